@@ -8,14 +8,15 @@ A port exists because the engine needs it; it mirrors no vendor's API.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event as ThreadEvent
-from typing import Final, Protocol
+from typing import Protocol
 
 from engine.core.bundle import Bundle
 from engine.core.digest import Digest
+from engine.core.metrics import Reading
 from engine.core.plan import Observation, StagePlan
 
 
@@ -193,50 +194,6 @@ class DeployDriver(Protocol):
 
 
 # --- metrics --------------------------------------------------------------------------------
-
-# Upper bounds of the latency histogram, milliseconds; a last, open bucket follows.
-LATENCY_BOUNDS_MS: Final = (
-    1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750,
-    1000, 1500, 2000, 3000, 5000, 10000,
-)  # fmt: skip
-
-
-class ReadingStatus(StrEnum):
-    OK = "ok"
-    NODATA = "nodata"
-    ERROR = "error"
-    PARTIAL = "partial"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetCounters:
-    """Cumulative since the source began counting; a lower value than before means it restarted.
-
-    Attributes:
-        slow: requests over the source's slow threshold.
-        buckets: requests per latency bucket (not cumulative), len(LATENCY_BOUNDS_MS) + 1 values.
-        healthy: the target's own probe; None when it gave no answer.
-    """
-
-    requests: int
-    errors: int
-    slow: int
-    buckets: tuple[int, ...]
-    healthy: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """Attributes:
-    targets: by target id; a target that the source does not know is missing, not zero.
-    query: what was asked, so that it can be asked again (text and evaluation time).
-    """
-
-    at_us: int
-    status: ReadingStatus
-    targets: Mapping[str, TargetCounters] = field(default_factory=dict)
-    note: str = ""
-    query: str = ""
 
 
 class MetricSource(Protocol):
