@@ -1,0 +1,32 @@
+"""The small values that several events are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.core.digest import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedDigest:
+    """A blob with the name under which people know it."""
+
+    name: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFact:
+    """A target as observed. `reversible` False carries its reason in `note`."""
+
+    target: str
+    digest: Digest | None
+    healthy: bool | None
+    reversible: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCohort:
+    step: str
+    targets: tuple[str, ...]

@@ -1,0 +1,141 @@
+"""Facts that belong to no single run: bundles, people's sessions, the engine's own life.
+
+They live in streams of their own (`bundles`, `admin`, `engine:<id>`), in the same log and with
+the same rules as a run's events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from engine.core.digest import Digest
+
+BUNDLES = "bundles"
+ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleCreated:
+    """`digest` is the manifest's, whose bytes are a blob of that name."""
+
+    TYPE: ClassVar = "bundle.created/1"
+    digest: Digest
+    name: str
+    version: str
+    authors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCreated:
+    """A one-time sign-in link; only the hash of its secret is kept."""
+
+    TYPE: ClassVar = "link.created/1"
+    secret_hash: str
+    user: str
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened:
+    """`link_hash`: the link that was used up by it."""
+
+    TYPE: ClassVar = "session.opened/1"
+    secret_hash: str
+    user: str
+    method: str
+    link_hash: str
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRevoked:
+    TYPE: ClassVar = "session.revoked/1"
+    secret_hash: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCreated:
+    """An API token. `service` tokens never count as a person in approvals."""
+
+    TYPE: ClassVar = "token.created/1"
+    token_id: str
+    secret_hash: str
+    user: str
+    service: bool
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRevoked:
+    TYPE: ClassVar = "token.revoked/1"
+    token_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRejected:
+    """Somebody asked for something that is not allowed; denied attempts are history too."""
+
+    TYPE: ClassVar = "command.rejected/1"
+    action: str
+    run: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStarted:
+    TYPE: ClassVar = "engine.started/1"
+    version: str
+    pid: int
+    config: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStopped:
+    TYPE: ClassVar = "engine.stopped/1"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineWatchdog:
+    """The scheduler gave no tick in time and was set going again."""
+
+    TYPE: ClassVar = "engine.watchdog/1"
+    silent_ms: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRebuilt:
+    TYPE: ClassVar = "store.rebuilt/1"
+    reason: str
+    events: int
+    quarantined: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFull:
+    """Nothing could be recorded between these moments; recorded once there was space again."""
+
+    TYPE: ClassVar = "disk_full/1"
+    from_us: int
+    to_us: int
+
+
+HouseEvent: TypeAlias = (
+    BundleCreated
+    | LinkCreated
+    | SessionOpened
+    | SessionRevoked
+    | TokenCreated
+    | TokenRevoked
+    | CommandRejected
+    | EngineStarted
+    | EngineStopped
+    | EngineWatchdog
+    | StoreRebuilt
+    | DiskFull
+)

@@ -1,0 +1,228 @@
+"""Events that move a run from one status to another, and the wish it begins with.
+
+Each carries `via`, the transition that it takes in `engine.core.statemachine`; one that names none
+cannot change a status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from engine.core.digest import Digest
+from engine.core.spec import ApprovalRule, StepSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequested:
+    """The wish, with everything pinned that the run will be judged by.
+
+    Attributes:
+        number: order of request; the run's id is `run-<number>`.
+        kind: PROMOTE, ROLLBACK or HOTFIX.
+        bundle_authors: everyone who counts as an author of what is promoted.
+        steps: in execution order; the last one seals.
+        targets: every target of the environment, sorted.
+        speed: the divisor that was applied to waiting times (1 = as configured).
+        initial: SCHEDULED or QUEUED.
+    """
+
+    TYPE: ClassVar = "run.requested/1"
+    number: int
+    kind: str
+    bundle: Digest
+    bundle_name: str
+    bundle_version: str
+    bundle_authors: tuple[str, ...]
+    region: str
+    environment: str
+    promotes_from: str
+    workflow: str
+    workflow_digest: Digest
+    policy: str
+    policy_digest: Digest
+    config_digest: Digest
+    steps: tuple[StepSpec, ...]
+    targets: tuple[str, ...]
+    approval: ApprovalRule
+    on_breach: str
+    speed: int
+    initial: str
+    reason: str = ""
+    ticket: str = ""
+    rerun_of: str = ""
+    rolls_back: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunScheduled:
+    """The window in which the run has to start; also each change of it (via `reschedule`)."""
+
+    TYPE: ClassVar = "run.scheduled/1"
+    via: str
+    start_us: int
+    window_end_us: int
+    time_zone: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQueued:
+    TYPE: ClassVar = "run.queued/1"
+    via: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The environment lock is held. `epoch` fences every write to the environment's targets."""
+
+    TYPE: ClassVar = "run.started/1"
+    via: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    TYPE: ClassVar = "run.paused/1"
+    via: str
+    pause_reason: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """The run goes on. `override_by`: the second person where the cause had not cleared."""
+
+    TYPE: ClassVar = "run.resumed/1"
+    via: str
+    reason: str = ""
+    override_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContinued:
+    """A person let the stage pass before its clock; counts as the stage's success."""
+
+    TYPE: ClassVar = "run.continued/1"
+    via: str
+    step: str
+    reason: str
+    override_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRerunRequested:
+    TYPE: ClassVar = "step.rerun_requested/1"
+    via: str
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelling:
+    TYPE: ClassVar = "run.cancelling/1"
+    via: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackStarted:
+    """Attributes:
+    trigger: `health`, `step_failed`, `operator`, `pause_timeout` or `retry`.
+    targets: the scope; empty = every changed target.
+    """
+
+    TYPE: ClassVar = "run.rollback_started/1"
+    via: str
+    trigger: str
+    reason: str
+    ticket: str = ""
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackFailed:
+    TYPE: ClassVar = "run.rollback_failed/1"
+    via: str
+    reason: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRejected:
+    """Outcome decided: the policy or an approver said no. Sealing follows."""
+
+    TYPE: ClassVar = "run.rejected/1"
+    via: str
+    failure_class: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    TYPE: ClassVar = "run.failed/1"
+    via: str
+    failure_class: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunExpired:
+    TYPE: ClassVar = "run.expired/1"
+    via: str
+    failure_class: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelled:
+    TYPE: ClassVar = "run.cancelled/1"
+    via: str
+    reason: str
+    forced: bool = False
+    superseded_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRolledBack:
+    TYPE: ClassVar = "run.rolled_back/1"
+    via: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSucceeded:
+    TYPE: ClassVar = "run.succeeded/1"
+    via: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSealed:
+    """The end. `seal_status` SEALED, or UNSEALED when every attempt to seal was used up."""
+
+    TYPE: ClassVar = "run.sealed/1"
+    via: str
+    seal_status: str
+    reason: str = ""
+
+
+RunMoved: TypeAlias = (
+    RunScheduled
+    | RunQueued
+    | RunStarted
+    | RunPaused
+    | RunResumed
+    | RunContinued
+    | StepRerunRequested
+    | RunCancelling
+    | RollbackStarted
+    | RollbackFailed
+    | RunRejected
+    | RunFailed
+    | RunExpired
+    | RunCancelled
+    | RunRolledBack
+    | RunSucceeded
+    | RunSealed
+)

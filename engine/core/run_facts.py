@@ -1,0 +1,204 @@
+"""How the facts of the checkpoints enter a run. One part of `engine.core.run.evolve`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never, get_args
+
+from engine.core import statemachine
+from engine.core.digest import Digest
+from engine.core.errors import IllegalTransition
+from engine.core.events import Recorded
+from engine.core.fact_events import (
+    ApprovalApproved,
+    ApprovalRejected,
+    ApprovalRequested,
+    ApprovalsStale,
+    ApprovalWithdrawn,
+    Commented,
+    EvidenceCaptured,
+    EvidenceExported,
+    EvidenceMissing,
+    EvidenceSealed,
+    FactEvent,
+    GateDecided,
+    InputsMaterialized,
+    PolicyEvaluated,
+    RollbackVerified,
+    RolloutPlanned,
+    StageApplied,
+    TargetReverted,
+    TargetSet,
+    TargetsObserved,
+    VerifySnapshot,
+)
+from engine.core.state import Approval, Attempt, Run, TargetState, with_step, with_target
+
+_FACTS = get_args(FactEvent)
+
+
+def apply(run: Run, recorded: Recorded) -> Run | None:
+    """Return the run after a fact; None when the event is of another family."""
+    event = recorded.event
+    if not isinstance(event, _FACTS):
+        return None
+    via = getattr(event, "via", None)
+    if via is not None:
+        run = replace(run, status=statemachine.transition(run.status, via).target)
+    match event:
+        case InputsMaterialized(inputs=inputs, resolved=resolved):
+            return replace(run, resolved_inputs=resolved, inputs_count=len(inputs))
+        case RolloutPlanned():
+            return replace(
+                run,
+                cohorts=event.cohorts,
+                plan=event.plan,
+                rollback_plan=event.rollback,
+                irreversible=event.irreversible,
+            )
+        case PolicyEvaluated():
+            return replace(run, verdict=event)
+        case (
+            ApprovalRequested()
+            | ApprovalApproved()
+            | ApprovalWithdrawn()
+            | ApprovalRejected()
+            | ApprovalsStale()
+        ):
+            return _approval(run, event, recorded)
+        case TargetsObserved() | TargetSet() | TargetReverted() | RollbackVerified():
+            return _targets(run, event)
+        case StageApplied(step=step_id, attempt=number):
+            return _on_attempt(run, step_id, number, applied=True)
+        case GateDecided(step=step_id):
+            return with_step(run, replace(run.step(step_id), gate=event))
+        case EvidenceCaptured() | EvidenceMissing() | EvidenceSealed():
+            return _evidence(run, event)
+        case VerifySnapshot() | EvidenceExported() | Commented():
+            return run
+        case _:
+            assert_never(event)
+
+
+def _approval(
+    run: Run,
+    event: ApprovalRequested
+    | ApprovalApproved
+    | ApprovalWithdrawn
+    | ApprovalRejected
+    | ApprovalsStale,
+    recorded: Recorded,
+) -> Run:
+    match event:
+        case ApprovalRequested():
+            return replace(run, binding=event.binding, approval_expires_us=event.expires_us)
+        case ApprovalApproved():
+            approval = Approval(
+                person=recorded.actor,
+                decided_us=recorded.ts_us,
+                binding=event.binding,
+                view=event.view,
+                nonce=event.nonce,
+                expires_us=event.expires_us,
+                comment=event.comment,
+                groups=event.groups,
+                attempt=event.attempt,
+            )
+            return replace(run, approvals=(*run.approvals, approval))
+        case ApprovalWithdrawn():
+            return _no_longer_count(run, only=recorded.actor)
+        case ApprovalsStale():
+            return replace(_no_longer_count(run), binding=None, approval_expires_us=None)
+        case ApprovalRejected():
+            return run
+        case _:
+            assert_never(event)
+
+
+def _no_longer_count(run: Run, only: str = "") -> Run:
+    """What was approved stays on record; it only stops counting."""
+    return replace(
+        run,
+        approvals=tuple(
+            replace(a, counts=False) if not only or a.person == only else a for a in run.approvals
+        ),
+    )
+
+
+def _targets(
+    run: Run, event: TargetsObserved | TargetSet | TargetReverted | RollbackVerified
+) -> Run:
+    match event:
+        case TargetsObserved(purpose="baseline", targets=facts):
+            for fact in facts:
+                run = with_target(
+                    run,
+                    TargetState(
+                        target=fact.target,
+                        baseline=fact.digest,
+                        current=fact.digest,
+                        healthy=fact.healthy,
+                        reversible=fact.reversible,
+                        note=fact.note,
+                    ),
+                )
+            return run
+        case TargetsObserved(targets=facts):
+            for fact in facts:
+                run = _seen(run, fact.target, fact.digest, fact.healthy, fact.note)
+            return run
+        case TargetSet() | TargetReverted():
+            return _seen(run, event.target, event.digest, event.healthy, event.note)
+        case RollbackVerified():
+            return replace(run, rollback_verified=True)
+        case _:
+            assert_never(event)
+
+
+def _seen(run: Run, target: str, digest: Digest | None, healthy: bool | None, note: str) -> Run:
+    for known in run.targets:
+        if known.target == target:
+            return with_target(run, replace(known, current=digest, healthy=healthy, note=note))
+    raise IllegalTransition(f"run {run.run_id} has no target {target!r}")
+
+
+def _evidence(run: Run, event: EvidenceCaptured | EvidenceMissing | EvidenceSealed) -> Run:
+    match event:
+        case EvidenceCaptured(seq=seq):
+            if seq != run.evidence_count + 1:
+                raise IllegalTransition(
+                    f"{run.run_id}: evidence {seq} follows {run.evidence_count}"
+                )
+            run = replace(run, evidence_count=seq, seal_status="PARTIAL")
+            return _on_attempt(run, event.step, event.attempt, evidence=event.name)
+        case EvidenceMissing():
+            return _on_attempt(run, event.step, event.attempt, evidence_missing=True)
+        case EvidenceSealed(chain=chain):
+            return replace(run, chain=chain)
+        case _:
+            assert_never(event)
+
+
+def _on_attempt(
+    run: Run,
+    step_id: str,
+    number: int,
+    *,
+    applied: bool = False,
+    evidence: str = "",
+    evidence_missing: bool = False,
+) -> Run:
+    step = run.step(step_id)
+    if not 1 <= number <= len(step.attempts):
+        raise IllegalTransition(f"step {step_id} has no attempt {number}")
+
+    def changed(attempt: Attempt) -> Attempt:
+        return replace(
+            attempt,
+            applied=attempt.applied or applied,
+            evidence=(*attempt.evidence, evidence) if evidence else attempt.evidence,
+            evidence_missing=attempt.evidence_missing or evidence_missing,
+        )
+
+    attempts = tuple(changed(a) if a.number == number else a for a in step.attempts)
+    return with_step(run, replace(step, attempts=attempts))

@@ -1,0 +1,114 @@
+"""How events that carry `via` move a run. One half of `engine.core.run.evolve`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never, get_args
+
+from engine.core import statemachine
+from engine.core.errors import IllegalTransition
+from engine.core.events import Recorded
+from engine.core.run_events import (
+    RollbackFailed,
+    RollbackStarted,
+    RunCancelled,
+    RunCancelling,
+    RunContinued,
+    RunExpired,
+    RunFailed,
+    RunMoved,
+    RunPaused,
+    RunQueued,
+    RunRejected,
+    RunResumed,
+    RunRolledBack,
+    RunScheduled,
+    RunSealed,
+    RunStarted,
+    RunSucceeded,
+    StepRerunRequested,
+)
+from engine.core.state import Run
+from engine.core.statemachine import TERMINAL, RunStatus
+
+_MOVES = get_args(RunMoved)
+
+
+def apply(run: Run, recorded: Recorded) -> Run | None:
+    """Return the run after a status move; None when the event is of another family."""
+    event = recorded.event
+    if not isinstance(event, _MOVES):
+        return None
+    if isinstance(event, RunScheduled) and event.via == "request":
+        return _scheduled(run, event)  # the first window is part of the wish, not a move
+    before = run.status
+    target = statemachine.transition(before, event.via, outcome=run.outcome).target
+    run = replace(run, status=target)
+    if before is RunStatus.PAUSED and target is not RunStatus.PAUSED:
+        run = replace(run, pause_reason="", pause_note="", paused_from=None, paused_us=None)
+    return _detail(run, event, recorded, before)
+
+
+def _detail(run: Run, event: RunMoved, recorded: Recorded, before: RunStatus) -> Run:
+    match event:
+        case RunScheduled():
+            return _scheduled(run, event)
+        case RunQueued() | RunResumed() | RunContinued() | StepRerunRequested():
+            return run
+        case RunStarted(epoch=epoch):
+            return replace(run, epoch=epoch, started_us=recorded.ts_us, started_by=recorded.actor)
+        case RunPaused(pause_reason=cause, reason=reason):
+            return replace(
+                run,
+                pause_reason=cause,
+                pause_note=reason,
+                paused_from=before,
+                paused_us=recorded.ts_us,
+            )
+        case RunCancelling():
+            return replace(run, cancelling_us=recorded.ts_us)
+        case RollbackStarted():
+            return _rolling_back(run, event, recorded)
+        case RollbackFailed(reason=reason):
+            return replace(run, pause_note=reason)
+        case RunRejected(failure_class=failure, reason=reason):
+            return _ends(run, RunStatus.REJECTED, reason, failure)
+        case RunFailed(failure_class=failure, reason=reason):
+            return _ends(run, RunStatus.FAILED, reason, failure)
+        case RunExpired(failure_class=failure, reason=reason):
+            return _ends(run, RunStatus.EXPIRED, reason, failure)
+        case RunCancelled(reason=reason):
+            return _ends(run, RunStatus.CANCELLED, reason, "operator")
+        case RunRolledBack(reason=reason):
+            failure = "operator" if run.rollback_trigger == "operator" else "health"
+            return _ends(run, RunStatus.ROLLED_BACK, reason, failure)
+        case RunSucceeded():
+            return _ends(run, RunStatus.SUCCEEDED, "", "")
+        case RunSealed(seal_status=seal_status):
+            if run.status not in TERMINAL:
+                raise IllegalTransition(f"{run.run_id} was sealed into {run.status}")
+            return replace(run, seal_status=seal_status, ended_us=recorded.ts_us)
+        case _:
+            assert_never(event)
+
+
+def _ends(run: Run, outcome: RunStatus, reason: str, failure_class: str) -> Run:
+    return replace(run, outcome=outcome, outcome_reason=reason, failure_class=failure_class)
+
+
+def _scheduled(run: Run, event: RunScheduled) -> Run:
+    return replace(run, window_start_us=event.start_us, window_end_us=event.window_end_us)
+
+
+def _rolling_back(run: Run, event: RollbackStarted, recorded: Recorded) -> Run:
+    if event.via == "retry_rollback":
+        return replace(run, pause_note="", rollback_verified=False)
+    return replace(
+        run,
+        rollback_reason=event.reason,
+        rollback_ticket=event.ticket,
+        rollback_trigger=event.trigger,
+        rollback_scope=event.targets,
+        rollback_by=recorded.actor,
+        rollback_verified=False,
+    )

@@ -1,0 +1,244 @@
+"""What is known of a run at one moment: its state, as plain frozen values.
+
+Nothing here changes a run; `engine.core.run` folds events into it, `.decide` says what people may
+ask of it, `.effects` what the engine does next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from engine.core.digest import Digest
+from engine.core.errors import IllegalTransition
+from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
+from engine.core.fact_events import GateDecided, PolicyEvaluated
+from engine.core.run_events import RunRequested
+from engine.core.spec import StepKind, StepSpec
+from engine.core.statemachine import (
+    STEP_OPEN,
+    TERMINAL,
+    RunStatus,
+    StepStatus,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a step; every one is kept.
+
+    Attributes:
+        cause: of an ERRORED attempt: adapter, timeout or engine_lost; else empty.
+        applied: deploy steps: all planned targets were answered for.
+        evidence: names of the evidence items captured for this attempt.
+    """
+
+    number: int
+    status: StepStatus
+    op_id: str
+    started_us: int
+    ended_us: int | None = None
+    result: str = ""
+    reason: str = ""
+    cause: str = ""
+    operator: str = "engine"
+    applied: bool = False
+    outputs: tuple[NamedDigest, ...] = ()
+    evidence: tuple[str, ...] = ()
+    evidence_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """A step and its attempts, oldest first. `status` is that of the latest attempt, or
+    PENDING, SKIPPED, CANCELLED, REVERTED where that says more."""
+
+    spec: StepSpec
+    status: StepStatus = StepStatus.PENDING
+    attempts: tuple[Attempt, ...] = ()
+    summary: str = ""
+    retry_at_us: int | None = None
+    gate: GateDecided | None = None
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def attempt(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def open(self) -> bool:
+        return self.status in STEP_OPEN
+
+    @property
+    def errors_used(self) -> int:
+        """ERRORED attempts in a row that count towards the retry limit."""
+        used = 0
+        for attempt in reversed(self.attempts):
+            if attempt.status is not StepStatus.ERRORED:
+                break
+            used += attempt.cause != "engine_lost"
+        return used
+
+    @property
+    def watch_from(self) -> int:
+        """First attempt of the watch that the latest one carries on after a lost engine."""
+        number = len(self.attempts)
+        while number > 1 and self.attempts[number - 2].cause == "engine_lost":
+            number -= 1
+        return number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """Attributes:
+    baseline: bundle it ran before this run touched anything; None = was unknown.
+    current: bundle it was last seen to run; None = unknown.
+    """
+
+    target: str
+    baseline: Digest | None
+    current: Digest | None
+    healthy: bool | None
+    reversible: bool
+    note: str
+
+    @property
+    def changed(self) -> bool:
+        return self.current != self.baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    person: str
+    decided_us: int
+    binding: Digest
+    view: Digest
+    nonce: str
+    expires_us: int
+    comment: str
+    groups: tuple[str, ...]
+    attempt: int
+    counts: bool = True
+    sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Attributes:
+    version: number of events folded; the stream's seq.
+    outcome: how the run ends, from the moment that this is decided; None before.
+    paused_from: the status in which a pause caught the run.
+    resolved_inputs: blob of resolved-inputs.json.
+    cohorts: which targets each stage sets, planned before anything is touched.
+    evidence_count: items in the proof chain so far; their `seq` runs from 1 to this.
+    """
+
+    run_id: str
+    request: RunRequested
+    requested_by: str
+    requested_us: int
+    status: RunStatus
+    version: int
+    steps: tuple[StepState, ...]
+    targets: tuple[TargetState, ...]
+    updated_us: int
+    started_us: int | None = None
+    ended_us: int | None = None
+    epoch: int = 0
+    started_by: str = ""
+    outcome: RunStatus | None = None
+    outcome_reason: str = ""
+    failure_class: str = ""
+    pause_reason: str = ""
+    pause_note: str = ""
+    paused_from: RunStatus | None = None
+    paused_us: int | None = None
+    cancelling_us: int | None = None
+    seal_status: str = "NOT_STARTED"
+    window_start_us: int | None = None
+    window_end_us: int | None = None
+    resolved_inputs: Digest | None = None
+    inputs_count: int = 0
+    cohorts: tuple[StageCohort, ...] = ()
+    plan: Digest | None = None
+    rollback_plan: Digest | None = None
+    irreversible: tuple[TargetFact, ...] = ()
+    verdict: PolicyEvaluated | None = None
+    binding: Digest | None = None
+    approval_expires_us: int | None = None
+    approvals: tuple[Approval, ...] = ()
+    rollback_reason: str = ""
+    rollback_ticket: str = ""
+    rollback_trigger: str = ""
+    rollback_scope: tuple[str, ...] = ()
+    rollback_verified: bool = False
+    rollback_by: str = ""
+    evidence_count: int = 0
+    chain: Digest | None = None
+
+    @property
+    def number(self) -> int:
+        return self.request.number
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def bundle(self) -> Digest:
+        return self.request.bundle
+
+    @property
+    def label(self) -> str:
+        return f"{self.request.bundle_name} {self.request.bundle_version}"
+
+    @property
+    def environment(self) -> str:
+        return self.request.environment
+
+    @property
+    def changed_targets(self) -> tuple[str, ...]:
+        return tuple(target.target for target in self.targets if target.changed)
+
+    @property
+    def rollback_executable(self) -> bool:
+        """No changed target is known to be irreversible, and a plan exists."""
+        changed = set(self.changed_targets)
+        stuck = {fact.target for fact in self.irreversible}
+        return self.plan is not None and not (changed & stuck)
+
+    @property
+    def current_step(self) -> StepState | None:
+        """The first step that is not over; None when every one is."""
+        over = {StepStatus.SUCCEEDED, StepStatus.SKIPPED, StepStatus.REVERTED}
+        return next((step for step in self.steps if step.status not in over), None)
+
+    def step(self, step_id: str) -> StepState:
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise IllegalTransition(f"run {self.run_id} has no step {step_id!r}")
+
+    def step_of_kind(self, kind: StepKind) -> StepState | None:
+        return next((step for step in self.steps if step.spec.kind is kind), None)
+
+    def cohort(self, step_id: str) -> tuple[str, ...]:
+        return next((c.targets for c in self.cohorts if c.step == step_id), ())
+
+    @property
+    def counting_approvals(self) -> tuple[Approval, ...]:
+        return tuple(approval for approval in self.approvals if approval.counts)
+
+
+def with_step(run: Run, step: StepState) -> Run:
+    return replace(run, steps=tuple(step if s.id == step.id else s for s in run.steps))
+
+
+def with_target(run: Run, target: TargetState) -> Run:
+    if all(t.target != target.target for t in run.targets):
+        raise IllegalTransition(f"run {run.run_id} has no target {target.target!r}")
+    return replace(
+        run, targets=tuple(target if t.target == target.target else t for t in run.targets)
+    )
