@@ -126,11 +126,17 @@ class ApprovalWithdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRejected:
+    """Fields as in `ApprovalApproved`; `comment` is the reason."""
+
     TYPE: ClassVar = "approval.rejected/1"
     step: str
     attempt: int
     binding: Digest
-    reason: str
+    view: Digest
+    nonce: str
+    expires_us: int
+    comment: str
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

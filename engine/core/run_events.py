@@ -130,7 +130,7 @@ class RunCancelling:
 class RollbackStarted:
     """Attributes:
     trigger: `health`, `step_failed`, `operator`, `pause_timeout` or `retry`.
-    targets: the scope; empty = every changed target.
+    targets: those that were off their recorded digest when this was decided.
     """
 
     TYPE: ClassVar = "run.rollback_started/1"

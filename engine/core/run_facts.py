@@ -92,7 +92,7 @@ def _approval(
     match event:
         case ApprovalRequested():
             return replace(run, binding=event.binding, approval_expires_us=event.expires_us)
-        case ApprovalApproved():
+        case ApprovalApproved() | ApprovalRejected():
             approval = Approval(
                 person=recorded.actor,
                 decided_us=recorded.ts_us,
@@ -103,14 +103,13 @@ def _approval(
                 comment=event.comment,
                 groups=event.groups,
                 attempt=event.attempt,
+                decision="approved" if isinstance(event, ApprovalApproved) else "rejected",
             )
             return replace(run, approvals=(*run.approvals, approval))
         case ApprovalWithdrawn():
             return _no_longer_count(run, only=recorded.actor)
         case ApprovalsStale():
             return replace(_no_longer_count(run), binding=None, approval_expires_us=None)
-        case ApprovalRejected():
-            return run
         case _:
             assert_never(event)
 
@@ -170,6 +169,8 @@ def _evidence(run: Run, event: EvidenceCaptured | EvidenceMissing | EvidenceSeal
                     f"{run.run_id}: evidence {seq} follows {run.evidence_count}"
                 )
             run = replace(run, evidence_count=seq, seal_status="PARTIAL")
+            if event.name.rsplit("/", 1)[-1] == "rollback.dsse":
+                run = replace(run, rollback_sealed=True)
             return _on_attempt(run, event.step, event.attempt, evidence=event.name)
         case EvidenceMissing():
             return _on_attempt(run, event.step, event.attempt, evidence_missing=True)

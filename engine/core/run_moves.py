@@ -108,7 +108,6 @@ def _rolling_back(run: Run, event: RollbackStarted, recorded: Recorded) -> Run:
         rollback_reason=event.reason,
         rollback_ticket=event.ticket,
         rollback_trigger=event.trigger,
-        rollback_scope=event.targets,
         rollback_by=recorded.actor,
         rollback_verified=False,
     )

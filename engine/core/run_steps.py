@@ -52,8 +52,16 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
                 reason=reason,
                 outputs=outputs,
             )
-        case StepErrored(attempt=number, cause=cause, reason=reason):
-            step = _to(step, number, StepStatus.ERRORED, recorded, reason=reason, cause=cause)
+        case StepErrored(attempt=number, cause=cause, reason=reason, transient=transient):
+            step = _to(
+                step,
+                number,
+                StepStatus.ERRORED,
+                recorded,
+                reason=reason,
+                cause=cause,
+                transient=transient,
+            )
         case StepInconclusive(attempt=number, reason=reason):
             step = _to(step, number, StepStatus.INCONCLUSIVE, recorded, reason=reason)
         case StepRetryScheduled(at_us=at_us):
@@ -108,6 +116,7 @@ def _to(
     result: str = "",
     reason: str = "",
     cause: str = "",
+    transient: bool = False,
     outputs: tuple[NamedDigest, ...] = (),
     ended: bool = True,
 ) -> StepState:
@@ -123,6 +132,7 @@ def _to(
         result=result,
         reason=reason,
         cause=cause,
+        transient=transient,
         outputs=outputs,
     )
     return replace(step, status=status, attempts=(*step.attempts[:-1], attempt), summary=reason)

@@ -40,6 +40,7 @@ class Attempt:
     result: str = ""
     reason: str = ""
     cause: str = ""
+    transient: bool = False
     operator: str = "engine"
     applied: bool = False
     outputs: tuple[NamedDigest, ...] = ()
@@ -111,6 +112,8 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
+    """One person's decision, approved or rejected. `counts` is false once withdrawn or stale."""
+
     person: str
     decided_us: int
     binding: Digest
@@ -120,8 +123,8 @@ class Approval:
     comment: str
     groups: tuple[str, ...]
     attempt: int
+    decision: str = "approved"
     counts: bool = True
-    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +175,9 @@ class Run:
     rollback_reason: str = ""
     rollback_ticket: str = ""
     rollback_trigger: str = ""
-    rollback_scope: tuple[str, ...] = ()
     rollback_verified: bool = False
     rollback_by: str = ""
+    rollback_sealed: bool = False
     evidence_count: int = 0
     chain: Digest | None = None
 
@@ -229,7 +232,7 @@ class Run:
 
     @property
     def counting_approvals(self) -> tuple[Approval, ...]:
-        return tuple(approval for approval in self.approvals if approval.counts)
+        return tuple(a for a in self.approvals if a.counts and a.decision == "approved")
 
 
 def with_step(run: Run, step: StepState) -> Run:

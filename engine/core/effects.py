@@ -1,0 +1,435 @@
+"""What the engine does next with a run: exactly one thing, named by the run's own state. Pure.
+
+The shell carries the effect out and records the answer; then it asks again. A restart therefore
+has the same entrance as a start. Consequences that need nothing from outside (a quorum is met, a
+step failed and the run pauses) are a `Record`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from engine.core import approvals
+from engine.core.decide import closing, op_id, rolling_back
+from engine.core.events import RunEvent
+from engine.core.fact_events import ApprovalRequested, ApprovalsStale, GateDecided
+from engine.core.run_events import (
+    RunCancelled,
+    RunExpired,
+    RunFailed,
+    RunPaused,
+    RunRejected,
+    RunResumed,
+    RunRolledBack,
+    RunSucceeded,
+)
+from engine.core.spec import StepKind
+from engine.core.state import Attempt, Run, StepState
+from engine.core.statemachine import STEP_OPEN, RunStatus, StepStatus
+from engine.core.step_events import (
+    StepCancelled,
+    StepErrored,
+    StepFailed,
+    StepRetryScheduled,
+    StepReverted,
+    StepStarted,
+    StepSucceeded,
+    StepWaiting,
+)
+
+RETRIES_MAX: Final = 3
+CANCEL_LIMIT_US: Final = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A consequence of what is known. Nothing outside is touched."""
+
+    events: tuple[RunEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireLock:
+    """Take the environment for this run, if no other run holds it and none is before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaterializeInputs:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateGate:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyStage:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyTargets:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Read the metrics once per poll. `judge` False: only look, while the run is paused."""
+
+    step: str
+    attempt: int
+    judge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """See whether any target changed before a cancelled run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """Bring every changed target back to its recorded digest and verify it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureEvidence:
+    """Seal what a finished attempt, or an approval, left behind."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRollback:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `until_us`; None = only a person or a command changes it."""
+
+    until_us: int | None
+    why: str
+
+
+Effect: TypeAlias = (
+    Record
+    | AcquireLock
+    | MaterializeInputs
+    | EvaluateGate
+    | ApplyStage
+    | VerifyTargets
+    | Watch
+    | Drain
+    | Revert
+    | CaptureEvidence
+    | CaptureRollback
+    | Seal
+    | Wait
+)
+
+
+def next_effect(run: Run, now_us: int) -> Effect:
+    """Name the one thing to do next. `now_us` decides only what is due, never what is true."""
+    if run.terminal:
+        return Wait(None, "the run has ended")
+    if run.status is RunStatus.SCHEDULED:
+        return Wait(run.window_start_us, "waits for its window")
+    if run.status is RunStatus.QUEUED:
+        return AcquireLock()
+    due = _evidence_due(run)
+    if due is not None:
+        return due
+    match run.status:
+        case RunStatus.RUNNING:
+            return _running(run, now_us)
+        case RunStatus.AWAITING_APPROVAL:
+            return _awaiting(run, now_us)
+        case RunStatus.PAUSED:
+            return _paused(run)
+        case RunStatus.CANCELLING:
+            return _cancelling(run, now_us)
+        case RunStatus.ROLLING_BACK:
+            return _rolling_back(run)
+        case RunStatus.SEALING:
+            return _sealing(run, now_us)
+        case _:
+            return Wait(None, "waits for a person")
+
+
+def backoff_us(errors: int) -> int:
+    """5 s, 10 s, 20 s ... at most 60 s after the first, second, third error in a row."""
+    return min(5 * 2 ** max(errors - 1, 0), 60) * 1_000_000
+
+
+def step_ended_badly(run: Run, step: StepState) -> tuple[RunEvent, ...]:
+    """What a failed step (or one whose retries are used up) does to a running run."""
+    reason = f"{step.spec.name}: {step.summary}"
+    if step.spec.kind is StepKind.GATE_EVAL and step.status is StepStatus.FAILED:
+        why = f"policy gate: {step.summary}"
+        rejected = RunRejected(via="gate_fail", failure_class="policy", reason=why)
+        return (rejected, *closing(run, why))
+    if step.spec.on_failure == "rollback" and run.changed_targets and run.rollback_executable:
+        return rolling_back(run, via="step_failed_rollback", trigger="step_failed", reason=reason)
+    if step.spec.on_failure == "fail" and not run.changed_targets:
+        failed = RunFailed(via="step_failed_end", failure_class="technical", reason=reason)
+        return (failed, *closing(run, reason))
+    return (RunPaused(via="step_failed", pause_reason="step_failed", reason=reason),)
+
+
+def gate_decided(run: Run, decided: GateDecided) -> tuple[RunEvent, ...]:
+    """What the health gate's answer does to the stage and to the run.
+
+    The answer itself comes first, so that the log always tells cause before effect.
+    """
+    step = run.step(decided.step)
+    reason = f"{step.spec.name}: {decided.reason}"
+    match decided.action:
+        case "promote":
+            done = StepSucceeded(
+                step=step.id,
+                attempt=decided.attempt,
+                result="HEALTHY",
+                summary=decided.reason,
+            )
+            return (decided, done)
+        case "rollback" if run.request.on_breach == "rollback" and run.rollback_executable:
+            failed = StepFailed(
+                step=step.id, attempt=decided.attempt, result="BREACHED", reason=decided.reason
+            )
+            started = rolling_back(run, via="health_breach", trigger="health", reason=reason)
+            return (decided, failed, *(e for e in started if getattr(e, "step", "") != step.id))
+        case "rollback":
+            paused = RunPaused(
+                via="health_breach_hold", pause_reason="health_breach", reason=reason
+            )
+            return (decided, paused)
+        case "pause":
+            paused = RunPaused(
+                via="health_inconclusive", pause_reason="health_inconclusive", reason=reason
+            )
+            return (decided, paused)
+        case _:
+            return (decided,)
+
+
+def engine_lost(run: Run) -> tuple[RunEvent, ...]:
+    """End the attempts that a former engine left open. A paused run's stage stays as it is."""
+    if run.status not in {RunStatus.RUNNING, RunStatus.SEALING}:
+        return ()
+    return tuple(
+        StepErrored(
+            step=step.id,
+            attempt=step.attempt.number,
+            cause="engine_lost",
+            reason="the engine stopped during this attempt",
+            transient=True,
+        )
+        for step in run.steps
+        if step.status is StepStatus.RUNNING and step.attempt is not None
+    )
+
+
+def _evidence_due(run: Run) -> Effect | None:
+    for step in run.steps:
+        if step.spec.kind is StepKind.SEAL:
+            continue
+        for attempt in step.attempts:
+            if not attempt.evidence_missing and _unsealed(run, step, attempt):
+                return CaptureEvidence(step.id, attempt.number)
+    return None
+
+
+def _unsealed(run: Run, step: StepState, attempt: Attempt) -> bool:
+    if step.spec.kind is StepKind.APPROVAL:
+        decisions = sum(a.attempt == attempt.number for a in run.approvals)
+        asked = attempt.status not in STEP_OPEN
+        return len(attempt.evidence) < max(decisions, int(asked))
+    return attempt.status not in STEP_OPEN and not attempt.evidence
+
+
+def _start(run: Run, step: StepState) -> Record:
+    number = len(step.attempts) + 1
+    return Record((StepStarted(step=step.id, attempt=number, op_id=op_id(run, step.id, number)),))
+
+
+def _running(run: Run, now_us: int) -> Effect:
+    step = run.current_step
+    if step is None or step.spec.kind is StepKind.SEAL:
+        return Record((RunSucceeded(via="all_steps_done"),))
+    match step.status:
+        case StepStatus.PENDING | StepStatus.CANCELLED:
+            return _start(run, step)
+        case StepStatus.ERRORED:
+            return _errored(run, step, now_us)
+        case StepStatus.FAILED | StepStatus.INCONCLUSIVE:
+            return Record(step_ended_badly(run, step))
+        case _:
+            return _work(run, step, now_us)
+
+
+def _work(run: Run, step: StepState, now_us: int) -> Effect:
+    attempt = step.attempt
+    assert attempt is not None  # RUNNING and WAITING steps have one, by the step automaton
+    number = attempt.number
+    match step.spec.kind:
+        case StepKind.INPUTS:
+            return MaterializeInputs(step.id, number)
+        case StepKind.GATE_EVAL:
+            return EvaluateGate(step.id, number)
+        case StepKind.APPROVAL:
+            return Record(_ask_approval(run, step, now_us))
+        case StepKind.DEPLOY if not attempt.applied:
+            return ApplyStage(step.id, number)
+        case StepKind.VERIFY if not attempt.applied:
+            return VerifyTargets(step.id, number)
+        case _ if not step.spec.gate:
+            done = StepSucceeded(
+                step=step.id, attempt=number, result="APPLIED", summary="applied, no health gate"
+            )
+            return Record((done,))
+        case _:
+            return Watch(step.id, number, judge=True)
+
+
+def _errored(run: Run, step: StepState, now_us: int) -> Effect:
+    attempt = step.attempt
+    assert attempt is not None
+    if attempt.cause == "engine_lost":
+        if step.spec.idempotent:
+            return _start(run, step)
+        lost = RunPaused(
+            via="engine_lost",
+            pause_reason="engine_restart",
+            reason=f"{step.spec.name} may not be started twice: see what it did, then resume",
+        )
+        return Record((lost,))
+    if not attempt.transient or step.errors_used >= RETRIES_MAX:
+        return Record(step_ended_badly(run, step))
+    return _retry(run, step, now_us)
+
+
+def _retry(run: Run, step: StepState, now_us: int) -> Effect:
+    assert step.attempt is not None
+    if step.retry_at_us is None:
+        at_us = now_us + backoff_us(step.errors_used)
+        scheduled = StepRetryScheduled(
+            step=step.id, attempt=step.attempt.number, at_us=at_us, reason=step.summary
+        )
+        return Record((scheduled,))
+    if now_us < step.retry_at_us:
+        return Wait(step.retry_at_us, f"{step.spec.name} is tried again then")
+    return _start(run, step)
+
+
+def _ask_approval(run: Run, step: StepState, now_us: int) -> tuple[RunEvent, ...]:
+    assert step.attempt is not None
+    rule, number = run.request.approval, step.attempt.number
+    if rule.min_approvals == 0 and not any(group.required for group in rule.groups):
+        done = StepSucceeded(
+            step=step.id,
+            attempt=number,
+            result="NOT_REQUIRED",
+            summary=f"rule {rule.rule_id} asks nobody",
+        )
+        return (done,)
+    asked = ApprovalRequested(
+        via="approval_required",
+        step=step.id,
+        attempt=number,
+        binding=approvals.binding(run),
+        expires_us=now_us + rule.expires_after_s * 1_000_000,
+    )
+    waiting = StepWaiting(
+        step=step.id, attempt=number, reason=f"waits for {', '.join(approvals.missing(run))}"
+    )
+    return (waiting, asked)
+
+
+def _awaiting(run: Run, now_us: int) -> Effect:
+    step = run.step(approvals.approval_step(run))
+    assert step.attempt is not None
+    number = step.attempt.number
+    if approvals.binding(run) != run.binding:
+        gate = run.step_of_kind(StepKind.GATE_EVAL)
+        assert gate is not None
+        reason = "what the approvals were bound to has changed"
+        again = len(gate.attempts) + 1
+        return Record(
+            (
+                ApprovalsStale(step=step.id, attempt=number, reason=reason),
+                StepCancelled(step=step.id, attempt=number, reason=reason),
+                RunResumed(via="binding_changed", reason=reason),
+                StepStarted(step=gate.id, attempt=again, op_id=op_id(run, gate.id, again)),
+            )
+        )
+    expires_us = run.approval_expires_us
+    if expires_us is not None and now_us >= expires_us:
+        why = f"approval expired with {', '.join(approvals.missing(run))}"
+        expired = RunExpired(via="approval_expired", failure_class="approval", reason=why)
+        return Record((expired, *closing(run, why)))
+    if approvals.missing(run):
+        return Wait(expires_us, "waits for approval")
+    people = ", ".join(a.person for a in run.counting_approvals)
+    done = StepSucceeded(
+        step=step.id, attempt=number, result="APPROVED", summary=f"approved by {people}"
+    )
+    return Record((done, RunResumed(via="quorum_met", reason=f"approved by {people}")))
+
+
+def _paused(run: Run) -> Effect:
+    step = run.current_step
+    if step is None or step.attempt is None or not step.open or not step.attempt.applied:
+        return Wait(None, "paused")
+    return Watch(step.id, step.attempt.number, judge=False)
+
+
+def _cancelling(run: Run, now_us: int) -> Effect:
+    if run.cancelling_us is not None and now_us - run.cancelling_us >= CANCEL_LIMIT_US:
+        why = "cancelled; the open work did not end within 60 s"
+        return Record(
+            (RunCancelled(via="cancel_timeout", reason=why, forced=True), *closing(run, why))
+        )
+    return Drain()
+
+
+def _rolling_back(run: Run) -> Effect:
+    if not run.rollback_verified:
+        return Revert()
+    deployed = [s for s in run.steps if s.spec.kind is StepKind.DEPLOY and s.attempts]
+    if not run.rollback_sealed and deployed:
+        last = deployed[-1]
+        return CaptureRollback(last.id, len(last.attempts))
+    reverted = tuple(
+        StepReverted(step=step.id, reason=run.rollback_reason)
+        for step in deployed
+        if step.status is not StepStatus.REVERTED
+    )
+    done = RunRolledBack(via="reverted", reason=run.rollback_reason)
+    return Record((*reverted, done, *closing(run, f"rolled back: {run.rollback_reason}")))
+
+
+def _sealing(run: Run, now_us: int) -> Effect:
+    step = run.step_of_kind(StepKind.SEAL)
+    assert step is not None  # every plan ends in a seal step
+    match step.status:
+        case StepStatus.RUNNING:
+            assert step.attempt is not None
+            return Seal(step.id, step.attempt.number)
+        case StepStatus.ERRORED if step.attempt is not None and step.attempt.cause != "engine_lost":
+            return _retry(run, step, now_us)
+        case _:
+            return _start(run, step)
