@@ -7,13 +7,11 @@ transition table; what a guard needs beyond the role is checked here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import assert_never
 
 from engine.core import approvals, statemachine
 from engine.core.approvals import Actor
-from engine.core.digest import Digest
+from engine.core.commands import Action, ActionState, Command, Refusal
 from engine.core.errors import Refused
 from engine.core.events import RunEvent
 from engine.core.fact_events import (
@@ -44,66 +42,6 @@ from engine.core.step_events import (
     StepSkipped,
     StepStarted,
 )
-
-
-class Action(StrEnum):
-    PAUSE = "pause"
-    RESUME = "resume"
-    RETRY_STEP = "retry_step"
-    RERUN_STEP = "rerun_step"
-    MARK_STEP_FAILED = "mark_step_failed"
-    ROLLBACK = "rollback"
-    RETRY_ROLLBACK = "retry_rollback"
-    CANCEL = "cancel"
-    CLOSE_FAILED = "close_failed"
-    APPROVE = "approve"
-    REJECT = "reject"
-    WITHDRAW = "withdraw"
-    COMMENT = "comment"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What somebody asks of a run.
-
-    Attributes:
-        reason: why, in their words; for approve it is the comment.
-        binding: for approve and reject: the binding that they saw and mean.
-        view: digest of what they were shown; the binding again where nothing more was shown.
-        nonce: makes an approval unique; made by the shell.
-        confirm: for close_failed: the run id, typed once more.
-    """
-
-    action: Action
-    reason: str = ""
-    ticket: str = ""
-    binding: Digest | None = None
-    view: Digest | None = None
-    nonce: str = ""
-    confirm: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    sentence: str
-    code: str
-    opens_at_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionState:
-    """Attributes:
-    ok: may be done now by this person (a reason may still be asked for).
-    shown: whether a page offers it in this status at all, enabled or not.
-    why_not: one sentence; empty when ok.
-    """
-
-    action: Action
-    ok: bool
-    shown: bool
-    why_not: str
-    opens_at_us: int | None = None
-
 
 _NEEDS_REASON = frozenset(
     {

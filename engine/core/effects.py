@@ -7,11 +7,26 @@ step failed and the run pauses) are a `Record`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from engine.core import approvals
 from engine.core.decide import closing, op_id, rolling_back
+from engine.core.effect_kinds import (
+    AcquireLock,
+    ApplyStage,
+    CaptureEvidence,
+    CaptureRollback,
+    Drain,
+    Effect,
+    EvaluateGate,
+    MaterializeInputs,
+    Record,
+    Revert,
+    Seal,
+    VerifyTargets,
+    Wait,
+    Watch,
+)
 from engine.core.events import RunEvent
 from engine.core.fact_events import ApprovalRequested, ApprovalsStale, GateDecided
 from engine.core.run_events import (
@@ -42,106 +57,6 @@ RETRIES_MAX: Final = 3
 CANCEL_LIMIT_US: Final = 60_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A consequence of what is known. Nothing outside is touched."""
-
-    events: tuple[RunEvent, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AcquireLock:
-    """Take the environment for this run, if no other run holds it and none is before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaterializeInputs:
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateGate:
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyStage:
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyTargets:
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Read the metrics once per poll. `judge` False: only look, while the run is paused."""
-
-    step: str
-    attempt: int
-    judge: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """See whether any target changed before a cancelled run ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revert:
-    """Bring every changed target back to its recorded digest and verify it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureEvidence:
-    """Seal what a finished attempt, or an approval, left behind."""
-
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureRollback:
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    step: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do before `until_us`; None = only a person or a command changes it."""
-
-    until_us: int | None
-    why: str
-
-
-Effect: TypeAlias = (
-    Record
-    | AcquireLock
-    | MaterializeInputs
-    | EvaluateGate
-    | ApplyStage
-    | VerifyTargets
-    | Watch
-    | Drain
-    | Revert
-    | CaptureEvidence
-    | CaptureRollback
-    | Seal
-    | Wait
-)
-
-
 def next_effect(run: Run, now_us: int) -> Effect:
     """Name the one thing to do next. `now_us` decides only what is due, never what is true."""
     if run.terminal:
@@ -150,6 +65,8 @@ def next_effect(run: Run, now_us: int) -> Effect:
         return Wait(run.window_start_us, "waits for its window")
     if run.status is RunStatus.QUEUED:
         return AcquireLock()
+    if run.status is RunStatus.ROLLING_BACK and not run.rollback_verified:
+        return Revert()  # people are being hurt now; what was seen is sealed right after
     due = _evidence_due(run)
     if due is not None:
         return due
@@ -172,7 +89,7 @@ def next_effect(run: Run, now_us: int) -> Effect:
 
 def backoff_us(errors: int) -> int:
     """5 s, 10 s, 20 s ... at most 60 s after the first, second, third error in a row."""
-    return min(5 * 2 ** max(errors - 1, 0), 60) * 1_000_000
+    return min(5 << max(errors - 1, 0), 60) * 1_000_000
 
 
 def step_ended_badly(run: Run, step: StepState) -> tuple[RunEvent, ...]:
@@ -407,8 +324,6 @@ def _cancelling(run: Run, now_us: int) -> Effect:
 
 
 def _rolling_back(run: Run) -> Effect:
-    if not run.rollback_verified:
-        return Revert()
     deployed = [s for s in run.steps if s.spec.kind is StepKind.DEPLOY and s.attempts]
     if not run.rollback_sealed and deployed:
         last = deployed[-1]

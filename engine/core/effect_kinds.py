@@ -1,0 +1,108 @@
+"""The things that the engine can do for a run, as values. `engine.core.effects` chooses one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from engine.core.events import RunEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A consequence of what is known. Nothing outside is touched."""
+
+    events: tuple[RunEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireLock:
+    """Take the environment for this run, if no other run holds it and none is before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaterializeInputs:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateGate:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyStage:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyTargets:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Read the metrics once per poll. `judge` False: only look, while the run is paused."""
+
+    step: str
+    attempt: int
+    judge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """See whether any target changed before a cancelled run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revert:
+    """Bring every changed target back to its recorded digest and verify it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureEvidence:
+    """Seal what a finished attempt, or an approval, left behind."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRollback:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do before `until_us`; None = only a person or a command changes it."""
+
+    until_us: int | None
+    why: str
+
+
+Effect: TypeAlias = (
+    Record
+    | AcquireLock
+    | MaterializeInputs
+    | EvaluateGate
+    | ApplyStage
+    | VerifyTargets
+    | Watch
+    | Drain
+    | Revert
+    | CaptureEvidence
+    | CaptureRollback
+    | Seal
+    | Wait
+)
