@@ -16,8 +16,11 @@ from typing import Protocol
 
 from engine.core.bundle import Bundle
 from engine.core.digest import Digest
+from engine.core.events import Event, Recorded
 from engine.core.metrics import Reading
 from engine.core.plan import Observation, StagePlan
+from engine.core.rows import GateTick, Row, Sample, StepLog
+from engine.core.run import Run
 
 
 class Clock(Protocol):
@@ -51,6 +54,71 @@ class BlobStore(Protocol):
         ...
 
     def has(self, digest: Digest) -> bool: ...
+
+
+class EventStore(Protocol):
+    """The home's log of events and the state folded from it. Usable from several threads."""
+
+    @property
+    def blobs(self) -> BlobStore: ...
+
+    def append(
+        self,
+        stream: str,
+        events: Sequence[Event],
+        *,
+        after: int,
+        actor: str,
+        command_id: str = "",
+        rows: Sequence[Row] = (),
+    ) -> tuple[Recorded, ...]:
+        """Append all of `events` and `rows` or none, durably, behind version `after`.
+
+        A `command_id` that was recorded before appends nothing and returns the events of then.
+
+        Raises:
+            Conflict: the stream's version is not `after`.
+            StorageFull: nothing can be recorded now; nothing was.
+        """
+        ...
+
+    def record(self, rows: Sequence[Row]) -> None:
+        """Append rows without an event, durably. Raises `StorageFull`."""
+        ...
+
+    def samples(self, samples: Sequence[Sample]) -> None:
+        """Take in health samples, in a batch, soon; not journaled."""
+        ...
+
+    def logs(self, lines: Sequence[StepLog]) -> None:
+        """Take in log lines, in a batch, soon; not journaled. Keeps their order."""
+        ...
+
+    def load(self, stream: str, after: int = 0) -> tuple[Recorded, ...]:
+        """All events of the stream behind `after`, oldest first; empty when there is none."""
+        ...
+
+    def version(self, stream: str) -> int: ...
+
+    def run(self, run_id: str) -> Run:
+        """The run as folded from its events. Raises `NotFound`."""
+        ...
+
+    def runs_open(self) -> tuple[Run, ...]:
+        """Every run that has not ended, in order of request."""
+        ...
+
+    def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
+        """Stored ticks of a step from `first_attempt` on, in order of recording."""
+        ...
+
+    def tlog_leaves(self) -> tuple[str, ...]:
+        """Leaf hashes (hex) of the transparency log, by index."""
+        ...
+
+    def subscribe(self, callback: Callable[[tuple[Recorded, ...]], None]) -> Callable[[], None]:
+        """Call back after each commit with what it recorded. Returns how to stop that."""
+        ...
 
 
 # --- deploy driver --------------------------------------------------------------------------
