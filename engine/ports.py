@@ -108,6 +108,18 @@ class EventStore(Protocol):
         """Every run that has not ended, in order of request."""
         ...
 
+    def by_command(self, command_id: str) -> tuple[Recorded, ...]:
+        """What was recorded for this command id; empty when it is new."""
+        ...
+
+    def last_run_number(self) -> int:
+        """Highest run number requested so far; 0 when there is none."""
+        ...
+
+    def next_epoch(self, environment: str) -> int:
+        """One more than the highest fencing epoch ever given out for this environment."""
+        ...
+
     def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
         """Stored ticks of a step from `first_attempt` on, in order of recording."""
         ...
@@ -281,6 +293,28 @@ class MetricSource(Protocol):
 
         Fewer rows when the source knows less; empty when it knows nothing or cannot be reached.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeFacts:
+    """What a running target reports of itself: package URLs, sorted.
+
+    Attributes:
+        components: those that its bundle says it ships.
+        observed: those of them that are really loaded in the running process.
+    """
+
+    digest: Digest
+    components: tuple[str, ...]
+    observed: tuple[str, ...]
+
+
+class RuntimeSource(Protocol):
+    """Runtime observations of ONE environment's targets."""
+
+    def observe(self, *, deadline_s: float) -> Mapping[str, RuntimeFacts]:
+        """By target; one that gives no answer is missing. Never raises for an absent target."""
         ...
 
 

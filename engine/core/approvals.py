@@ -63,6 +63,8 @@ def conflict(run: Run, actor: Actor) -> str | None:
         return f"{actor.user} has no approver role in {run.environment}."
     if actor.user == run.requested_by:
         return f"{actor.user} requested this promotion; somebody else has to approve it."
+    if actor.user == run.started_by:
+        return f"{actor.user} started this promotion; somebody else has to approve it."
     if actor.user in run.request.bundle_authors:
         return f"{actor.user} made this bundle; an author cannot approve it."
     if any(a.person == actor.user for a in run.counting_approvals):

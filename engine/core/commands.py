@@ -11,6 +11,7 @@ from engine.core.digest import Digest
 class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
+    CONTINUE = "continue"
     RETRY_STEP = "retry_step"
     RERUN_STEP = "rerun_step"
     MARK_STEP_FAILED = "mark_step_failed"

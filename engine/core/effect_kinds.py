@@ -55,7 +55,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """See whether any target changed before a cancelled run ends."""
+    """See whether any target changed before a cancelled run ends.
+
+    `last`: its time is up; without an answer it ends unseen, and says so.
+    """
+
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)

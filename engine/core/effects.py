@@ -30,13 +30,13 @@ from engine.core.effect_kinds import (
 from engine.core.events import RunEvent
 from engine.core.fact_events import ApprovalRequested, ApprovalsStale, GateDecided
 from engine.core.run_events import (
-    RunCancelled,
     RunExpired,
     RunFailed,
     RunPaused,
     RunRejected,
     RunResumed,
     RunRolledBack,
+    RunSealed,
     RunSucceeded,
 )
 from engine.core.spec import StepKind
@@ -231,10 +231,10 @@ def _errored(run: Run, step: StepState, now_us: int) -> Effect:
         lost = RunPaused(
             via="engine_lost",
             pause_reason="engine_restart",
-            reason=f"{step.spec.name} may not be started twice: see what it did, then resume",
+            reason=f"{step.spec.name} may not start twice by itself: see what it did, then retry",
         )
         return Record((lost,))
-    if not attempt.transient or step.errors_used >= RETRIES_MAX:
+    if _gives_up(step):
         return Record(step_ended_badly(run, step))
     return _retry(run, step, now_us)
 
@@ -293,12 +293,13 @@ def _awaiting(run: Run, now_us: int) -> Effect:
                 StepStarted(step=gate.id, attempt=again, op_id=op_id(run, gate.id, again)),
             )
         )
-    expires_us = run.approval_expires_us
-    if expires_us is not None and now_us >= expires_us:
-        why = f"approval expired with {', '.join(approvals.missing(run))}"
+    expires_us, lacks = run.approval_expires_us, approvals.missing(run)
+    # A quorum that was met in time counts, also when nobody was awake to see it.
+    if lacks and expires_us is not None and now_us >= expires_us:
+        why = f"approval expired with {', '.join(lacks)}"
         expired = RunExpired(via="approval_expired", failure_class="approval", reason=why)
         return Record((expired, *closing(run, why)))
-    if approvals.missing(run):
+    if lacks:
         return Wait(expires_us, "waits for approval")
     people = ", ".join(a.person for a in run.counting_approvals)
     done = StepSucceeded(
@@ -315,17 +316,15 @@ def _paused(run: Run) -> Effect:
 
 
 def _cancelling(run: Run, now_us: int) -> Effect:
-    if run.cancelling_us is not None and now_us - run.cancelling_us >= CANCEL_LIMIT_US:
-        why = "cancelled; the open work did not end within 60 s"
-        return Record(
-            (RunCancelled(via="cancel_timeout", reason=why, forced=True), *closing(run, why))
-        )
-    return Drain()
+    # Even when the time is up (the engine may have been down for it) the targets are looked at
+    # once: CANCELLED says that none of them changed.
+    since_us = run.cancelling_us
+    return Drain(last=since_us is not None and now_us - since_us >= CANCEL_LIMIT_US)
 
 
 def _rolling_back(run: Run) -> Effect:
     deployed = [s for s in run.steps if s.spec.kind is StepKind.DEPLOY and s.attempts]
-    if not run.rollback_sealed and deployed:
+    if not run.rollback_sealed and deployed and not deployed[-1].attempts[-1].evidence_missing:
         last = deployed[-1]
         return CaptureRollback(last.id, len(last.attempts))
     reverted = tuple(
@@ -344,7 +343,22 @@ def _sealing(run: Run, now_us: int) -> Effect:
         case StepStatus.RUNNING:
             assert step.attempt is not None
             return Seal(step.id, step.attempt.number)
+        case StepStatus.SUCCEEDED:
+            return Record((RunSealed(via="sealed", seal_status="SEALED"),))
+        case StepStatus.ERRORED | StepStatus.FAILED if _gives_up(step):
+            # The run keeps the outcome that it had; only the proof is missing, and that is said.
+            unsealed = RunSealed(via="sealed", seal_status="UNSEALED", reason=step.summary)
+            return Record((unsealed,))
         case StepStatus.ERRORED if step.attempt is not None and step.attempt.cause != "engine_lost":
             return _retry(run, step, now_us)
         case _:
             return _start(run, step)
+
+
+def _gives_up(step: StepState) -> bool:
+    """No further attempt is made by itself: the answer was no, or asking again cannot help."""
+    attempt = step.attempt
+    if attempt is None or attempt.cause == "engine_lost":
+        return False
+    failed = attempt.status is StepStatus.FAILED
+    return failed or not attempt.transient or step.errors_used >= RETRIES_MAX

@@ -40,6 +40,9 @@ def _write(value: JsonValue) -> str:
         case list() | tuple():
             return "[" + ",".join(_write(item) for item in value) + "]"
         case Mapping():
+            wrong = [type(key).__name__ for key in value if not isinstance(key, str)]
+            if wrong:
+                raise TypeError(f"{wrong[0]} may not be a key in a signed document")
             # RFC 8785, 3.2.3: keys go in UTF-16 code-unit order, which is not Python's order
             # for characters beyond U+FFFF.
             keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))

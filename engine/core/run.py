@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from engine.core import run_facts, run_moves, run_steps
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
+from engine.core.fact_events import Commented, EvidenceExported
 from engine.core.run_events import RunRequested
 from engine.core.state import Run, StepState, TargetState
 from engine.core.statemachine import RunStatus
 
-__all__ = ["Run", "evolve", "fold"]
+__all__ = ["AFTER_END", "Run", "evolve", "fold"]
+
+# What may still be said of a run that has ended and is sealed.
+AFTER_END: Final = (Commented, EvidenceExported)
 
 
 def evolve(run: Run | None, recorded: Recorded) -> Run:
@@ -35,6 +40,8 @@ def evolve(run: Run | None, recorded: Recorded) -> Run:
         raise IllegalTransition(
             f"{recorded.stream}: event {recorded.seq} follows version {run.version}"
         )
+    if run.terminal and not isinstance(event, AFTER_END):
+        raise IllegalTransition(f"{event.TYPE} cannot follow the end of {run.run_id}")
     run = replace(run, version=recorded.seq, updated_us=recorded.ts_us)
     for family in (run_moves.apply, run_steps.apply, run_facts.apply):
         after = family(run, recorded)

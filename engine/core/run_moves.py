@@ -77,7 +77,8 @@ def _detail(run: Run, event: RunMoved, recorded: Recorded, before: RunStatus) ->
             return _ends(run, RunStatus.FAILED, reason, failure)
         case RunExpired(failure_class=failure, reason=reason):
             return _ends(run, RunStatus.EXPIRED, reason, failure)
-        case RunCancelled(reason=reason):
+        case RunCancelled(reason=reason, superseded_by=newer):
+            run = replace(run, superseded_by=newer)
             return _ends(run, RunStatus.CANCELLED, reason, "operator")
         case RunRolledBack(reason=reason):
             failure = "operator" if run.rollback_trigger == "operator" else "health"

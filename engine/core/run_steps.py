@@ -8,8 +8,9 @@ from typing import assert_never, get_args
 from engine.core.errors import IllegalTransition
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Recorded
+from engine.core.spec import StepKind
 from engine.core.state import Attempt, Run, StepState, with_step
-from engine.core.statemachine import StepStatus, check_step
+from engine.core.statemachine import RunStatus, StepStatus, check_step
 from engine.core.step_events import (
     StepCancelled,
     StepErrored,
@@ -36,6 +37,7 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
     step = run.step(event.step)
     match event:
         case StepStarted():
+            _may_start(run, step)
             step = _started(step, event, recorded)
         case StepWaiting(attempt=number, reason=reason):
             step = _to(step, number, StepStatus.WAITING, recorded, reason=reason, ended=False)
@@ -64,7 +66,9 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             )
         case StepInconclusive(attempt=number, reason=reason):
             step = _to(step, number, StepStatus.INCONCLUSIVE, recorded, reason=reason)
-        case StepRetryScheduled(at_us=at_us):
+        case StepRetryScheduled(attempt=number, at_us=at_us):
+            if step.status is not StepStatus.ERRORED or number != len(step.attempts):
+                raise IllegalTransition(f"step {step.id}: attempt {number} is not to be retried")
             step = replace(step, retry_at_us=at_us)
         case StepSkipped(reason=reason):
             check_step(step.status, StepStatus.SKIPPED, step=step.id)
@@ -82,6 +86,18 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
         case _:
             assert_never(event)
     return with_step(run, step)
+
+
+def _may_start(run: Run, step: StepState) -> None:
+    """No step overtakes another, and only the seal begins when a run is on its way out."""
+    if step.spec.kind is StepKind.SEAL:
+        ok = run.status is RunStatus.SEALING
+    else:
+        before = run.steps[: [s.id for s in run.steps].index(step.id)]
+        over = {StepStatus.SUCCEEDED, StepStatus.SKIPPED}
+        ok = run.status is RunStatus.RUNNING and all(s.status in over for s in before)
+    if not ok or any(s.open for s in run.steps if s.id != step.id):
+        raise IllegalTransition(f"step {step.id} cannot begin now: {run.run_id} is {run.status}")
 
 
 def _started(step: StepState, event: StepStarted, recorded: Recorded) -> StepState:

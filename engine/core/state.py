@@ -154,6 +154,7 @@ class Run:
     outcome: RunStatus | None = None
     outcome_reason: str = ""
     failure_class: str = ""
+    superseded_by: str = ""
     pause_reason: str = ""
     pause_note: str = ""
     paused_from: RunStatus | None = None
@@ -203,7 +204,21 @@ class Run:
 
     @property
     def changed_targets(self) -> tuple[str, ...]:
-        return tuple(target.target for target in self.targets if target.changed)
+        """Targets off their recorded bundle, as last seen; no answer counts as changed.
+
+        One whose bundle before this run was never known has changed only when it runs ours.
+        """
+        return tuple(
+            t.target
+            for t in self.targets
+            if (t.current == self.bundle if t.baseline is None else t.changed)
+        )
+
+    @property
+    def touched_targets(self) -> tuple[str, ...]:
+        """Targets that a rollback answers for: every stage's that has begun, and the changed."""
+        begun = {t for c in self.cohorts if self.step(c.step).attempts for t in c.targets}
+        return tuple(sorted(begun | set(self.changed_targets)))
 
     @property
     def rollback_executable(self) -> bool:

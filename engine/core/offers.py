@@ -1,0 +1,70 @@
+"""Which actions a page shows in which phase of a run, possible or not: the button matrix. Pure.
+
+Whether a shown action may be taken now, and why not, is said by `engine.core.decide` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from engine.core.commands import Action
+from engine.core.spec import StepKind
+from engine.core.state import Run
+from engine.core.statemachine import RunStatus
+
+
+class Phase(StrEnum):
+    """A column of the matrix: a status, with RUNNING cut where targets begin to be touched."""
+
+    SCHEDULED = "SCHEDULED"
+    QUEUED = "QUEUED"
+    BEFORE_DEPLOY = "RUNNING pre-deploy"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    DEPLOY = "RUNNING deploy"
+    PAUSED = "PAUSED"
+    CANCELLING = "CANCELLING"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLBACK_FAILED = "ROLLBACK_FAILED"
+    SEALING = "SEALING"
+    TERMINAL = "terminal"
+
+
+_BEFORE: Final = frozenset({StepKind.INPUTS, StepKind.GATE_EVAL, StepKind.APPROVAL})
+
+_P = Phase
+_RUNNING: Final = frozenset({_P.BEFORE_DEPLOY, _P.DEPLOY})
+
+SHOWN: Final[Mapping[Action, frozenset[Phase]]] = {
+    Action.PAUSE: _RUNNING | {_P.QUEUED, _P.AWAITING_APPROVAL, _P.ROLLING_BACK, _P.SEALING},
+    Action.RESUME: frozenset({_P.PAUSED}),
+    Action.CONTINUE: frozenset({_P.DEPLOY, _P.PAUSED}),
+    Action.RETRY_STEP: _RUNNING | {_P.PAUSED, _P.SEALING},
+    Action.RERUN_STEP: _RUNNING,
+    Action.MARK_STEP_FAILED: _RUNNING,
+    Action.ROLLBACK: _RUNNING
+    | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL, _P.PAUSED, _P.SEALING},
+    # From ROLLBACK_FAILED the way back is tried again; one button says so, not two.
+    Action.RETRY_ROLLBACK: frozenset({_P.ROLLBACK_FAILED}),
+    Action.CANCEL: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL, _P.PAUSED},
+    Action.CLOSE_FAILED: frozenset({_P.PAUSED, _P.ROLLBACK_FAILED}),
+    Action.APPROVE: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
+    Action.REJECT: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
+    Action.WITHDRAW: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
+    Action.COMMENT: frozenset(Phase),
+}
+
+
+def phase(run: Run) -> Phase:
+    if run.terminal:
+        return Phase.TERMINAL
+    if run.status is not RunStatus.RUNNING:
+        return Phase(run.status.value)
+    step = run.current_step
+    before = step is not None and step.spec.kind in _BEFORE
+    return Phase.BEFORE_DEPLOY if before else Phase.DEPLOY
+
+
+def offered(run: Run, action: Action) -> bool:
+    return phase(run) in SHOWN[action]

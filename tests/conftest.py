@@ -1,0 +1,60 @@
+"""What every test shares: which groups run here, and a home to work on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# How long one example takes says more about the machine than about us; timings are benchmarks.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also kills, fuzzing and soaks")
+    parser.addoption(
+        "--require-browser", action="store_true", help="a missing browser fails instead of skipping"
+    )
+
+
+def browser_path() -> str | None:
+    """The browser to test with: RELEASELINE_BROWSER, or the first that is installed."""
+    chosen = os.environ.get("RELEASELINE_BROWSER")
+    return chosen or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    must = config.getoption("--require-browser") or os.environ.get("CI") == "true"
+    no_browser = pytest.mark.skip(
+        reason="browser: no browser found; apt-get install chromium, or set RELEASELINE_BROWSER"
+    )
+    not_long = pytest.mark.skip(reason="long: kills, fuzzing and soaks run with --long only")
+    for item in items:
+        if "long" in item.keywords and not config.getoption("--long"):
+            item.add_marker(not_long)
+        if "browser" in item.keywords and browser_path() is None and not must:
+            item.add_marker(no_browser)
+
+
+@pytest.fixture(scope="session")
+def browser_executable() -> str:
+    """Path of the browser. A missing one fails here, where it may not be skipped."""
+    path = browser_path()
+    if path is None:
+        pytest.fail("no browser found, and CI=true (or --require-browser) asks for one")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Third-party vectors and data beside the project; skips with one line where absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("shared: the folder with third-party vectors and data is not beside us")
+    return folder

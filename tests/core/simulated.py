@@ -1,0 +1,366 @@
+"""A simulated outside for the pure core: random answers, people and power cuts, no I/O.
+
+A walk asks the real `next_effect`, answers as some outside might, lets people ask for things
+through the real `decide`, and records what comes of it, exactly as the shell would.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from engine.core import effects
+from engine.core.commands import Action
+from engine.core.decide import allowed, decide
+from engine.core.digest import Digest
+from engine.core.effect_kinds import (
+    AcquireLock,
+    ApplyStage,
+    CaptureEvidence,
+    CaptureRollback,
+    Drain,
+    EvaluateGate,
+    MaterializeInputs,
+    Record,
+    Revert,
+    Seal,
+    VerifyTargets,
+    Wait,
+    Watch,
+)
+from engine.core.errors import Refused
+from engine.core.event_parts import StageCohort, TargetFact
+from engine.core.events import Event
+from engine.core.fact_events import (
+    Commented,
+    EvidenceCaptured,
+    EvidenceExported,
+    EvidenceMissing,
+    EvidenceSealed,
+    GateDecided,
+    InputsMaterialized,
+    PolicyEvaluated,
+    RollbackVerified,
+    RolloutPlanned,
+    StageApplied,
+    TargetReverted,
+    TargetSet,
+    TargetsObserved,
+    VerifySnapshot,
+)
+from engine.core.plan import cohort
+from engine.core.run_events import (
+    RollbackFailed,
+    RunCancelled,
+    RunPaused,
+    RunSealed,
+    RunStarted,
+)
+from engine.core.spec import ApprovalGroup, StepKind
+from engine.core.state import Run
+from engine.core.statemachine import RunStatus
+from engine.core.step_events import StepErrored, StepFailed, StepSucceeded
+from tests.core.book import GATE, NEW, OLD, OTHER, PEOPLE, TARGETS, Book, D, command, request, steps
+
+__all__ = [
+    "GATE",
+    "NEW",
+    "OLD",
+    "OTHER",
+    "PEOPLE",
+    "TARGETS",
+    "Book",
+    "D",
+    "Walk",
+    "command",
+    "request",
+    "steps",
+]
+
+
+def run_waits_for_people(run: Run) -> bool:
+    return run.status is RunStatus.AWAITING_APPROVAL
+
+
+class Walk(Book):
+    """Random, but the same for the same seed. `denied` counts the refusals people got."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = random.Random(seed)
+        self.denied = 0
+        self.luck = rng.choice([0.55, 0.8, 0.97])  # how often the outside answers well
+        self.busy = rng.choice([0.02, 0.06, 0.3])  # how often people ask for something
+        self.strict = rng.random() < 0.5  # people end runs only now and then
+        self.fleet: dict[str, Digest | None] = dict.fromkeys(TARGETS, OLD)
+        if rng.random() < 0.1:
+            self.fleet[rng.choice(TARGETS)] = None
+        self.stuck = rng.random() < 0.1
+        groups = (ApprovalGroup(name="sec", members=("carol",), required=True),)
+        super().__init__(
+            request(
+                specs=steps(
+                    idempotent=rng.random() < 0.8,
+                    on_failure=rng.choice(["pause", "pause", "fail", "rollback"]),
+                    gate=GATE if rng.random() < 0.9 else "",
+                ),
+                min_approvals=rng.choice([0, 1, 1, 2]),
+                groups=groups if rng.random() < 0.2 else (),
+                on_breach=rng.choice(["rollback", "rollback", "pause"]),
+                initial="SCHEDULED" if rng.random() < 0.05 else "QUEUED",
+            ),
+            requested_by=rng.choice(["ci", "ana", "bob"]),
+        )
+
+    def good(self) -> bool:
+        return self.rng.random() < self.luck
+
+    def play(self, moves: int = 400) -> Walk:
+        for _ in range(moves):
+            if self.current.terminal:
+                break
+            self._move()
+        for _ in range(3):  # what may still be said of a run that has ended
+            if self.current.terminal:
+                self.append((Commented(text="so it was"),), actor="eve")
+                self.append(
+                    (EvidenceExported(kind="bundle", digest=D, size=1, partial=False),), actor="ana"
+                )
+        return self
+
+    def _move(self) -> None:
+        if self.rng.random() < self.busy:
+            self.people()
+            return
+        if self.rng.random() < 0.02:
+            self.append(effects.engine_lost(self.current))
+            return
+        effect = effects.next_effect(self.current, self.now_us)
+        match effect:
+            case Wait(until_us=until):
+                patient = run_waits_for_people(self.current)
+                if until is not None and self.rng.random() < (0.01 if patient else 0.5):
+                    self.now_us = max(self.now_us, until)
+                self.people()
+            case Watch(judge=False):
+                self.people()
+            case _:
+                events = self.answer(effect)
+                self.now_us += self.rng.choice([1_000, 1_000_000, 5_000_000])
+                # A command may have come in while the outside was busy.
+                if self.rng.random() < 0.05:
+                    before = self.current.version
+                    self.people()
+                    if self.current.version != before:
+                        return
+                self.append(events)
+
+    def people(self) -> None:
+        run, rng = self.current, self.rng
+        if rng.random() < 0.03 and run.status is RunStatus.AWAITING_APPROVAL:
+            self.append((replace(self.verdict(run, "gate-eval", 1, good=True), verdict=OTHER),))
+            return
+        actor = PEOPLE[rng.choice(sorted(PEOPLE))]
+        if run.status is RunStatus.ROLLBACK_FAILED and rng.random() < 0.3:
+            actor = PEOPLE["mia"]
+        possible = [
+            s.action for s in allowed(run, actor) if s.ok and s.action is not Action.COMMENT
+        ]
+        anything = not possible or rng.random() < 0.2
+        action = rng.choice(list(Action)) if anything else rng.choice(possible)
+        ends = {Action.CANCEL, Action.REJECT, Action.CLOSE_FAILED}
+        if action in ends and self.strict and rng.random() < self.luck:
+            return
+        wish = command(run, action, reason=rng.choice(["because", "because", "because", ""]))
+        try:
+            events = decide(run, wish, actor)
+        except Refused:
+            self.denied += 1
+            return
+        self.append(events, actor=actor.user)
+
+    def answer(self, effect: object) -> tuple[Event, ...]:
+        run = self.current
+        match effect:
+            case Record(events=events):
+                return events
+            case AcquireLock():
+                return (RunStarted(via="lock_acquired", epoch=3),)
+            case MaterializeInputs(step=step, attempt=n):
+                return self._inputs(run, step, n)
+            case EvaluateGate(step=step, attempt=n):
+                if not self.good() and self.rng.random() < 0.5:
+                    return (self._error(step, n),)
+                good = self.good()
+                verdict = self.verdict(run, step, n, good=good)
+                if good:
+                    done = StepSucceeded(step=step, attempt=n, result="PASS", summary="PASS")
+                    return (verdict, done)
+                return (verdict, StepFailed(step=step, attempt=n, result="FAIL", reason="no"))
+            case ApplyStage(step=step, attempt=n):
+                return self._apply(run, step, n)
+            case VerifyTargets(step=step, attempt=n):
+                return self._verify(step, n)
+            case Watch(step=step, attempt=n):
+                return self._gate(run, step, n)
+            case Drain(last=last):
+                return self._drain(run, last=last)
+            case Revert():
+                return self._revert(run)
+            case CaptureEvidence(step=step, attempt=n) | CaptureRollback(step=step, attempt=n):
+                return self._evidence(run, step, n, back=isinstance(effect, CaptureRollback))
+            case Seal(step=step, attempt=n):
+                return self._seal(run, step, n)
+            case _:
+                raise AssertionError(effect)
+
+    def facts(self) -> tuple[TargetFact, ...]:
+        return tuple(
+            TargetFact(target=t, digest=d, healthy=None if d is None else True)
+            for t, d in sorted(self.fleet.items())
+        )
+
+    def _error(self, step: str, n: int) -> StepErrored:
+        return StepErrored(
+            step=step, attempt=n, cause="adapter", reason="away", transient=self.rng.random() < 0.7
+        )
+
+    def _inputs(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
+        if not self.good():
+            if self.rng.random() < 0.5:
+                return (self._error(step, n),)
+            return (StepFailed(step=step, attempt=n, result="MISSING", reason="1 missing"),)
+        first: tuple[Event, ...] = ()
+        if run.plan is None:
+            cohorts = tuple(
+                StageCohort(step=s.id, targets=cohort(TARGETS, share_bp=s.spec.share_bp, minimum=1))
+                for s in run.steps
+                if s.spec.kind is StepKind.DEPLOY
+            )
+            stuck = self.facts()[:1] if self.stuck else ()
+            first = (
+                TargetsObserved(purpose="baseline", targets=self.facts()),
+                RolloutPlanned(cohorts=cohorts, plan=D, rollback=D, irreversible=stuck),
+            )
+        return (
+            *first,
+            InputsMaterialized(step=step, attempt=n, inputs=(), components=1, resolved=D),
+            StepSucceeded(step=step, attempt=n, result="RESOLVED", summary="0 missing"),
+        )
+
+    def verdict(self, run: Run, step: str, n: int, *, good: bool) -> PolicyEvaluated:
+        return PolicyEvaluated(
+            step=step, attempt=n, verdict_id="verdict-1", decision="PASS" if good else "FAIL",
+            warn=self.rng.choice([0, 2]), fail=0 if good else 1, error=False, verdict=D, policy=D,
+            policy_input=D, capsule=D, notes=(),
+        )  # fmt: skip
+
+    def _apply(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
+        if not self.good() and self.rng.random() < 0.3:
+            return (self._error(step, n),)
+        targets = run.cohort(step)
+        outcomes = {t: "changed" if self.fleet[t] != NEW else "noop" for t in targets}
+        how = "good" if self.good() else self.rng.choice(["failed", "unknown", "skipped"])
+        if how != "good":
+            outcomes[targets[-1]] = how
+        sets: list[Event] = []
+        for target, outcome in outcomes.items():
+            before = self.fleet[target]
+            if outcome in {"changed", "noop"}:
+                self.fleet[target] = NEW
+            seen = None if outcome == "unknown" else self.fleet[target]
+            sets.append(
+                TargetSet(
+                    step=step, attempt=n, target=target, outcome=outcome, from_digest=before,
+                    to_digest=NEW, digest=seen, healthy=outcome in {"changed", "noop"}, note="",
+                    duration_ms=1,
+                )
+            )  # fmt: skip
+        if how == "failed":
+            return (*sets, StepFailed(step=step, attempt=n, result="NOT_SET", reason="one failed"))
+        if how == "unknown":
+            return (*sets, self._error(step, n))
+        if how == "skipped":
+            return tuple(sets)
+        return (*sets, StageApplied(step=step, attempt=n, plan=D, changed=1, noop=0))
+
+    def _verify(self, step: str, n: int) -> tuple[Event, ...]:
+        if not self.good() and self.rng.random() < 0.3:
+            return (self._error(step, n),)
+        seen = TargetsObserved(purpose="verify", targets=self.facts())
+        snapshot = VerifySnapshot(
+            step=step, attempt=n, on_bundle=4, healthy=4, total=4, observed_components=1,
+            components=1, snapshot=D,
+        )  # fmt: skip
+        if self.good():
+            return (seen, snapshot, StageApplied(step=step, attempt=n, plan=D, changed=0, noop=4))
+        return (seen, snapshot, StepFailed(step=step, attempt=n, result="WRONG", reason="1 wrong"))
+
+    def _gate(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
+        action = self.rng.choice(["continue", "hold"])
+        if self.rng.random() < 0.5:
+            action = "promote" if self.good() else self.rng.choice(["rollback", "pause"])
+        decided = GateDecided(
+            step=step, attempt=n, action=action, rule=10, reason="rates", t_ms=5_000, ticks=1,
+            evidence=D,
+        )  # fmt: skip
+        return effects.gate_decided(run, decided)
+
+    def _drain(self, run: Run, *, last: bool) -> tuple[Event, ...]:
+        if self.rng.random() < 0.5:  # the targets cannot be looked at
+            self.now_us += 40_000_000
+            if not last:
+                return ()
+            cancelled = RunCancelled(via="cancel_timeout", reason="by force", forced=True)
+            return (cancelled, *effects.closing(run, "by force"))
+        if run.plan is not None:
+            changed = [t for t in run.targets if self.fleet[t.target] not in {t.baseline, None}]
+            if not changed and self.rng.random() < 0.2:  # an apply that was not yet answered for
+                self.fleet[TARGETS[0]] = NEW
+                changed = [t for t in run.targets if self.fleet[t.target] not in {t.baseline, None}]
+            if changed:
+                known = tuple(f for f in self.facts() if f.digest is not None)
+                return (
+                    TargetsObserved(purpose="drain", targets=known),
+                    RunPaused(via="target_changed", pause_reason="cancel_after_change", reason="x"),
+                )
+        done = RunCancelled(via="drained", reason="nothing changed")
+        return (done, *effects.closing(run, "nothing changed"))
+
+    def _revert(self, run: Run) -> tuple[Event, ...]:
+        events: list[Event] = []
+        stays = self.rng.choice([None, None, *TARGETS[:2]])
+        for target in run.targets:
+            if not target.changed or target.baseline is None or target.target == stays:
+                continue
+            self.fleet[target.target] = target.baseline
+            events.append(
+                TargetReverted(
+                    target=target.target, outcome="changed", to_digest=target.baseline,
+                    digest=target.baseline, healthy=True, note="", duration_ms=1,
+                )
+            )  # fmt: skip
+        events.append(TargetsObserved(purpose="rollback", targets=self.facts()))
+        if stays is not None:
+            failed = RollbackFailed(via="revert_error", reason="not back", targets=(stays,))
+            return (*events, failed)
+        return (*events, RollbackVerified(targets=TARGETS, plan=D))
+
+    def _evidence(self, run: Run, step: str, n: int, *, back: bool) -> tuple[Event, ...]:
+        if not back and self.rng.random() < 0.05:
+            return (EvidenceMissing(step=step, attempt=n, reason="no key"),)
+        name = "rollback.dsse" if back else f"{len(self.log)}.dsse"
+        captured = EvidenceCaptured(
+            step=step, attempt=n, seq=run.evidence_count + 1, name=f"steps/{step}/{name}",
+            envelope=D, payload=D, log_index=run.evidence_count, files=(),
+        )  # fmt: skip
+        return (captured,)
+
+    def _seal(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
+        if not self.good():
+            failed = StepFailed(step=step, attempt=n, result="INVALID", reason="does not verify")
+            return (failed if self.rng.random() < 0.2 else self._error(step, n),)
+        return (
+            EvidenceSealed(count=run.evidence_count, chain=D, log_index=9, files=()),
+            StepSucceeded(step=step, attempt=n, result="SEALED", summary="sealed"),
+            RunSealed(via="sealed", seal_status="SEALED"),
+        )
