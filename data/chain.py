@@ -1,0 +1,223 @@
+"""The text of journal lines and what chains them. Pure: bytes in, bytes out.
+
+A line is one atomic batch in canonical JSON:
+
+    {"line":7,"prev":"<sha256 of line 6>","records":[...],"sha256":"<sha256 of this line>"}
+
+`sha256` is over the canonical JSON of the line without that member, so anyone can check it with
+standard tools; because the member comes last, a line is checked here without parsing it. Each
+record carries its `type`; an event record carries the hash chain of its own stream as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from data.codec import ROW_TYPES, from_document, row_from_document
+from engine.core.digest import Digest
+from engine.core.errors import Malformed
+from engine.core.events import Event, Recorded
+from engine.core.rows import Row
+
+ZEROS: Final = "0" * 64
+_TAIL: Final = b',"sha256":"'
+_TAIL_LENGTH: Final = len(_TAIL) + 64 + len(b'"}')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventText:
+    """An event at its place in the log, with its body as the exact text that was hashed."""
+
+    gseq: int
+    stream: str
+    seq: int
+    ts_us: int
+    actor: str
+    command_id: str
+    kind: str
+    body: str
+    prev: str
+    hash: str
+
+    @classmethod
+    def chained(
+        cls,
+        *,
+        gseq: int,
+        stream: str,
+        seq: int,
+        ts_us: int,
+        actor: str,
+        command_id: str,
+        kind: str,
+        body: str,
+        prev: str,
+    ) -> EventText:
+        """The event with its hash calculated."""
+        bare = cls(
+            gseq=gseq,
+            stream=stream,
+            seq=seq,
+            ts_us=ts_us,
+            actor=actor,
+            command_id=command_id,
+            kind=kind,
+            body=body,
+            prev=prev,
+            hash="",
+        )
+        return cls(**{**_members(bare), "hash": bare.calculated()})
+
+    def calculated(self) -> str:
+        """The hash that the other fields have: SHA-256 of their canonical JSON."""
+        return hashlib.sha256(self._text(hashed=True).encode()).hexdigest()
+
+    def record(self) -> str:
+        """The canonical JSON of this event's journal record."""
+        return self._text(hashed=False)
+
+    def recorded(self, event: Event | None = None) -> Recorded:
+        """The event in the words of the core. Raises `Malformed` when the body does not fit."""
+        if event is None:
+            event = from_document(self.kind, json.loads(self.body))
+        return Recorded(
+            gseq=self.gseq,
+            stream=self.stream,
+            seq=self.seq,
+            ts_us=self.ts_us,
+            actor=self.actor,
+            command_id=self.command_id,
+            event=event,
+            prev=Digest(self.prev),
+            hash=Digest(self.hash),
+        )
+
+    def _text(self, *, hashed: bool) -> str:
+        # Written out in the order of RFC 8785, so that a body of any size is not walked again.
+        own = "" if hashed else f'"hash":"{self.hash}",'
+        kind = "" if hashed else ',"type":"event"'
+        return (
+            f'{{"actor":{quoted(self.actor)},"body":{self.body},'
+            f'"command_id":{quoted(self.command_id)},"gseq":{self.gseq},{own}'
+            f'"kind":{quoted(self.kind)},"prev":"{self.prev}","seq":{self.seq},'
+            f'"stream":{quoted(self.stream)},"ts_us":{self.ts_us}{kind}}}'
+        )
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def row_record(kind: str, body: str) -> str:
+    return f'{{"body":{body},"type":"{kind}"}}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A checked journal line. `records` are (type, value) in order."""
+
+    number: int
+    digest: str
+    events: tuple[EventText, ...]
+    rows: tuple[Row, ...]
+
+
+def compose(number: int, prev: str, records: Sequence[str]) -> tuple[bytes, str]:
+    """The line with its newline, and its digest."""
+    head = f'{{"line":{number},"prev":"{prev}","records":[{",".join(records)}]'.encode()
+    digest = hashlib.sha256(head + b"}").hexdigest()
+    return head + _TAIL + digest.encode() + b'"}\n', digest
+
+
+def check(raw: bytes, *, number: int, prev: str, where: str) -> str:
+    """Check a line (without newline) against its place in the chain and return its digest.
+
+    Raises:
+        Malformed: altered, or not the line that belongs here.
+    """
+    head, tail = raw[:-_TAIL_LENGTH], raw[-_TAIL_LENGTH:]
+    if not tail.startswith(_TAIL) or not raw.endswith(b'"}'):
+        raise Malformed("expected a journal line, found other text", where=where)
+    stated = tail[len(_TAIL) : -2].decode("ascii", "replace")
+    digest = hashlib.sha256(head + b"}").hexdigest()
+    if stated != digest:
+        raise Malformed(f"expected digest {stated}, found {digest}: altered", where=where)
+    expected = f'{{"line":{number},"prev":"{prev}",'.encode()
+    if not head.startswith(expected):
+        found = head[: len(expected)].decode("utf-8", "replace")
+        raise Malformed(
+            f"expected line {number} behind {prev[:12]}, found {found}: removed or exchanged",
+            where=where,
+        )
+    return digest
+
+
+def parse(raw: bytes, *, digest: str, where: str) -> Line:
+    """Read the records of a line that `check` let pass.
+
+    Raises:
+        Malformed: a record of an unknown type or form, named by its place in the line.
+    """
+    document = json.loads(raw)
+    events: list[EventText] = []
+    rows: list[Row] = []
+    for index, record in enumerate(document["records"]):
+        spot = f"{where}, record {index}"
+        try:
+            kind = record["type"]
+            if kind == "event":
+                events.append(_event(record))
+            else:
+                rows.append(row_from_document(kind, record["body"]))
+        except Malformed as error:
+            raise Malformed(str(error), where=spot) from None
+        except (KeyError, TypeError) as error:
+            raise Malformed(f"expected a record, missing {error}", where=spot) from None
+    return Line(number=document["line"], digest=digest, events=tuple(events), rows=tuple(rows))
+
+
+def _event(record: dict[str, Any]) -> EventText:
+    text = EventText(
+        gseq=record["gseq"],
+        stream=record["stream"],
+        seq=record["seq"],
+        ts_us=record["ts_us"],
+        actor=record["actor"],
+        command_id=record["command_id"],
+        kind=record["kind"],
+        body=_canonical_text(record["body"]),
+        prev=record["prev"],
+        hash=record["hash"],
+    )
+    if text.calculated() != text.hash:
+        raise Malformed(
+            f"expected hash {text.hash}, found {text.calculated()}",
+            where=f"{text.stream} {text.seq}",
+        )
+    return text
+
+
+def _canonical_text(body: Any) -> str:
+    # Parsed canonical text keeps its order of members, so plain printing gives the same text.
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+
+def _members(text: EventText) -> dict[str, Any]:
+    return {name: getattr(text, name) for name in text.__slots__}
+
+
+__all__ = [
+    "ROW_TYPES",
+    "ZEROS",
+    "EventText",
+    "Line",
+    "check",
+    "compose",
+    "parse",
+    "quoted",
+    "row_record",
+]

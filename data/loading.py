@@ -1,0 +1,216 @@
+"""From what is stored to what is known by heart: at start, and after damage.
+
+The database is asked for keys and open runs; what the journal holds beyond it is taken in first.
+A rebuild is the same catching up, from the journal's first line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from data.chain import ZEROS, EventText
+from data.database import Batch, Database, columns
+from data.journal import Journal, Position
+from data.ledger import Facts
+from data.project import changes
+from engine.core.errors import Malformed, NotFound
+from engine.core.events import Recorded
+from engine.core.rows import GateTick
+from engine.core.run import Run, evolve, fold
+
+_CHUNK: Final = 5_000
+_EVENTS: Final = f"SELECT {', '.join(columns(EventText))} FROM events"  # noqa: S608
+_TICKS: Final = f"SELECT {', '.join(columns(GateTick))} FROM gate_ticks"  # noqa: S608
+
+
+def events_of(database: Database, stream: str, after: int = 0) -> tuple[Recorded, ...]:
+    """A stream's events behind `after`, oldest first."""
+    return _recorded(
+        database, f"{_EVENTS} WHERE stream = ? AND seq > ? ORDER BY seq", [stream, after]
+    )
+
+
+def events_between(database: Database, stream: str, first: int, last: int) -> tuple[Recorded, ...]:
+    return _recorded(
+        database,
+        f"{_EVENTS} WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+        [stream, first, last],
+    )
+
+
+def ticks_of(
+    database: Database, run_id: str, step: str, first_attempt: int
+) -> tuple[GateTick, ...]:
+    names = columns(GateTick)
+    found = database.rows(
+        f"{_TICKS} WHERE run_id = ? AND step = ? AND attempt >= ? ORDER BY attempt, n",
+        [run_id, step, first_attempt],
+    )
+    return tuple(GateTick(**dict(zip(names, row, strict=True))) for row in found)
+
+
+def fold_from(database: Database, run_id: str) -> Run:
+    """Raises `NotFound`, or `IllegalTransition` for a log that is damaged."""
+    recorded = events_of(database, run_id)
+    if not recorded:
+        raise NotFound(f"There is no run {run_id}.")
+    return fold(run_id, recorded)
+
+
+def facts_from(database: Database) -> Facts:
+    """Everything that the writer has to know, read from the database."""
+    facts = Facts()
+    for stream, seq, digest, gseq in database.rows(
+        "SELECT stream, max(seq), arg_max(hash, seq), max(gseq) FROM events GROUP BY stream"
+    ):
+        facts.heads[stream] = (seq, digest)
+        facts.gseq = max(facts.gseq, gseq)
+    for command_id, stream, first, last in database.rows(
+        "SELECT command_id, any_value(stream), min(seq), max(seq) FROM events "
+        "WHERE command_id <> '' GROUP BY command_id"
+    ):
+        facts.commands[command_id] = (stream, first, last)
+    for run_id, step, attempt, n in database.rows(
+        "SELECT run_id, step, attempt, max(n) FROM gate_ticks GROUP BY run_id, step, attempt"
+    ):
+        facts.ticks[run_id, step, attempt] = n
+    facts.names |= {f"verdict/{v}" for (v,) in database.rows("SELECT verdict_id FROM verdicts")}
+    facts.names |= {f"command/{c}" for (c,) in database.rows("SELECT command_id FROM commands")}
+    facts.leaves = [
+        leaf for (leaf,) in database.rows("SELECT leaf_hash FROM tlog_entries ORDER BY idx")
+    ]
+    _numbers(database, facts)
+    ended = ["CANCELLED", "EXPIRED", "FAILED", "REJECTED", "ROLLED_BACK", "SUCCEEDED"]
+    for (run_id,) in database.rows(
+        "SELECT run_id FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY number", [ended]
+    ):
+        facts.runs[run_id] = fold_from(database, run_id)
+    return facts
+
+
+def _numbers(database: Database, facts: Facts) -> None:
+    """From the events, not the projections: a fencing epoch must never be given twice."""
+    facts.last_number = database.rows(
+        "SELECT coalesce(max(CAST(json_extract(body, '$.number') AS BIGINT)), 0) "
+        "FROM events WHERE kind = 'run.requested/1'"
+    )[0][0]
+    for environment, epoch in database.rows(
+        "SELECT json_extract_string(r.body, '$.environment'), "
+        "       max(CAST(json_extract(s.body, '$.epoch') AS BIGINT)) "
+        "  FROM events s JOIN events r ON r.stream = s.stream AND r.kind = 'run.requested/1' "
+        " WHERE s.kind = 'run.started/1' GROUP BY 1"
+    ):
+        facts.epochs[environment] = epoch
+
+
+def catch_up(database: Database, journal: Journal, after: Position) -> int:
+    """Take in what the journal holds behind `after`, as one commit. Returns how many events.
+
+    Raises:
+        Malformed: a line is damaged, or its events do not follow those before.
+    """
+    if journal.end.line == after.line:
+        return 0
+    count, batch, end = 0, Batch(), after
+    follower = Follower(database)
+    database.begin()
+    try:
+        for position, line in journal.lines(after):
+            follower.take(line.events, where=f"journal line {line.number}")
+            batch.events += line.events
+            batch.rows += line.rows
+            count += len(line.events)
+            end = position
+            if len(batch.events) + len(batch.rows) >= _CHUNK:
+                database.add(batch)
+                batch = Batch()
+        follower.projections(batch)
+        database.add(batch)
+        database.commit(end)
+    except BaseException:
+        database.rollback()
+        raise
+    return count
+
+
+class Follower:
+    """Folds runs along the journal and sees that every stream's chain goes on.
+
+    Args:
+        database: holds what lies before; None when the journal is followed from its beginning.
+    """
+
+    def __init__(self, database: Database | None) -> None:
+        self._database = database
+        self._heads: dict[str, tuple[int, str]] = {}
+        self._before: dict[str, Run | None] = {}
+        self.runs: dict[str, Run] = {}
+        self.gseq: int | None = None
+
+    def take(self, events: Sequence[EventText], *, where: str) -> None:
+        """Raises `Malformed` when an event does not follow, `IllegalTransition` when it cannot."""
+        for text in events:
+            seq, digest = self._head(text.stream)
+            if (text.seq, text.prev) != (seq + 1, digest):
+                raise Malformed(
+                    f"expected event {seq + 1} behind {digest[:12]}, found {text.seq} behind "
+                    f"{text.prev[:12]}",
+                    where=f"{where}, stream {text.stream}",
+                )
+            if self.gseq is not None and text.gseq != self.gseq + 1:
+                raise Malformed(f"expected gseq {self.gseq + 1}, found {text.gseq}", where=where)
+            self.gseq = text.gseq
+            self._heads[text.stream] = (text.seq, text.hash)
+            recorded = text.recorded()
+            if text.stream.startswith("run-"):
+                self.runs[text.stream] = evolve(self._run(text.stream), recorded)
+
+    def projections(self, batch: Batch) -> None:
+        """Add the projection rows that changed."""
+        for run_id, run in self.runs.items():
+            stale, fresh = changes(self._before[run_id], run)
+            batch.stale += stale
+            batch.projected += fresh
+
+    def _head(self, stream: str) -> tuple[int, str]:
+        if stream not in self._heads:
+            found = (
+                []
+                if self._database is None
+                else self._database.rows(
+                    "SELECT seq, hash FROM events WHERE stream = ? ORDER BY seq DESC LIMIT 1",
+                    [stream],
+                )
+            )
+            self._heads[stream] = found[0] if found else (0, ZEROS)
+        return self._heads[stream]
+
+    def _run(self, run_id: str) -> Run | None:
+        if run_id not in self.runs:
+            known = None
+            if self._database is not None and self._heads[run_id][0] > 1:
+                recorded = events_of(self._database, run_id)
+                known = fold(run_id, recorded) if recorded else None
+            self._before[run_id] = known
+            return known
+        return self.runs[run_id]
+
+
+def _recorded(database: Database, query: str, params: Sequence[object]) -> tuple[Recorded, ...]:
+    names = columns(EventText)
+    return tuple(
+        EventText(**dict(zip(names, row, strict=True))).recorded()
+        for row in database.rows(query, params)
+    )
+
+
+__all__ = [
+    "Follower",
+    "catch_up",
+    "events_between",
+    "events_of",
+    "facts_from",
+    "fold_from",
+    "ticks_of",
+]

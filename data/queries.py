@@ -1,0 +1,97 @@
+"""What pages and the API ask, one function per question; the SQL lies in `sql/queries`.
+
+The header of each file is its contract: what it takes and returns, units and order. Nothing here
+writes. A cursor is used for one call (`Store.cursor()`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import polars as pl
+
+FOLDER: Final = Path(__file__).parent / "sql" / "queries"
+SQL: Final = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.sql"))}
+
+
+def runs_list(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    environment: str = "",
+    status: str = "",
+    limit: int = 50,
+    before: int | None = None,
+) -> pl.DataFrame:
+    """Runs, the newest first. `before` is a run number: the page behind it."""
+    return _read(
+        cursor, "runs_list", environment=environment, status=status, limit=limit, before=before
+    )
+
+
+def bundles_list(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    return _read(cursor, "bundles_list")
+
+
+def environments_live(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    return _read(cursor, "environments_live")
+
+
+def verdict(cursor: duckdb.DuckDBPyConnection, *, verdict_id: str) -> pl.DataFrame:
+    """At most one row."""
+    return _read(cursor, "verdict", verdict_id=verdict_id)
+
+
+def step_logs(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    run_id: str,
+    step: str,
+    attempt: int,
+    limit: int = 10_000,
+) -> pl.DataFrame:
+    """The newest `limit` lines, oldest first."""
+    return _read(cursor, "step_logs", run_id=run_id, step=step, attempt=attempt, limit=limit)
+
+
+def logs_as_text(frame: pl.DataFrame) -> str:
+    """Lines of `step_logs` for people and downloads; times are UTC."""
+    lines = []
+    for row in frame.iter_rows(named=True):
+        moment = datetime.fromtimestamp(row["ts_us"] / 1_000_000, UTC)
+        target = f" {row['target']}:" if row["target"] else ""
+        stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{row['ts_us'] % 1_000_000 // 1000:03d}Z"
+        lines.append(f"{stamp} {row['level']:<5}{target} {row['text']}\n")
+    return "".join(lines)
+
+
+def stage_samples(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
+    """Per poll a row for each arm (`target` is empty) and one for each target."""
+    return _read(cursor, "stage_samples", run_id=run_id, step=step)
+
+
+def stage_ticks(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
+    return _read(cursor, "stage_ticks", run_id=run_id, step=step)
+
+
+def run_evidence(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFrame:
+    return _read(cursor, "run_evidence", run_id=run_id)
+
+
+def run_events(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFrame:
+    return _read(cursor, "run_events", run_id=run_id)
+
+
+def targets_of(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFrame:
+    return _read(cursor, "targets_of", run_id=run_id)
+
+
+def audit(cursor: duckdb.DuckDBPyConnection, *, limit: int = 200) -> pl.DataFrame:
+    return _read(cursor, "audit", limit=limit)
+
+
+def _read(cursor: duckdb.DuckDBPyConnection, name: str, **params: object) -> pl.DataFrame:
+    frame: pl.DataFrame = cursor.sql(SQL[name], params=params).pl()
+    return frame

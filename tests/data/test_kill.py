@@ -1,0 +1,78 @@
+"""kill -9 at random moments: what was acknowledged is there, and the home is in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data.store import Store
+from tests.data.kit import TestClock
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAY = Path(__file__).with_name("play_appends.py")
+
+
+def life(home: Path, output: Path, seconds: float) -> int:
+    """One process, killed `seconds` after it opened the store. Returns how many events it said."""
+    with output.open("ab") as said:
+        before = output.stat().st_size
+        process = subprocess.Popen(
+            [sys.executable, str(PLAY), str(home)],
+            stdout=said,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while output.stat().st_size == before:
+                assert time.monotonic() < deadline, "it never opened the store"
+                assert process.poll() is None, "it ended by itself"
+                time.sleep(0.005)
+            time.sleep(seconds)
+            assert process.poll() is None, "it ended by itself"
+        finally:
+            process.kill()
+            process.wait()
+    return output.read_bytes().count(b"\n")
+
+
+def check(home: Path, output: Path) -> int:
+    """Nothing acknowledged is lost. Returns how many events there are."""
+    store = Store.open(home, clock=TestClock())
+    try:
+        report = store.fsck()
+        wrong = [str(f) for f in report.findings if not f.lost]
+        assert report.ok and not wrong, wrong
+        said = [line.split() for line in output.read_text().splitlines() if line != "open"]
+        kept: dict[str, list[str]] = {}
+        for stream, seq, digest in said:
+            if stream not in kept:
+                kept[stream] = [r.hash.hex for r in store.load(stream)]
+            assert kept[stream][int(seq) - 1] == digest, f"{stream} {seq} was acknowledged"
+        assert said
+        return report.events
+    finally:
+        store.close()
+
+
+@pytest.mark.fault
+def test_a_few_kills(tmp_path: Path) -> None:
+    rng, home, output = random.Random(8), tmp_path / "home", tmp_path / "said"
+    for _ in range(8):
+        life(home, output, rng.uniform(0.0, 0.35))
+    assert check(home, output) > 50
+
+
+@pytest.mark.fault
+@pytest.mark.long
+def test_many_kills(tmp_path: Path) -> None:
+    rng, home, output = random.Random(120), tmp_path / "home", tmp_path / "said"
+    for n in range(120):
+        life(home, output, rng.expovariate(3.0))
+        if n % 10 == 9:
+            check(home, output)
