@@ -1,0 +1,71 @@
+"""The engine is killed, -9, at every step of a deploy that changes something, and asked again.
+
+Whatever the moment: the second apply ends at the plan, nothing was restarted twice, and what ran
+before kept on running.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.adapters.clock_system import SystemClock
+from engine.adapters.metrics_router import RouterMetrics
+from engine.core.digest import Digest
+from engine.core.metrics import ReadingStatus
+from tests.fleet.cut import CALLS
+from tests.fleet.kit import Rig
+
+ROOT = Path(__file__).resolve().parents[2]
+PHASES = ("plan", "fetch", "verify", "drain", "switch", "start", "health", "weight", "done")
+CUTS = (
+    *(f"emit:{phase}" for phase in PHASES),
+    *(f"{when}:{name}" for name in CALLS for when in ("before", "after")),
+)
+
+
+def apply_and_die(rig: Rig, bundle: Digest, cut: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.fleet.cut", str(rig.folder), str(bundle), cut],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == -9, ended.stderr.decode()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("cut", CUTS)
+def test_killed_anywhere_then_asked_again(rig: Rig, cut: str) -> None:
+    old, new = rig.bundle("1"), rig.bundle("2")
+    rig.deploy(old)
+    planned, other = rig.targets[:2], rig.targets[2]
+    untouched = rig.instances()[other]
+    apply_and_die(rig, new, cut)
+    result = rig.apply(rig.plan(new, planned))
+    assert result.ok, [(r.target, r.outcome, r.note) for r in result.results]
+    assert rig.running() == {planned[0]: new, planned[1]: new, other: old}
+    assert [rig.starts(t) for t in rig.targets] == [2, 2, 1]
+    assert rig.instances()[other] == untouched
+    counters = rig.fleet.router("/counters")["targets"]
+    assert not any(one["drained"] for one in counters.values())
+    assert [len(pids) for pids in rig.instances().values()] == [1, 1, 1]
+    reading = RouterMetrics(rig.fleet, clock=SystemClock()).read(deadline_s=2.0)
+    assert reading.status is ReadingStatus.OK
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("cut", ["emit:drain", "emit:switch", "after:end", "emit:start"])
+def test_killed_anywhere_then_sent_back(rig: Rig, cut: str) -> None:
+    old, new = rig.bundle("1"), rig.bundle("2")
+    rig.deploy(old)
+    apply_and_die(rig, new, cut)
+    assert rig.apply(rig.plan(old)).ok
+    assert set(rig.running().values()) == {old}
+    assert {(rig.fleet.home(t) / "current").readlink().name for t in rig.targets} == {old.hex}
+    counters = rig.fleet.router("/counters")["targets"]
+    assert not any(one["drained"] for one in counters.values())
