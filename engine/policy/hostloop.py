@@ -1,0 +1,202 @@
+"""Evaluates expressions that are too long for one evaluation, piece by piece, to the same value.
+
+A loop is cut into slices that stay within the engine's budget, and the slices' answers are joined
+as the macro would have; every judgement is still made by the engine, through `cel.evaluate`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from engine.policy.cel import Environment, EvaluationFailed, Program, evaluate
+from engine.policy.estimate import NOTHING, Extent, Scope, extent_of, iterations, reach, sized
+from engine.policy.syntax import Call, Ident, Loop, Macro, Node, facets, free_names, rebuild
+from engine.policy.unparse import unparse
+
+# Estimates are upper bounds, so the engine's own limit of 9,999 is never reached.
+ITERATIONS_SAFE: Final = 6_000
+
+
+class Programs:
+    """Compiled expressions by the names they use and their text. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._environments: dict[frozenset[str], Environment] = {}
+        self._programs: dict[tuple[frozenset[str], str], Program] = {}
+
+    def of(self, node: Node) -> Program:
+        names, text = free_names(node), unparse(node)
+        with self._lock:
+            if (names, text) not in self._programs:
+                environment = self._environments.setdefault(names, Environment(names))
+                self._programs[names, text] = environment.compile(text)
+            return self._programs[names, text]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Values by name, with their extents worked out when first asked for."""
+
+    values: Mapping[str, Any]
+    _extents: dict[str, Extent] = field(default_factory=dict)
+
+    def extents(self) -> Scope:
+        for name, value in self.values.items():
+            if name not in self._extents:
+                self._extents[name] = extent_of(value)
+        return self._extents
+
+    def with_value(self, name: str, value: Any, extent: Extent) -> Names:
+        """The names and one more, of which `extent` is known to hold."""
+        return Names({**self.values, name: value}, {**self.extents(), name: extent})
+
+    def bindings(self, node: Node) -> dict[str, Any]:
+        """Only what `node` reads: each evaluation hands all of it over to the engine."""
+        bound = {name: self.values[name] for name in free_names(node) if name in self.values}
+        if "input" in bound:
+            read = facets(node)
+            if read is not None:
+                bound["input"] = {name: bound["input"][name] for name in read}
+        return bound
+
+
+@dataclass(frozen=True, slots=True)
+class HostLoop:
+    """Attributes:
+    limit: estimated steps up to which an expression is evaluated in one go.
+    """
+
+    programs: Programs
+    limit: int = ITERATIONS_SAFE
+
+    def value(self, node: Node, names: Names) -> Any:
+        """The value of `node`. Raises `EvaluationFailed`."""
+        if iterations(node, names.extents()) <= self.limit:
+            return self._at_once(node, names)
+        match node:
+            case Loop():
+                return self._loop(node, names)
+            case Call(function="_&&_", args=(left, right)):
+                return self._either(left, right, names, decisive=False)
+            case Call(function="_||_", args=(left, right)):
+                return self._either(left, right, names, decisive=True)
+            case Call(function="_?_:_", args=(condition, yes, no)):
+                chosen = _truth(self.value(condition, names))
+                return self.value(yes if chosen else no, names)
+        return self._in_parts(node, names)
+
+    def _at_once(self, node: Node, names: Names) -> Any:
+        return evaluate(self.programs.of(node), names.bindings(node))
+
+    def _in_parts(self, node: Node, names: Names) -> Any:
+        """Work out the children that are too long, and `node` from their values."""
+        scope = names.extents()
+        inner = names
+
+        def part(child: Node) -> Node:
+            if not iterations(child, scope):
+                return child
+            nonlocal inner
+            name = f"__part_{len(inner.values)}"
+            found = self.value(child, names)
+            inner = inner.with_value(name, found, sized(reach(child, scope), found))
+            return Ident(at=child.at, name=name)
+
+        smaller = rebuild(node, part)
+        return self._at_once(smaller, inner)
+
+    def _either(self, left: Node, right: Node, names: Names, *, decisive: bool) -> bool:
+        """`&&` and `||`: the decisive value wins over an error on the other side (cel-spec)."""
+        return _any_decides(
+            [lambda: self.value(left, names), lambda: self.value(right, names)], decisive
+        )
+
+    def _loop(self, loop: Loop, names: Names) -> Any:
+        items = self.value(loop.over, names)
+        if not isinstance(items, list):
+            raise EvaluationFailed("no list to go through")
+        each = reach(loop.over, names.extents()).item or NOTHING
+        step = self._step(loop, names, each)
+        slices = [
+            self._slice(loop, items[n : n + step], names, each) for n in range(0, len(items), step)
+        ]
+        match loop.macro:
+            case Macro.ALL:
+                return _any_decides(slices, False)
+            case Macro.EXISTS:
+                return _any_decides(slices, True)
+            case Macro.EXISTS_ONE:
+                return sum(slice_() for slice_ in slices) == 1
+            case Macro.FILTER | Macro.MAP:
+                return [item for slice_ in slices for item in slice_()]
+
+    def _step(self, loop: Loop, names: Names, item: Extent) -> int:
+        """How many items a slice may have to stay within the limit; at least one."""
+        inner = {**names.extents(), loop.variable: item}
+        bodies = (loop.predicate, loop.transform)
+        body = sum(iterations(part, inner) for part in bodies if part is not None)
+        return max(1, self.limit // (1 + body))
+
+    def _slice(self, loop: Loop, items: list[Any], names: Names, item: Extent) -> Callable[[], Any]:
+        name = f"__slice_{len(names.values)}"
+        whole = Loop(
+            at=loop.at,
+            macro=Macro.FILTER if loop.macro is Macro.EXISTS_ONE else loop.macro,
+            over=Ident(at=loop.at, name=name),
+            variable=loop.variable,
+            predicate=loop.predicate,
+            transform=loop.transform,
+        )
+        inner = names.with_value(name, items, Extent(len(items), item))
+
+        def answer() -> Any:
+            if iterations(whole, inner.extents()) <= self.limit:
+                found = self._at_once(whole, inner)
+            else:
+                found = self._one_by_one(whole, items, names, item)
+            return len(found) if loop.macro is Macro.EXISTS_ONE else found
+
+        return answer
+
+    def _one_by_one(self, loop: Loop, items: list[Any], names: Names, each: Extent) -> Any:
+        """A loop whose body alone is too long: the body is evaluated for each item in turn."""
+        kept: list[Any] = []
+        answers: list[Callable[[], Any]] = []
+        for item in items:
+            inner = names.with_value(loop.variable, item, each)
+            predicate, transform = loop.predicate, loop.transform
+            if loop.macro in {Macro.ALL, Macro.EXISTS}:
+                assert predicate is not None
+                answers.append(_later(self.value, predicate, inner))
+            elif predicate is None or _truth(self.value(predicate, inner)):
+                kept.append(item if transform is None else self.value(transform, inner))
+        if loop.macro in {Macro.ALL, Macro.EXISTS}:
+            return _any_decides(answers, loop.macro is Macro.EXISTS)
+        return kept
+
+
+def _later(value: Callable[[Node, Names], Any], node: Node, names: Names) -> Callable[[], Any]:
+    return lambda: value(node, names)
+
+
+def _any_decides(answers: list[Callable[[], Any]], decisive: bool) -> bool:
+    failed: EvaluationFailed | None = None
+    for answer in answers:
+        try:
+            if _truth(answer()) is decisive:
+                return decisive
+        except EvaluationFailed as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return not decisive
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise EvaluationFailed("no truth value")
+    return value
