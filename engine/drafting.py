@@ -1,0 +1,247 @@
+"""From a run's recorded facts to the statements that are due. Looks up blobs and ticks, no more.
+
+What is said comes from `engine.evidence.predicates`; what is due, from `engine.core.effects`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from engine.core.digest import Digest
+from engine.core.event_parts import NamedDigest
+from engine.core.events import Event, Recorded
+from engine.core.fact_events import (
+    EvidenceCaptured,
+    GateDecided,
+    InputsMaterialized,
+    PolicyEvaluated,
+    StageApplied,
+    TargetReverted,
+    TargetSet,
+    VerifySnapshot,
+)
+from engine.core.jcs import canonical
+from engine.core.rows import GateTick
+from engine.core.run import Run
+from engine.core.run_events import RollbackStarted
+from engine.core.spec import StepKind
+from engine.core.state import Attempt, StepState
+from engine.evidence import predicates
+from engine.evidence.predicates import Draft
+
+_Fact = TypeVar(
+    "_Fact",
+    InputsMaterialized,
+    PolicyEvaluated,
+    TargetSet,
+    StageApplied,
+    GateDecided,
+    VerifySnapshot,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that statements about a run are made from.
+
+    Attributes:
+        run: the fold of `log`.
+        base: URI under which our types are named.
+        at_us: moment of signing, never before the newest fact.
+        blob: bytes by digest; raises `NotFound` or `Malformed`.
+        ticks: stored ticks of a step from an attempt on.
+        identity: certificate identity of a user.
+    """
+
+    run: Run
+    log: Sequence[Recorded]
+    base: str
+    at_us: int
+    blob: Callable[[Digest], bytes]
+    ticks: Callable[[str, int], Sequence[GateTick]]
+    identity: Callable[[str], str]
+
+    def of(self, kind: type[_Fact], step: str, attempt: int) -> list[_Fact]:
+        """Facts of one kind about one attempt, oldest first."""
+        return [
+            event
+            for event in self.events()
+            if isinstance(event, kind) and event.step == step and event.attempt == attempt
+        ]
+
+    def events(self) -> Iterator[Event]:
+        return (recorded.event for recorded in self.log)
+
+
+def drafts(facts: Facts, step_id: str, number: int) -> tuple[Draft, ...]:
+    """What is to be said about a finished attempt, or about the next decision of an approval.
+
+    Raises:
+        NotFound, Malformed: something that the attempt left behind is gone or damaged.
+    """
+    step = facts.run.step(step_id)
+    attempt = step.attempts[number - 1]
+    match step.spec.kind:
+        case StepKind.APPROVAL:
+            return (_approval(facts, step, attempt),)
+        case StepKind.INPUTS:
+            found = _inputs(facts, step, attempt)
+        case StepKind.GATE_EVAL:
+            found = _policy(facts, step, attempt)
+        case StepKind.DEPLOY:
+            found = (_deployment(facts, step, attempt), *_gate(facts, step, attempt))
+        case _:
+            found = (*_runtime(facts, step, attempt), *_gate(facts, step, attempt))
+    if not found:
+        found = (predicates.step_result(step, attempt, base=facts.base),)
+    return (_with_outputs(facts, found[0], attempt), *found[1:])
+
+
+def rollback(facts: Facts) -> Draft:
+    """What went back, why, and what state that left. Only of the last time it was tried."""
+    reverted: dict[str, TargetReverted] = {}
+    for event in facts.events():
+        if isinstance(event, RollbackStarted) and event.via != "retry_rollback":
+            reverted.clear()
+        if isinstance(event, TargetReverted):
+            reverted[event.target] = event
+    return predicates.rollback(
+        facts.run, base=facts.base, reverted=tuple(reverted.values()), at_us=facts.at_us
+    )
+
+
+def _inputs(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
+    found = facts.of(InputsMaterialized, step.id, attempt.number)
+    return tuple(predicates.inputs(one, facts.blob(one.resolved)) for one in found[-1:])
+
+
+def _policy(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
+    found = facts.of(PolicyEvaluated, step.id, attempt.number)
+    return tuple(
+        predicates.policy_decision(
+            facts.run,
+            one,
+            base=facts.base,
+            at_us=attempt.ended_us or facts.at_us,
+            basis=_statements(facts, StepKind.INPUTS)[-1:],
+            files=(),
+        )
+        for one in found[-1:]
+    )
+
+
+def _approval(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
+    """Decisions are captured one by one, in the order in which they were made."""
+    decisions = [a for a in facts.run.approvals if a.attempt == attempt.number]
+    done = len(attempt.evidence)
+    if done >= len(decisions):
+        return predicates.approval_outcome(facts.run, attempt, base=facts.base)
+    given = decisions[done]
+    return predicates.approval(
+        facts.run,
+        given,
+        number=done + 1,
+        base=facts.base,
+        approver=facts.identity(given.person),
+        basis=_judged_before(facts, given.nonce),
+    )
+
+
+def _judged_before(facts: Facts, nonce: str) -> tuple[NamedDigest, ...]:
+    """The policy decision on which a decision was based: the last one sealed before it."""
+    gates = {s.id for s in facts.run.steps if s.spec.kind is StepKind.GATE_EVAL}
+    basis: tuple[NamedDigest, ...] = ()
+    for event in facts.events():
+        if getattr(event, "nonce", None) == nonce:
+            break
+        if isinstance(event, EvidenceCaptured) and event.step in gates:
+            basis = (NamedDigest(name=event.name, digest=event.payload),)
+    return basis
+
+
+def _deployment(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
+    applied = facts.of(StageApplied, step.id, attempt.number)
+    return predicates.deployment(
+        facts.run,
+        step,
+        attempt,
+        base=facts.base,
+        sets=facts.of(TargetSet, step.id, attempt.number),
+        plan=applied[-1].plan if applied else None,
+        basis=(
+            *_statements(facts, StepKind.GATE_EVAL)[-1:],
+            *_statements(facts, StepKind.APPROVAL),
+        ),
+        at_us=facts.at_us,
+    )
+
+
+def _gate(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
+    ticks = _ticks_of(facts, step, attempt.number)
+    decisions = facts.of(GateDecided, step.id, attempt.number)
+    if not step.spec.gate or not (ticks or decisions):
+        return ()
+    return (
+        predicates.health_gate(
+            step,
+            attempt,
+            base=facts.base,
+            decisions=decisions,
+            ticks=b"".join(_line(tick) for tick in ticks),
+            tick_count=len(ticks),
+            last_evidence=facts.blob(decisions[-1].evidence) if decisions else None,
+        ),
+    )
+
+
+def _ticks_of(facts: Facts, step: StepState, number: int) -> list[GateTick]:
+    """The ticks of the watch up to this attempt; a lost engine's are part of it."""
+    first = replace(step, attempts=step.attempts[:number]).watch_from
+    return [tick for tick in facts.ticks(step.id, first) if tick.attempt <= number]
+
+
+def _line(tick: GateTick) -> bytes:
+    return (
+        canonical(
+            {
+                "attempt": tick.attempt,
+                "n": tick.n,
+                "tMs": tick.t_ms,
+                "tsUs": tick.ts_us,
+                "tick": json.loads(tick.tick),
+                "action": tick.action,
+                "rule": tick.rule,
+                "reason": tick.reason,
+            }
+        )
+        + b"\n"
+    )
+
+
+def _runtime(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
+    found = facts.of(VerifySnapshot, step.id, attempt.number)
+    return tuple(
+        predicates.runtime(facts.run, attempt, one, facts.blob(one.snapshot), base=facts.base)
+        for one in found[-1:]
+    )
+
+
+def _statements(facts: Facts, kind: StepKind) -> tuple[NamedDigest, ...]:
+    steps = {s.id for s in facts.run.steps if s.spec.kind is kind}
+    return tuple(
+        NamedDigest(name=event.name, digest=event.payload)
+        for event in facts.events()
+        if isinstance(event, EvidenceCaptured) and event.step in steps
+    )
+
+
+def _with_outputs(facts: Facts, draft: Draft, attempt: Attempt) -> Draft:
+    """What the attempt itself put out goes into its packet, as named there."""
+    known = {name for name, _ in draft.files}
+    outputs = tuple(
+        (one.name, facts.blob(one.digest)) for one in attempt.outputs if one.name not in known
+    )
+    return replace(draft, files=(*draft.files, *outputs))

@@ -1,0 +1,112 @@
+"""Reading JSON that a stranger wrote: no duplicate keys, no floats, no surprises in shape.
+
+Two readers that disagree about one document are how signed things come to mean something else, so
+whatever another reader might take differently is refused here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Set
+from typing import Any, Final, NoReturn
+
+from engine.core.errors import Malformed
+
+# Deeper documents are no evidence; Python's own reader would only stop at its recursion limit.
+_DEPTH_MAX: Final = 64
+
+
+def parse_object(content: bytes, *, where: str) -> dict[str, Any]:
+    """Read one JSON object. Raises `Malformed` for anything else."""
+    value = parse(content, where=where)
+    if not isinstance(value, dict):
+        raise Malformed(f"expected an object, found {type(value).__name__}", where=where)
+    return value
+
+
+def parse(content: bytes, *, where: str) -> Any:
+    """Read one JSON value in UTF-8 without floats and without a key that stands twice."""
+    try:
+        decoded = content.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed(f"expected UTF-8, found byte {error.start}", where=where) from None
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(found)
+        if len(result) != len(found):
+            twice = sorted({key for key, _ in found if [k for k, _ in found].count(key) > 1})
+            raise Malformed(f"key {twice[0]!r} stands twice", where=where)
+        return result
+
+    def refuse(number: str) -> NoReturn:
+        raise Malformed(f"expected integers only, found {number}", where=where)
+
+    _check_depth(decoded, where)
+    try:
+        return json.loads(
+            decoded, object_pairs_hook=pairs, parse_float=refuse, parse_constant=refuse
+        )
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"expected JSON: {error}", where=where) from None
+
+
+def _check_depth(decoded: str, where: str) -> None:
+    depth, quoted, escaped = 0, False, False
+    for sign in decoded:
+        if quoted:
+            quoted = escaped or sign != '"'
+            escaped = sign == "\\" and not escaped
+        elif sign == '"':
+            quoted = True
+        elif sign in "[{":
+            depth += 1
+            if depth > _DEPTH_MAX:
+                raise Malformed(f"nested deeper than {_DEPTH_MAX}", where=where)
+        elif sign in "]}":
+            depth -= 1
+
+
+def fields(
+    value: Any, required: Set[str], *, optional: Set[str] = frozenset(), where: str
+) -> Mapping[str, Any]:
+    """Return `value` when it is an object with these keys and no others."""
+    if not isinstance(value, Mapping):
+        raise Malformed(f"expected an object, found {type(value).__name__}", where=where)
+    for key in sorted(required - value.keys()):
+        raise Malformed(f"expected the key {key!r}, found none", where=where)
+    for key in sorted(value.keys() - required - optional):
+        raise Malformed(f"unknown key {key!r}", where=where)
+    return value
+
+
+def text(value: Mapping[str, Any], key: str, *, where: str) -> str:
+    found = value.get(key)
+    if not isinstance(found, str):
+        raise Malformed(f"expected text, found {type(found).__name__}", where=f"{where}.{key}")
+    return found
+
+
+def integer(value: Mapping[str, Any], key: str, *, where: str) -> int:
+    """A whole number, written as one or, as protobuf's JSON does, as a decimal string."""
+    found = value.get(key)
+    if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) < 20:
+        if found != str(int(found)):
+            raise Malformed(f"expected a plain number, found {found!r}", where=f"{where}.{key}")
+        return int(found)
+    if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
+        return found
+    raise Malformed(f"expected a number, found {found!r}", where=f"{where}.{key}")
+
+
+def base64_of(value: Mapping[str, Any], key: str, *, where: str) -> bytes:
+    """Standard base64 in exactly one spelling: padded, and nothing in the spare bits."""
+    found = text(value, key, where=where)
+    try:
+        decoded = base64.b64decode(found, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("expected base64", where=f"{where}.{key}") from None
+    if base64.b64encode(decoded).decode() != found:
+        raise Malformed("expected base64 in its one spelling", where=f"{where}.{key}")
+    return decoded
