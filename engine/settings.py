@@ -1,0 +1,46 @@
+"""The settings of a home: read once, all problems at once, then frozen.
+
+Nothing else reads `releaseline.yaml`. Secrets are never in here, only the places where they are
+found. What each key means stands beside it in `examples/releaseline.yaml`; the shape of the file
+is `engine.settings_shape`, and the JSON Schema that users see is generated from there.
+"""
+
+from __future__ import annotations
+
+from engine.settings_read import read_settings
+from engine.settings_values import (
+    ApprovalConfig,
+    DeclaredInput,
+    DriverConfig,
+    Environment,
+    EvidenceConfig,
+    FeedsConfig,
+    Grant,
+    GroupConfig,
+    MetricsConfig,
+    Person,
+    PolicyFiles,
+    ServerConfig,
+    Settings,
+    Stage,
+    Workflow,
+)
+
+__all__ = [
+    "ApprovalConfig",
+    "DeclaredInput",
+    "DriverConfig",
+    "Environment",
+    "EvidenceConfig",
+    "FeedsConfig",
+    "Grant",
+    "GroupConfig",
+    "MetricsConfig",
+    "Person",
+    "PolicyFiles",
+    "ServerConfig",
+    "Settings",
+    "Stage",
+    "Workflow",
+    "read_settings",
+]

@@ -1,0 +1,324 @@
+"""Reading the settings: files to one document, every problem in it, and the frozen value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from engine.core.digest import Digest
+from engine.core.errors import Malformed, UnsafeConfig
+from engine.core.health_criteria import Criteria, shown
+from engine.core.health_parse import parse_gate
+from engine.core.jcs import JsonValue, canonical
+from engine.settings_problems import check_shape, gate_problems
+from engine.settings_references import check_references
+from engine.settings_shape import (
+    EnvironmentSection,
+    HealthGate,
+    PersonSection,
+    PromotionWorkflow,
+    SettingsFile,
+    WorkflowStage,
+    duration_ms,
+    share_bp,
+)
+from engine.settings_values import (
+    ApprovalConfig,
+    DeclaredInput,
+    DriverConfig,
+    Environment,
+    EvidenceConfig,
+    FeedsConfig,
+    Grant,
+    GroupConfig,
+    MetricsConfig,
+    Person,
+    PolicyFiles,
+    ServerConfig,
+    Settings,
+    Stage,
+    Workflow,
+)
+from engine.settings_yaml import KeyPath, Located, Problem, problem_at, read_yaml
+
+FILE: Final = "releaseline.yaml"
+FOLDER: Final = "releaseline.d"
+_SIZE_MAX: Final = 5 * 1024 * 1024
+_SLOW_OVER_MS: Final = 250
+
+
+def read_settings(home: Path) -> Settings:
+    """Read `releaseline.yaml`, and every `*.yaml` of the folder `releaseline.d`, in `home`.
+
+    Raises:
+        UnsafeConfig: one line per problem, each `file:line: key: expected ..., found ...`.
+    """
+    document, problems = _load(home)
+    file, workflows = None, dict[str, Workflow]()
+    if not problems or document.value is not None:
+        damaged = {(p.file, p.line, p.key) for p in problems}
+        file, wrong = check_shape(document)
+        wrong += check_references(document, home)
+        workflows, gates = _workflows(document)
+        # What YAML could not read is null from here on; that is no problem of its own.
+        problems += [p for p in wrong + gates if (p.file, p.line, p.key) not in damaged]
+    if problems or file is None:
+        # What stands behind an alias is wrong in every place that uses it; it is said once.
+        once = {(p.file, p.line, p.message): p for p in sorted(problems, reverse=True)}
+        raise UnsafeConfig(
+            "\n".join(str(problem) for problem in sorted(once.values())),
+            hint=f"Mend {FILE} and start again; nothing was started.",
+        )
+    return _settings(home, file, workflows)
+
+
+def _load(home: Path) -> tuple[Located, list[Problem]]:
+    """The files of the home as one document: lists are joined, other keys stand once."""
+    single, folder = home / FILE, home / FOLDER
+    files = [single] if single.exists() else []
+    files += sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    if not files:
+        raise UnsafeConfig(
+            f"{single}: expected the settings of this home, found nothing",
+            hint=f"`releaseline init {home}` writes a commented one.",
+        )
+    parts, problems = list[Located](), list[Problem]()
+    for path in files:
+        part, wrong = _load_file(path)
+        parts.append(part)
+        problems += wrong
+    return (parts[0] if len(parts) == 1 else _joined(parts, problems)), problems
+
+
+def _joined(parts: list[Located], problems: list[Problem]) -> Located:
+    whole = Located({})
+    for part in parts:
+        top = part.spot(())
+        if part.value is None:
+            continue
+        if not isinstance(part.value, dict):
+            message = f"expected a mapping, found {shown(part.value)}"
+            problems.append(Problem(file=top.file, line=top.line, key="", message=message))
+            continue
+        for key, value in part.value.items():
+            earlier, shift = whole.value.get(key), 0
+            if isinstance(earlier, list) and isinstance(value, list):
+                shift = len(earlier)
+                earlier += value
+            elif key in whole.value:
+                spot, first = part.spot((key,)), whole.spot((key,))
+                message = f"expected this key once, found it in {first.file}:{first.line} already"
+                problems.append(Problem(file=spot.file, line=spot.line, key=key, message=message))
+                continue
+            else:
+                whole.value[key] = list(value) if isinstance(value, list) else value
+            whole.spots.setdefault((), top)
+            for path, spot in part.spots.items():
+                if path[:1] == (key,):
+                    whole.spots.setdefault(_shifted(path, shift), spot)
+    return whole
+
+
+def _shifted(path: KeyPath, shift: int) -> KeyPath:
+    match path:
+        case (key, int(index), *rest):
+            return (key, index + shift, *rest)
+        case _:
+            return path
+
+
+def _load_file(path: Path) -> tuple[Located, list[Problem]]:
+    name = str(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        message = f"expected a readable file, found {error.strerror}"
+        return Located(None), [Problem(file=name, line=0, key="", message=message)]
+    if len(content) > _SIZE_MAX:
+        message = f"expected at most {_SIZE_MAX} bytes, found {len(content)}"
+        return Located(None), [Problem(file=name, line=0, key="", message=message)]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"expected UTF-8 text, found byte {content[error.start]:#04x}"
+        return Located(None), [Problem(file=name, line=line, key="", message=message)]
+    return read_yaml(text, name)
+
+
+def _workflows(document: Located) -> tuple[dict[str, Workflow], list[Problem]]:
+    """Every workflow whose shape is right, each gate judged; a broken one is left out."""
+    workflows, problems = dict[str, Workflow](), list[Problem]()
+    raw = document.value.get("workflows") if isinstance(document.value, dict) else None
+    for i, one in enumerate(raw if isinstance(raw, list) else []):
+        try:
+            parsed = PromotionWorkflow.model_validate(one)
+        except ValidationError:
+            continue  # `check_shape` says what is wrong with it
+        workflow, wrong = _workflow(document, ("workflows", i), parsed)
+        problems += wrong
+        if workflow is not None:
+            workflows[workflow.name] = workflow
+    return workflows, problems
+
+
+def _workflow(
+    document: Located, path: KeyPath, parsed: PromotionWorkflow
+) -> tuple[Workflow | None, list[Problem]]:
+    stages, problems = list[Stage](), list[Problem]()
+    slow_ms: set[int] = set()
+    for i, stage in enumerate(parsed.stages):
+        gate = stage.gate or parsed.defaults
+        if gate is None:
+            continue  # said by `check_references`
+        if gate.proceed_if.latency_p95 is not None:
+            slow_ms.add(duration_ms(gate.proceed_if.latency_p95.slow_over))
+        try:
+            stages.append(_stage(stage, _criteria(gate, stage.for_)))
+        except Malformed as error:
+            own = (*path, "stages", i, "gate")
+            place = own if stage.gate is not None else (*path, "defaults")
+            problems += gate_problems(document, place, str(error))
+    if len(slow_ms) > 1:
+        limits = ", ".join(f"{ms}ms" for ms in sorted(slow_ms))
+        message = f"expected one slow_over in all gates of a workflow, found {limits}"
+        problems.append(problem_at(document, (*path, "stages"), message))
+    if problems:
+        return None, problems
+    source = parsed.metrics_source
+    metrics = MetricsConfig(
+        type=source.type,
+        url=source.url or "",
+        slow_over_ms=next(iter(slow_ms), _SLOW_OVER_MS),
+        timeout_ms=duration_ms(source.timeout),
+        max_sample_age_ms=duration_ms(source.max_sample_age),
+    )
+    poll_ms = duration_ms(source.poll)
+    workflow = Workflow(
+        name=parsed.name,
+        digest=_workflow_digest(parsed.name, poll_ms, metrics, stages),
+        poll_ms=poll_ms,
+        metrics=metrics,
+        stages=tuple(stages),
+    )
+    return workflow, []
+
+
+def _stage(stage: WorkflowStage, criteria: Criteria) -> Stage:
+    targets = stage.targets
+    return Stage(
+        name=stage.name,
+        share_bp=0 if targets is None else share_bp(targets.share),
+        min_targets=0 if targets is None else targets.min,
+        criteria=criteria,
+        on_failure=stage.on_failure or "",
+    )
+
+
+def _criteria(gate: HealthGate, held: str | None) -> Criteria:
+    """The gate as its judge reads it. `held` is a verification's own duration."""
+    mapping = gate.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if held is not None:
+        mapping["proceed_if"]["healthy"]["for"] = held
+    return parse_gate(mapping)
+
+
+def _workflow_digest(
+    name: str, poll_ms: int, metrics: MetricsConfig, stages: list[Stage]
+) -> Digest:
+    document: dict[str, JsonValue] = {
+        "schema": "releaseline.workflow/1",
+        "name": name,
+        "pollMs": poll_ms,
+        "metrics": {
+            "type": metrics.type,
+            "url": metrics.url,
+            "slowOverMs": metrics.slow_over_ms,
+            "timeoutMs": metrics.timeout_ms,
+            "maxSampleAgeMs": metrics.max_sample_age_ms,
+        },
+        "stages": [
+            {
+                "name": stage.name,
+                "shareBp": stage.share_bp,
+                "minTargets": stage.min_targets,
+                "criteria": stage.criteria.document(),
+                "onFailure": stage.on_failure,
+            }
+            for stage in stages
+        ],
+    }
+    return Digest.of(canonical(document))
+
+
+def _settings(home: Path, file: SettingsFile, workflows: dict[str, Workflow]) -> Settings:
+    policies = {
+        one.name: PolicyFiles(name=one.name, policy=home / one.policy, config=home / one.config)
+        for one in file.policies
+    }
+    document: dict[str, JsonValue] = {
+        "schema": "releaseline.settings/1",
+        **file.model_dump(mode="json", by_alias=True, exclude={"workflows"}),
+        "workflows": {name: str(one.digest) for name, one in workflows.items()},
+    }
+    return Settings(
+        home=home,
+        digest=Digest.of(canonical(document)),
+        environments={
+            one.name: _environment(home, one, workflows[one.workflow], policies[one.policy])
+            for one in file.environments
+        },
+        policies=policies,
+        feeds=FeedsConfig(folder=home / file.feeds.folder),
+        server=ServerConfig(
+            host=file.server.host,
+            port=file.server.port,
+            allowed_hosts=tuple(file.server.allowed_hosts),
+            behind_proxy=file.server.behind_proxy,
+        ),
+        evidence=EvidenceConfig(
+            issuer=file.evidence.issuer,
+            log_origin=file.evidence.log_origin,
+            base_uri=file.evidence.base_uri,
+        ),
+        people={one.user: Person(user=one.user, email=one.email) for one in file.people},
+        grants={one.user: _grants(one) for one in file.people},
+    )
+
+
+def _environment(
+    home: Path, one: EnvironmentSection, workflow: Workflow, policy: PolicyFiles
+) -> Environment:
+    inputs = []
+    for declared in one.inputs:
+        scheme, _, place = declared.from_.partition(":")
+        path = str(home / place) if scheme == "file" else place
+        inputs.append(DeclaredInput(name=declared.name, scheme=scheme, path=path))
+    return Environment(
+        name=one.name,
+        region=one.region,
+        promotes_from=one.promotes_from,
+        targets=tuple(one.targets),
+        driver=DriverConfig(kind=one.driver.kind, options={}),
+        workflow=workflow,
+        policy=policy,
+        inputs=tuple(inputs),
+        approval=ApprovalConfig(
+            min_approvals=one.approval.min_approvals,
+            groups=tuple(
+                GroupConfig(name=g.name, members=tuple(g.members), required=g.required)
+                for g in one.approval.groups
+            ),
+            expires_after_s=duration_ms(one.approval.expires_after) // 1_000,
+        ),
+        on_breach=one.on_breach,
+    )
+
+
+def _grants(person: PersonSection) -> tuple[Grant, ...]:
+    return tuple(
+        Grant(role=one.role, environments=None if one.in_ is None else frozenset(one.in_))
+        for one in person.roles
+    )

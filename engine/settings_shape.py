@@ -1,0 +1,304 @@
+"""The shape of `releaseline.yaml`: the one source of its checks and of its JSON Schema.
+
+What needs more than one key to be judged (references, sums, files on disk) is checked in
+`engine.settings_read`; what a gate's numbers mean, in `engine.core.health`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from engine.core.statemachine import Role
+
+_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+_UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+_DURATION: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h)", re.ASCII)
+_SHARE: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\s?%", re.ASCII)
+
+
+def duration_ms(text: str) -> int:
+    """`5m` in milliseconds. Raises `ValueError` for any other text."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * _UNITS_MS[match[2]]
+
+
+def share_bp(text: str) -> int:
+    """`10%` in basis points, without a detour over floats. Raises `ValueError`."""
+    match = _SHARE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
+
+
+def _duration(text: str) -> str:
+    try:
+        duration_ms(text)
+    except ValueError:
+        raise PydanticCustomError("duration", "a duration like 30s, 5m or 24h") from None
+    return text
+
+
+def _share(text: str) -> str:
+    try:
+        right = 0 < share_bp(text) <= 10_000
+    except ValueError:
+        right = False
+    if not right:
+        raise PydanticCustomError("share", "a share over 0% up to 100%, like 10%")
+    return text
+
+
+Name = Annotated[
+    str,
+    Field(pattern=_NAME, description="lower-case letters, digits, dot, dash, underscore"),
+]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+Duration = Annotated[
+    str,
+    AfterValidator(_duration),
+    Field(json_schema_extra={"pattern": r"^[0-9]{1,6}(ms|s|m|h)$"}, description="like 30s, 5m"),
+]
+Share = Annotated[
+    str,
+    AfterValidator(_share),
+    Field(json_schema_extra={"pattern": r"^[0-9]{1,3}(\.[0-9]{1,2})?\s?%$"}, description="10%"),
+]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Above0 = Annotated[float, Field(gt=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class HealthyRule(_Part):
+    """Proceed when this share of the stage's targets was healthy for so long."""
+
+    share: Above0
+    of: Literal["stage_cohort"] | None = None
+    for_: Annotated[Duration, Field(alias="for")]
+    unhealthy_after: Count | None = None
+    recover_after: Count | None = None
+    max_failed_probes: Fraction | None = None
+
+
+class ErrorRule(_Part):
+    max: Above0
+    strict: bool | None = None
+    window: Duration | None = None
+    min_requests: Count | None = None
+
+
+class LatencyRule(_Part):
+    """Left out, there is no latency limit."""
+
+    slow_over: Duration
+    max_slow_share: Above0
+    min_requests: Count | None = None
+
+
+class ProceedIf(_Part):
+    healthy: HealthyRule
+    error_rate: ErrorRule
+    latency_p95: LatencyRule | None = None
+
+
+class Dispersion(_Part):
+    history: Duration | None = None
+    windows: Annotated[list[Duration], Field(min_length=1, max_length=8)] | None = None
+
+
+class Judge(_Part):
+    """How the canary is compared; what is left out is as in the gate of `canary-10-50-100`."""
+
+    method: Literal["anytime", "threshold"] | None = None
+    baseline: Literal["concurrent", "history"] | None = None
+    margin: Annotated[float, Field(ge=1, le=10)] | None = None
+    alpha: Above0 | None = None
+    alpha_hold: Above0 | None = None
+    min_bad: Count | None = None
+    staggered_start: Duration | None = None
+    dispersion: Dispersion | None = None
+    carry_evidence: bool | None = None
+
+
+class Trigger(_Part):
+    when: Literal[
+        "worse_than_baseline",
+        "limit_proven",
+        "cohort_healthy_below",
+        "baseline_breaches_too",
+        "no_data",
+        "insufficient_traffic",
+        "suspect",
+    ]
+    unless: Literal["baseline_breaches_too"] | None = None
+    at: Literal["max_hold"] | None = None
+    share: Fraction | None = None
+    for_: Annotated[Duration | None, Field(alias="for")] = None
+
+
+class Burn(_Part):
+    burn: Annotated[float, Field(gt=0, le=10_000)]
+    windows: Annotated[list[Duration], Field(min_length=1, max_length=4)]
+
+
+class EnvGuard(_Part):
+    slo: Above0
+    block_start_if: list[Burn]
+
+
+class HealthGate(_Part):
+    proceed_if: ProceedIf
+    judge: Judge | None = None
+    auto_rollback: list[Trigger] | None = None
+    auto_pause: list[Trigger] | None = None
+    on_insufficient: Literal["pause", "promote"] | None = None
+    max_hold: Duration | None = None
+    env_guard: EnvGuard | None = None
+
+
+class MetricsSource(_Part):
+    type: Literal["router", "prometheus"]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    timeout: Duration = "4s"
+    poll: Duration = "5s"
+    max_sample_age: Duration = "10s"
+
+
+class SizedShare(_Part):
+    min: Annotated[int, Field(ge=1, le=10_000)]
+    share: Share
+
+
+def _sized(value: object) -> object:
+    return {"min": 1, "share": value} if isinstance(value, str) else value
+
+
+class WorkflowStage(_Part):
+    """A stage with `targets` deploys; the one without them verifies after the deploy."""
+
+    name: Name
+    targets: Annotated[
+        SizedShare | None,
+        BeforeValidator(_sized, json_schema_input_type=Share | SizedShare | None),
+    ] = None
+    gate: HealthGate | None = None
+    for_: Annotated[Duration | None, Field(alias="for")] = None
+    on_failure: Literal["pause", "fail", "rollback"] | None = None
+
+
+class PromotionWorkflow(_Part):
+    kind: Literal["PromotionWorkflow"]
+    name: Name
+    metrics_source: MetricsSource
+    defaults: HealthGate | None = None
+    stages: Annotated[list[WorkflowStage], Field(min_length=1, max_length=20)]
+
+
+class PolicySection(_Part):
+    name: Name
+    policy: Text
+    config: Text
+
+
+class Driver(_Part):
+    """Real HTTP processes on this machine, behind the embedded router."""
+
+    kind: Literal["local-fleet"]
+
+
+class Input(_Part):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
+    from_: Annotated[str, Field(alias="from", pattern=r"^(env|file):.+$")]
+
+
+class Group(_Part):
+    name: Name
+    members: Annotated[list[Name], Field(min_length=1)]
+    required: bool = False
+
+
+class ApprovalSection(_Part):
+    min_approvals: Annotated[int, Field(ge=0, le=20)]
+    groups: list[Group] = []
+    expires_after: Duration = "24h"
+
+
+class EnvironmentSection(_Part):
+    name: Name
+    region: Text
+    promotes_from: Name | None = None
+    targets: Annotated[list[Name], Field(min_length=1, max_length=10_000)]
+    driver: Driver
+    workflow: Name
+    policy: Name
+    inputs: list[Input] = []
+    approval: ApprovalSection
+    on_breach: Literal["rollback", "pause"] = "rollback"
+
+
+class RoleGrant(_Part):
+    role: Annotated[Role, Field(strict=False)]
+    in_: Annotated[list[Name] | None, Field(alias="in", min_length=1)] = None
+
+
+class PersonSection(_Part):
+    user: Name
+    email: Annotated[str, Field(pattern=r"^\S+@\S+$")]
+    roles: list[RoleGrant] = []
+
+
+class FeedsSection(_Part):
+    folder: Text
+
+
+class ServerSection(_Part):
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8501
+    allowed_hosts: list[Text] = []
+    behind_proxy: bool = False
+
+
+class EvidenceSection(_Part):
+    issuer: Text
+    log_origin: Annotated[str, Field(pattern=r"^[^\s+]{1,200}$")]
+    base_uri: Annotated[str, Field(pattern=r"^https://\S+[^/]$")] = (
+        "https://releaseline.local/attestation"
+    )
+
+
+class SettingsFile(_Part):
+    """The settings of a Releaseline home."""
+
+    version: Literal[1]
+    server: ServerSection = ServerSection()
+    evidence: EvidenceSection
+    feeds: FeedsSection
+    policies: Annotated[list[PolicySection], Field(min_length=1)]
+    workflows: Annotated[list[PromotionWorkflow], Field(min_length=1)]
+    environments: Annotated[list[EnvironmentSection], Field(min_length=1)]
+    people: Annotated[list[PersonSection], Field(min_length=1)]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the settings file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **SettingsFile.model_json_schema(),
+    }
+
+
+def schema_text() -> str:
+    """The text of `examples/releaseline.schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

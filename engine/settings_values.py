@@ -1,0 +1,210 @@
+"""What the settings of a home are, once read: frozen values, and who may do what where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.core.digest import Digest
+from engine.core.errors import NotFound
+from engine.core.health_criteria import Criteria
+from engine.core.statemachine import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    user: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverConfig:
+    """`options` are the driver's own keys, as written."""
+
+    kind: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """Attributes:
+    url: where a Prometheus answers; empty for the router, which is asked directly.
+    slow_over_ms: a request is slow when it took longer; one limit for the whole workflow.
+    timeout_ms: how long one question to the source may take.
+    max_sample_age_ms: an older answer counts as no answer.
+    """
+
+    type: Literal["router", "prometheus"]
+    url: str
+    slow_over_ms: int
+    timeout_ms: int = 4_000
+    max_sample_age_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Attributes:
+    share_bp: basis points of the environment's targets; 0 for the verification after the deploy.
+    min_targets: never fewer than this, whatever the share says.
+    on_failure: empty = the step's own default (a deploy pauses, a verification rolls back).
+    """
+
+    name: str
+    share_bp: int
+    min_targets: int
+    criteria: Criteria
+    on_failure: Literal["", "pause", "fail", "rollback"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """`digest` is that of its canonical document: the same judgement gives the same digest."""
+
+    name: str
+    digest: Digest
+    poll_ms: int
+    metrics: MetricsConfig
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFiles:
+    name: str
+    policy: Path
+    config: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredInput:
+    """Where a value of the environment comes from: `env` + variable name, `file` + path."""
+
+    name: str
+    scheme: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupConfig:
+    """At least one approval has to come from `members` when `required`."""
+
+    name: str
+    members: tuple[str, ...]
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalConfig:
+    """`min_approvals` 0: nobody is asked."""
+
+    min_approvals: int
+    groups: tuple[GroupConfig, ...] = ()
+    expires_after_s: int = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Attributes:
+    promotes_from: the environment that a bundle has to come from; None for the first one.
+    on_breach: what the health gate's ROLLBACK does: go back by itself, or pause and ask.
+    """
+
+    name: str
+    region: str
+    promotes_from: str | None
+    targets: tuple[str, ...]
+    driver: DriverConfig
+    workflow: Workflow
+    policy: PolicyFiles
+    inputs: tuple[DeclaredInput, ...]
+    approval: ApprovalConfig
+    on_breach: Literal["rollback", "pause"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedsConfig:
+    """`folder` holds the advisory snapshots."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Attributes:
+    allowed_hosts: further host names (without port) that the server answers for.
+    behind_proxy: TLS ends in a proxy of yours; cookies are then marked Secure.
+    """
+
+    host: str
+    port: int
+    allowed_hosts: tuple[str, ...]
+    behind_proxy: bool
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceConfig:
+    """Attributes:
+    issuer: the name under which this home signs.
+    log_origin: the first line of every checkpoint of the transparency log.
+    """
+
+    issuer: str
+    log_origin: str
+    base_uri: str = "https://releaseline.local/attestation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A role, in the named environments or, when there is None, in all."""
+
+    role: Role
+    environments: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Attributes:
+    digest: of the canonical document of everything that was read, policies excepted: those
+        have their own digests.
+    grants: roles by user.
+    """
+
+    home: Path
+    digest: Digest
+    environments: Mapping[str, Environment]
+    policies: Mapping[str, PolicyFiles]
+    feeds: FeedsConfig
+    server: ServerConfig
+    evidence: EvidenceConfig
+    people: Mapping[str, Person] = field(default_factory=dict)
+    grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
+
+    def environment(self, name: str) -> Environment:
+        """Raises `NotFound`, naming what there is."""
+        if name not in self.environments:
+            known = ", ".join(self.environments)
+            raise NotFound(f"There is no environment {name!r}; there are {known}.")
+        return self.environments[name]
+
+    def person(self, user: str) -> Person:
+        """Raises `NotFound`."""
+        if user not in self.people:
+            raise NotFound(
+                f"There is no person {user!r} in the settings.",
+                hint="Add them under `people` in releaseline.yaml and start the server again.",
+            )
+        return self.people[user]
+
+    def roles_of(self, user: str, environment: str) -> frozenset[Role]:
+        """Empty for a stranger."""
+        return frozenset(
+            grant.role
+            for grant in self.grants.get(user, ())
+            if grant.environments is None or environment in grant.environments
+        )
