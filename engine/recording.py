@@ -1,0 +1,54 @@
+"""Append to a run's log against its newest state, again when somebody was faster.
+
+What an effect saw is a fact whatever else happened meanwhile, so it is never thrown away on a
+conflict: the events are built anew from the newer state and appended behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine.core.errors import Conflict
+from engine.core.events import Event
+from engine.core.rows import Row
+from engine.core.run import Run
+from engine.ports import EventStore
+
+_TRIES = 8
+
+
+def record(
+    store: EventStore,
+    run_id: str,
+    build: Callable[[Run], Sequence[Event]],
+    *,
+    actor: str = "engine",
+    command_id: str = "",
+    rows: Sequence[Row] = (),
+) -> Run:
+    """Append what `build` makes of the run's newest state; return the run after it.
+
+    `build` may be called several times and must depend on its argument alone. Nothing is
+    appended when it returns no events (then `rows` are not either).
+
+    Raises:
+        Conflict: others were faster eight times in a row.
+    """
+    for _ in range(_TRIES):
+        run = store.run(run_id)
+        events = tuple(build(run))
+        if not events:
+            return run
+        try:
+            store.append(
+                run_id,
+                events,
+                after=run.version,
+                actor=actor,
+                command_id=command_id,
+                rows=rows,
+            )
+        except Conflict:
+            continue
+        return store.run(run_id)
+    raise Conflict(f"{run_id} changed {_TRIES} times while one fact was being recorded")

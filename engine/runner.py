@@ -1,0 +1,144 @@
+"""The imperative shell around a run: ask what is next, do that one thing, record the answer.
+
+`advance` may be killed at any line and called again; a restart is the same call. All thinking is
+in `engine.core.effects`; each effect is carried out by the room that knows its outside.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, assert_never
+
+from engine import gate_eval, going_back, steps
+from engine.core.effect_kinds import (
+    AcquireLock,
+    ApplyStage,
+    CaptureEvidence,
+    CaptureRollback,
+    Drain,
+    Effect,
+    EvaluateGate,
+    MaterializeInputs,
+    Record,
+    Revert,
+    Seal,
+    VerifyTargets,
+    Wait,
+    Watch,
+)
+from engine.core.effects import engine_lost, next_effect
+from engine.core.events import RunEvent
+from engine.core.run import Run
+from engine.core.run_events import RunStarted
+from engine.core.statemachine import RunStatus
+from engine.outside import Outside
+from engine.recording import record
+from engine.sealing import Sealer
+from engine.watch import Watcher
+
+# A run that never comes to rest is a defect; stopping it loudly beats spinning.
+_EFFECTS_MAX: Final = 200
+_LOCK_RETRY_S: Final = 1.0
+_DRAIN_RETRY_S: Final = 1.0
+
+
+class Runner:
+    def __init__(self, out: Outside, *, sealer: Sealer, watcher: Watcher) -> None:
+        self._out, self._sealer, self._watcher = out, sealer, watcher
+        self._locking = threading.Lock()
+
+    def recover(self) -> int:
+        """End what a former engine left open. Call once, before any `advance`. Returns how many."""
+        lost = 0
+        for run in self._out.store.runs_open():
+            events = engine_lost(run)
+            if events:
+                record(self._out.store, run.run_id, engine_lost)
+                lost += len(events)
+        return lost
+
+    def advance(self, run_id: str) -> float | None:
+        """Take the run as far as it goes now.
+
+        Returns:
+            Seconds until it should be called again, or None when only an event changes it.
+        """
+        for _ in range(_EFFECTS_MAX):
+            run = self._out.store.run(run_id)
+            effect = next_effect(run, self._out.clock.now_us())
+            if isinstance(effect, Wait):
+                return self._until(effect)
+            wait_s = self._perform(run, effect)
+            if wait_s is not None:
+                return wait_s
+        raise RuntimeError(f"{run_id} made {_EFFECTS_MAX} steps without coming to rest")
+
+    def _until(self, wait: Wait) -> float | None:
+        if wait.until_us is None:
+            return None
+        return max(0.0, (wait.until_us - self._out.clock.now_us()) / 1_000_000)
+
+    def _perform(self, run: Run, effect: Effect) -> float | None:
+        """Do one thing. Returns a wait in seconds when the same thing is not due again before."""
+        out = self._out
+        match effect:
+            case Record():
+                # Built again from the newest state: a command may have come in between.
+                now_us = out.clock.now_us()
+                record(out.store, run.run_id, lambda now: _consequence(now, now_us))
+            case AcquireLock():
+                return self._acquire(run)
+            case MaterializeInputs(step=step, attempt=attempt):
+                steps.materialize_inputs(out, run, step, attempt)
+            case EvaluateGate(step=step, attempt=attempt):
+                gate_eval.evaluate(out, run, step, attempt)
+            case ApplyStage(step=step, attempt=attempt):
+                steps.apply_stage(out, run, step, attempt)
+            case VerifyTargets(step=step, attempt=attempt):
+                going_back.verify_targets(out, run, step, attempt)
+            case Watch(step=step, attempt=attempt, judge=judge):
+                return self._watcher.poll(run, step, attempt, judge=judge)
+            case Drain(last=last):
+                going_back.drain(out, run, last=last)
+                still = out.store.run(run.run_id).status is RunStatus.CANCELLING
+                return _DRAIN_RETRY_S if still else None
+            case Revert():
+                going_back.revert(out, run)
+            case CaptureEvidence(step=step, attempt=attempt):
+                self._sealer.capture(run, step, attempt)
+            case CaptureRollback(step=step, attempt=attempt):
+                self._sealer.capture_rollback(run, step, attempt)
+            case Seal(step=step, attempt=attempt):
+                self._sealer.seal(run, step, attempt)
+            case Wait():
+                raise AssertionError("waits are answered by the caller")
+            case _:
+                assert_never(effect)
+        return None
+
+    def _acquire(self, run: Run) -> float | None:
+        """One active run per environment, first come first served."""
+        with self._locking:
+            others = [r for r in self._out.store.runs_open() if r.environment == run.environment]
+            # Held from its acquisition to the end. A run that was paused or cancelled while it
+            # still queued never had it, and must not bar the way.
+            if any(r.started_us is not None for r in others):
+                return _LOCK_RETRY_S
+            if any(r.number < run.number for r in others if r.status is RunStatus.QUEUED):
+                return _LOCK_RETRY_S
+            epoch = self._out.store.next_epoch(run.environment)
+            record(
+                self._out.store,
+                run.run_id,
+                lambda now: (
+                    (RunStarted(via="lock_acquired", epoch=epoch),)
+                    if now.status is RunStatus.QUEUED
+                    else ()
+                ),
+            )
+        return None
+
+
+def _consequence(run: Run, now_us: int) -> tuple[RunEvent, ...]:
+    effect = next_effect(run, now_us)
+    return effect.events if isinstance(effect, Record) else ()

@@ -1,0 +1,47 @@
+"""The rooms of a running house, in one value. `engine.wiring` builds it; doors receive it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.catalog import Catalog
+from engine.fleet.control import Fleet
+from engine.identity import Identity
+from engine.outside import Outside
+from engine.ports import Clock
+from engine.runner import Runner
+from engine.sealing import Sealer
+from engine.service import Service
+from engine.settings import Settings
+from engine.worker import Worker
+
+if TYPE_CHECKING:  # `data` implements ports; only the wiring and the doors see it by name
+    from data.store import Store
+    from engine.live import Live
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Attributes:
+    fleets: the embedded local fleet of each environment that has one, by its name.
+    stop: closes everything; the fleets go on serving.
+    """
+
+    home: Path
+    settings: Settings
+    clock: Clock
+    store: Store
+    identity: Identity
+    catalog: Catalog
+    service: Service
+    outside: Outside
+    sealer: Sealer
+    runner: Runner
+    worker: Worker
+    live: Live
+    fleets: Mapping[str, Fleet]
+    engine_id: str
+    stop: Callable[[], None]

@@ -1,0 +1,209 @@
+"""A run told in sentences, each citing the event that it rests on. Pure.
+
+The story is the same text on the page, in the terminal and inside the audit pack. It adds nothing
+to the facts: what no event says is not told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from engine.core import fact_events as fact
+from engine.core import run_events as moved
+from engine.core import step_events as stepped
+from engine.core.events import Event, Recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One sentence. `seq` and `hash` name the event behind it."""
+
+    ts_us: int
+    actor: str
+    text: str
+    seq: int
+    hash: str
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "ts_us": self.ts_us,
+            "actor": self.actor,
+            "text": self.text,
+            "seq": self.seq,
+            "hash": self.hash,
+        }
+
+    def __str__(self) -> str:
+        moment = datetime.fromtimestamp(self.ts_us / 1_000_000, UTC)
+        return f"{moment:%Y-%m-%d %H:%M:%S}Z  [{self.seq:>3} {self.hash[:8]}]  {self.text}"
+
+
+def tell(log: Iterable[Recorded]) -> list[Line]:
+    """The sentences of a run, in order. Events that only repeat another are left out."""
+    lines = []
+    for recorded in log:
+        text = _sentence(recorded.event, recorded.actor)
+        if text:
+            lines.append(
+                Line(
+                    ts_us=recorded.ts_us,
+                    actor=recorded.actor,
+                    text=text,
+                    seq=recorded.seq,
+                    hash=recorded.hash.hex,
+                )
+            )
+    return lines
+
+
+_DOUBLE_STOP: Final = re.compile(r"(?<!\.)\.\.(?=\s|$)")
+
+
+def _sentence(event: Event, actor: str) -> str:
+    teller = _TELLERS.get(type(event))
+    # A reason that people ended with a full stop must not get a second one.
+    return "" if teller is None else _DOUBLE_STOP.sub(".", teller(event, actor))
+
+
+def _requested(e: moved.RunRequested, actor: str) -> str:
+    held = f" Waiting times are divided by {e.speed}." if e.speed > 1 else ""
+    why = f" Reason: {e.reason}." if e.reason else ""
+    return (
+        f"{actor} asked to promote {e.bundle_name} {e.bundle_version} ({e.bundle}) from "
+        f"{e.promotes_from or 'nowhere'} to {e.region} / {e.environment} by workflow "
+        f"{e.workflow}, {len(e.targets)} targets.{why}{held}"
+    )
+
+
+def _observed(e: fact.TargetsObserved, _: str) -> str:
+    healthy = sum(t.healthy is True for t in e.targets)
+    digests = sorted({t.digest.short for t in e.targets if t.digest is not None})
+    return (
+        f"Targets observed ({e.purpose}): {healthy} of {len(e.targets)} healthy, "
+        f"running {', '.join(digests) or 'nothing known'}."
+    )
+
+
+def _planned(e: fact.RolloutPlanned, _: str) -> str:
+    stages = ", ".join(f"{c.step}: {len(c.targets)}" for c in e.cohorts)
+    way = (
+        "the way back is complete"
+        if not e.irreversible
+        else f"{len(e.irreversible)} targets cannot go back"
+    )
+    return f"Rollout planned ({stages} targets), plan {e.plan.short}; {way}."
+
+
+def _policy(e: fact.PolicyEvaluated, _: str) -> str:
+    word = f"{e.decision} ({e.warn} WARN, {e.fail} FAIL)"
+    notes = f" {'; '.join(e.notes)}." if e.notes else ""
+    return f"The policy gate said {word}: {e.verdict_id}, decision digest {e.verdict}.{notes}"
+
+
+def _approved(e: fact.ApprovalApproved, actor: str) -> str:
+    comment = f', saying "{e.comment}"' if e.comment else ""
+    return f"{actor} approved{comment} (bound to {e.binding.short})."
+
+
+def _target(e: fact.TargetSet, _: str) -> str:
+    now = "unknown" if e.digest is None else e.digest.short
+    note = f", {e.note}" if e.note else ""
+    return f"{e.target}: {e.outcome}, runs {now} after {e.duration_ms} ms{note}."
+
+
+def _reverted(e: fact.TargetReverted, _: str) -> str:
+    now = "unknown" if e.digest is None else e.digest.short
+    return f"{e.target} went back: {e.outcome}, runs {now} after {e.duration_ms} ms."
+
+
+def _gate(e: fact.GateDecided, _: str) -> str:
+    return (
+        f"Health gate of {e.step} at {e.t_ms // 60_000}:{e.t_ms // 1000 % 60:02d}: {e.action} "
+        f"(rule {e.rule}) — {e.reason}."
+    )
+
+
+def _ended(word: str) -> Callable[[Any, str], str]:
+    def teller(e: Any, _: str) -> str:
+        result = getattr(e, "result", "")
+        text = getattr(e, "summary", "") or getattr(e, "reason", "")
+        parts = ", ".join(part for part in (result, text) if part)
+        return f"{e.step} (attempt {e.attempt}) {word}: {parts}."
+
+    return teller
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _paused(e: moved.RunPaused, actor: str) -> str:
+    return f"{actor} paused the run ({e.pause_reason.replace('_', ' ')}): {e.reason}."
+
+
+def _rollback(e: moved.RollbackStarted, actor: str) -> str:
+    who = "The engine" if actor == "engine" else actor
+    ticket = f" Ticket {e.ticket}." if e.ticket else ""
+    return f"{who} began to roll back {len(e.targets)} targets: {e.reason}.{ticket}"
+
+
+_TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
+    moved.RunRequested: _requested,
+    moved.RunStarted: lambda e, _: f"The environment lock was taken, epoch {e.epoch}.",
+    moved.RunPaused: _paused,
+    moved.RunQueued: lambda e, a: f"{a} let the run queue again{_because(e.reason)}.",
+    moved.RunResumed: lambda e, a: f"{a} let the run go on: {e.reason or e.via}.",
+    moved.RunContinued: lambda e, a: f"{a} continued past {e.step}{_because(e.reason)}.",
+    moved.StepRerunRequested: lambda e, a: f"{a} had {e.step} run again: {e.reason}.",
+    moved.RunCancelling: lambda e, a: f"{a} cancelled the run: {e.reason}.",
+    moved.RollbackStarted: _rollback,
+    moved.RollbackFailed: lambda e, _: f"The rollback did not get everything back: {e.reason}.",
+    moved.RunRejected: lambda e, _: f"Outcome REJECTED: {e.reason}.",
+    moved.RunFailed: lambda e, _: f"Outcome FAILED: {e.reason}.",
+    moved.RunExpired: lambda e, _: f"Outcome EXPIRED: {e.reason}.",
+    moved.RunCancelled: lambda e, _: f"Outcome CANCELLED: {e.reason}.",
+    moved.RunRolledBack: lambda e, _: f"Outcome ROLLED_BACK: {e.reason}.",
+    moved.RunSucceeded: lambda _e, _a: "Outcome SUCCEEDED: every step is done.",
+    moved.RunSealed: lambda e, _: f"The run is {e.seal_status.lower()}{_because(e.reason)}.",
+    stepped.StepStarted: lambda e, _: f"{e.step} began (attempt {e.attempt}).",
+    stepped.StepSucceeded: _ended("succeeded"),
+    stepped.StepFailed: _ended("failed"),
+    stepped.StepErrored: _ended("got no answer"),
+    stepped.StepInconclusive: _ended("ended without an answer"),
+    stepped.StepCancelled: _ended("was cancelled"),
+    stepped.StepMarkedFailed: lambda e, a: f"{a} marked {e.step} as failed: {e.reason}.",
+    stepped.StepRetryScheduled: lambda e, _: f"{e.step} will be tried again: {e.reason}.",
+    stepped.StepReverted: lambda e, _: f"{e.step} was reverted.",
+    stepped.StepSkipped: lambda e, _: f"{e.step} never began: {e.reason}.",
+    fact.TargetsObserved: _observed,
+    fact.RolloutPlanned: _planned,
+    fact.PolicyEvaluated: _policy,
+    fact.ApprovalRequested: lambda e, _: f"Approval is asked for, bound to {e.binding.short}.",
+    fact.ApprovalApproved: _approved,
+    fact.ApprovalRejected: lambda e, a: f'{a} rejected: "{e.comment}".',
+    fact.ApprovalWithdrawn: lambda e, a: f"{a} withdrew their approval: {e.reason or '-'}.",
+    fact.ApprovalsStale: lambda e, _: f"The approvals no longer count: {e.reason}.",
+    fact.TargetSet: _target,
+    fact.TargetReverted: _reverted,
+    fact.GateDecided: _gate,
+    fact.VerifySnapshot: lambda e, _: (
+        f"Verified: {e.on_bundle}/{e.total} targets on the bundle, {e.healthy}/{e.total} healthy, "
+        f"{e.observed_components}/{e.components} components seen loaded."
+    ),
+    fact.RollbackVerified: lambda e, _: (
+        f"Rollback verified on {len(e.targets)} targets: recorded bundle, healthy."
+    ),
+    fact.EvidenceCaptured: lambda e, _: (
+        f"Evidence {e.seq} sealed: {e.name} ({e.envelope}), log index {e.log_index}."
+    ),
+    fact.EvidenceMissing: lambda e, _: f"Evidence of {e.step} is missing: {e.reason}.",
+    fact.EvidenceSealed: lambda e, _: (
+        f"Proof chain over {e.count} items sealed: {e.chain}, log index {e.log_index}."
+    ),
+    fact.EvidenceExported: lambda e, a: f"{a} exported {e.kind} ({e.digest}, {e.size} bytes).",
+    fact.Commented: lambda e, a: f'{a} noted: "{e.text}".',
+}

@@ -1,0 +1,282 @@
+"""The only place where rooms are put together: from settings to a running house.
+
+`build` opens everything and starts nothing, which is all that a command on a stopped home needs;
+`start` makes it step; `open_house` is both preconditions of a server, read from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from data import queries
+from data.store import Store
+from engine import keystore
+from engine.adapters.clock_system import SystemClock
+from engine.adapters.driver_local_fleet import LocalFleetDriver
+from engine.adapters.feeds_dir import FeedsDir
+from engine.adapters.metrics_router import RouterMetrics
+from engine.adapters.runtime_fleet import FleetRuntime
+from engine.adapters.secrets_env import EnvSecrets
+from engine.adapters.secrets_file import FileSecrets
+from engine.catalog import Catalog
+from engine.core.errors import UnsafeConfig
+from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
+from engine.fleet.control import Fleet
+from engine.home import HomeLock
+from engine.identity import Identity, append_to
+from engine.live import Live
+from engine.outside import Outside, Place
+from engine.policy.model import load_policy
+from engine.ports import BlobStore, Clock, SecretSource
+from engine.runner import Runner
+from engine.sealing import Sealer
+from engine.service import LOCAL_ADMIN, Service
+from engine.services import Services
+from engine.settings import Environment, Settings, read_settings
+from engine.verdicts import PolicyDesk
+from engine.watch import Watcher
+from engine.worker import Worker
+
+_running: Services | None = None
+_LOG_LINES_MAX: Final = 1_000_000
+_LOCAL_TOKEN_TTL_US: Final = 366 * 24 * 3600 * 1_000_000
+
+
+def running() -> Services:
+    """The house of this process. Raises `RuntimeError` when none is open."""
+    if _running is None:
+        raise RuntimeError("no house is open in this process")
+    return _running
+
+
+def open_house(env: Mapping[str, str]) -> Services:
+    """The house of this process; when none is open yet, the one that the environment names.
+
+    Reads RELEASELINE_HOME (default ./var), RELEASELINE_PORT and RELEASELINE_SPEED.
+
+    Raises:
+        UnsafeConfig: the home is missing, locked or misconfigured, or a variable is no number.
+    """
+    if _running is not None:
+        return _running
+    settings = read_settings(Path(env.get("RELEASELINE_HOME", "var")).resolve())
+    port = env.get("RELEASELINE_PORT", "")
+    if port:
+        settings = replace(settings, server=replace(settings.server, port=_number(port, "PORT")))
+    return build(settings, speed=_number(env.get("RELEASELINE_SPEED", "1"), "SPEED"))
+
+
+def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) -> Services:
+    """Open every room of the home. Nothing steps yet; `Services.stop` closes it all again.
+
+    Args:
+        speed: divisor of waiting times for new runs (decided per run, said in its story).
+        passphrase: of the keystore; None = from the environment, a file, or a prompt.
+
+    Raises:
+        UnsafeConfig: another process holds the home, the keys cannot be opened, or a policy is
+            not sound; one line per problem.
+    """
+    global _running
+    with ExitStack() as undo:
+        lock = undo.enter_context(HomeLock(settings.home))
+        keys = keystore.open_keys(settings.home, passphrase)
+        _check_origin(settings, keys.log_origin)
+        clock = SystemClock()
+        store = Store.open(settings.home, clock=clock)
+        undo.callback(store.close)
+        identity, catalog = Identity(store, clock), Catalog(store)
+        fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
+        outside = Outside(
+            store=store,
+            clock=clock,
+            settings=settings,
+            catalog=catalog,
+            desk=_desk(settings, store.blobs, clock),
+            places={name: _place(fleet, store.blobs, clock) for name, fleet in fleets.items()},
+            secrets=_secrets(keys.input_key),
+        )
+        sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store))
+        runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
+        engine_id = secrets.token_hex(4)
+        worker = Worker(
+            store=store, advance=runner.advance, on_watchdog=_watchdog(store, engine_id)
+        )
+        live = Live(store, clock)
+        undo.pop_all()
+    _running = Services(
+        home=settings.home,
+        settings=settings,
+        clock=clock,
+        store=store,
+        identity=identity,
+        catalog=catalog,
+        service=Service(
+            store=store,
+            settings=settings,
+            catalog=catalog,
+            policy_digest=outside.desk.policy_digest,
+            speed=speed,
+            interrupt=outside.interrupts.raise_for,
+        ),
+        outside=outside,
+        sealer=sealer,
+        runner=runner,
+        worker=worker,
+        live=live,
+        fleets=fleets,
+        engine_id=engine_id,
+        stop=_closer(lock, store, outside, identity, catalog, worker, live, engine_id),
+    )
+    return _running
+
+
+def start(services: Services) -> None:
+    """Recover what a former engine left open, then step. The fleets' routers are adopted."""
+    append_to(
+        services.store,
+        f"engine:{services.engine_id}",
+        EngineStarted(version=_version(), pid=os.getpid(), config=services.settings.digest),
+        actor="engine",
+    )
+    for fleet in services.fleets.values():
+        fleet.ensure_router()
+    _local_token(services)
+    services.runner.recover()
+    services.worker.start()
+
+
+def _watchdog(store: Store, engine_id: str) -> Callable[[int, str], None]:
+    def record(silent_ms: int, action: str) -> None:
+        event = EngineWatchdog(silent_ms=silent_ms, action=action)
+        append_to(store, f"engine:{engine_id}", event, actor="engine")
+
+    return record
+
+
+def _closer(
+    lock: HomeLock,
+    store: Store,
+    outside: Outside,
+    identity: Identity,
+    catalog: Catalog,
+    worker: Worker,
+    live: Live,
+    engine_id: str,
+) -> Callable[[], None]:
+    once = threading.Lock()
+
+    def stop() -> None:
+        global _running
+        if not once.acquire(blocking=False):
+            return
+        _running = None
+        if worker.health().running:
+            worker.stop()
+            append_to(
+                store, f"engine:{engine_id}", EngineStopped(reason="asked to"), actor="engine"
+            )
+        live.stop()
+        identity.stop()
+        catalog.stop()
+        for place in outside.places.values():
+            place.driver.close()
+        store.close()
+        lock.release()
+
+    return stop
+
+
+def _fleet(settings: Settings, env: Environment) -> Fleet:
+    return Fleet(
+        settings.home / "fleet" / env.name,
+        environment=env.name,
+        targets=env.targets,
+        slow_over_ms=env.workflow.metrics.slow_over_ms,
+    )
+
+
+def _place(fleet: Fleet, blobs: BlobStore, clock: Clock) -> Place:
+    return Place(
+        driver=LocalFleetDriver(fleet, blobs=blobs, clock=clock),
+        metrics=RouterMetrics(fleet, clock=clock),
+        runtime=FleetRuntime(fleet),
+    )
+
+
+def _desk(settings: Settings, blobs: BlobStore, clock: Clock) -> PolicyDesk:
+    policies = {
+        name: load_policy(
+            files.policy.read_bytes(),
+            files.config.read_bytes(),
+            policy_where=str(files.policy),
+            config_where=str(files.config),
+        )
+        for name, files in settings.policies.items()
+    }
+    return PolicyDesk(
+        policies={env.name: policies[env.policy.name] for env in settings.environments.values()},
+        feeds=FeedsDir(settings.feeds.folder),
+        blobs=blobs,
+        clock=clock,
+    )
+
+
+def _check_origin(settings: Settings, origin: str) -> None:
+    if settings.evidence.log_origin != origin:
+        raise UnsafeConfig(
+            f"evidence.log_origin: expected {origin!r}, which this home's keys were made for, "
+            f"found {settings.evidence.log_origin!r}"
+        )
+
+
+def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:
+    """The whole log of an attempt as text, for the audit pack."""
+    frame = queries.step_logs(
+        store.cursor(), run_id=run_id, step=step, attempt=attempt, limit=_LOG_LINES_MAX
+    )
+    return queries.logs_as_text(frame)
+
+
+def _secrets(key: bytes) -> dict[str, SecretSource]:
+    sources: tuple[SecretSource, ...] = (EnvSecrets(key, os.environ), FileSecrets(key))
+    return {source.scheme: source for source in sources}
+
+
+def _local_token(services: Services) -> None:
+    """The token of whoever has a shell on this home: it may look and make links, no more."""
+    path = services.home / "keys" / "local-token"
+    for former in services.identity.tokens():
+        if former.user == LOCAL_ADMIN:
+            services.identity.revoke_token(
+                former.token_id, actor="engine", reason="the server started anew"
+            )
+    token = services.identity.create_token(
+        LOCAL_ADMIN, service=False, actor="engine", ttl_us=_LOCAL_TOKEN_TTL_US
+    )
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(token)
+    fresh.replace(path)
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise UnsafeConfig(f"RELEASELINE_{name}: expected a whole number from 1, found {text!r}")
+    return int(text)
+
+
+def _version() -> str:
+    try:
+        return version("releaseline")
+    except PackageNotFoundError:  # run from the source folder, as ./run does
+        return "0.1.0"

@@ -1,0 +1,194 @@
+"""Cut the power around the calls that change the world; the end must be the same.
+
+The engine's process ends at the cut: the home is copied as it lies there, whatever the store had
+not written is gone, and a new engine opens the copy. The targets live on. By default a sample of
+all cuts is played, with `--long` every one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from engine.core.digest import Digest
+from engine.core.events import Recorded
+from engine.core.state import Run
+from engine.core.statemachine import RunStatus, StepStatus
+from tests.faults.small_house import (
+    OLD,
+    TARGETS,
+    Fuse,
+    PowerCut,
+    SimClock,
+    SimFleet,
+    SmallHouse,
+    session_keys,
+)
+
+pytestmark = pytest.mark.fault
+
+CHANGING = ("store.append", "store.record", "blobs.put", "target.switch")
+
+
+@dataclass
+class World:
+    """What lives on when the engine dies."""
+
+    folder: Path
+    fleet: SimFleet = field(default_factory=SimFleet)
+    clock: SimClock = field(default_factory=SimClock)
+    lives: int = 0
+    acknowledged: list[Recorded] = field(default_factory=list)
+
+    def home(self) -> Path:
+        return self.folder / f"life-{self.lives}"
+
+    def live(self, fuse: Fuse, deed: Callable[[SmallHouse], Run]) -> Run | None:
+        """One life of the engine, in which `deed` is done; None when the power was cut."""
+        house = None
+        try:
+            try:
+                house = SmallHouse(
+                    self.home(), session_keys(), fuse=fuse, fleet=self.fleet, clock=self.clock
+                )
+                house.real.subscribe(lambda batch: self.acknowledged.extend(batch))
+                house.runner.recover()
+                run = deed(house)
+                fuse.blown = True
+                self.check(house, run)
+                return run
+            except PowerCut:
+                before, self.lives = self.home(), self.lives + 1
+                shutil.copytree(before, self.home(), ignore=shutil.ignore_patterns("lock"))
+                self.clock.sleep(3.0)
+                return None
+        finally:
+            if house is not None:
+                house.close()
+
+    def check(self, house: SmallHouse, run: Run) -> None:
+        log = {(r.stream, r.seq): r.hash for r in house.real.load(run.run_id)}
+        for one in self.acknowledged:
+            if one.stream == run.run_id:
+                assert log[(one.stream, one.seq)] == one.hash, f"{one.event.TYPE} was lost"
+        report = house.real.fsck()
+        assert report.ok, [str(finding) for finding in report.findings]
+
+
+def promote(house: SmallHouse) -> Run:
+    """What a client does: ask, under one command id, until it is answered."""
+    run = house.promote(command_id="c-1")
+    return house.drive(run.run_id)
+
+
+def spoiled(house: SmallHouse) -> Run:
+    """The new bundle answers with errors: the gate takes it back by itself."""
+    house.fleet.bad = {house.bundle()}
+    return promote(house)
+
+
+def play(world: World, deed: Callable[[SmallHouse], Run], cuts: Sequence[Fuse]) -> Run:
+    for fuse in cuts:
+        run = world.live(fuse, deed)
+        if run is not None:
+            return run  # the cut lies behind the end
+    run = world.live(Fuse(), deed)
+    assert run is not None
+    return run
+
+
+def fleet_calls(run: Run, deed: Callable[[SmallHouse], Run]) -> dict[str, list[Digest]]:
+    back = [OLD] if deed is spoiled else []
+    first = ["t-1"] if deed is spoiled else list(TARGETS)
+    return {t: [run.bundle, *back] if t in first else [] for t in TARGETS}
+
+
+def judge(world: World, deed: Callable[[SmallHouse], Run], run: Run) -> None:
+    made: dict[str, list[Digest]] = {t: [] for t in TARGETS}
+    for target, digest in world.fleet.switches:
+        made[target].append(digest)
+    assert made == fleet_calls(run, deed), "every deed exactly once"
+    assert run.seal_status == "SEALED", run.outcome_reason
+    if deed is spoiled:
+        assert run.status is RunStatus.ROLLED_BACK
+        assert set(world.fleet.running.values()) == {OLD}
+    else:
+        assert run.status is RunStatus.SUCCEEDED
+        assert all(step.status is StepStatus.SUCCEEDED for step in run.steps)
+    for step in run.steps:
+        lost = [a for a in step.attempts if a.status is StepStatus.ERRORED]
+        assert all(a.cause == "engine_lost" for a in lost)
+        never_began = step.status is StepStatus.SKIPPED
+        assert len(step.attempts) - len(lost) == (0 if never_began else 1)
+        assert not any(a.evidence_missing for a in step.attempts)
+
+
+def spread(indexes: Sequence[int], count: int) -> list[int]:
+    """`count` of them, evenly spread, the first and the last included."""
+    if len(indexes) <= count:
+        return list(indexes)
+    step = (len(indexes) - 1) / (count - 1)
+    return [indexes[round(n * step)] for n in range(count)]
+
+
+class Calls:
+    """The changing calls of an uncut life, measured once per deed."""
+
+    found: dict[str, list[tuple[int, str]]] = {}  # noqa: RUF012 (shared on purpose)
+
+    @classmethod
+    def of(cls, deed: Callable[[SmallHouse], Run], folder: Path) -> list[tuple[int, str]]:
+        if deed.__name__ not in cls.found:
+            fuse = Fuse()
+            world = World(folder / "uncut")
+            run = world.live(fuse, deed)
+            assert run is not None
+            judge(world, deed, run)
+            cls.found[deed.__name__] = [
+                (n, name) for n, name in enumerate(fuse.names, 1) if name in CHANGING
+            ]
+        return cls.found[deed.__name__]
+
+
+SAMPLE = {"store.append": 6, "store.record": 2, "blobs.put": 2, "target.switch": 2}
+
+
+@pytest.mark.parametrize("deed", [promote, spoiled])
+def test_power_cuts_end_the_same(deed: Callable[[SmallHouse], Run], tmp_path: Path) -> None:
+    calls = Calls.of(deed, tmp_path)
+    assert {name for _, name in calls} == set(CHANGING)
+    sample = {
+        n
+        for name, count in SAMPLE.items()
+        for n in spread([n for n, called in calls if called == name], count)
+    }
+    for turn, n in enumerate(sorted(sample)):
+        world = World(tmp_path / f"cut-{n}")
+        run = play(world, deed, [Fuse(at=n, before=bool(turn % 2))])
+        judge(world, deed, run)
+        shutil.rmtree(world.folder)
+
+
+def test_power_cuts_in_one_life_after_another(tmp_path: Path) -> None:
+    world = World(tmp_path / "world")
+    cuts = [Fuse(at=at, before=at % 2 == 0) for at in (40, 61, 25, 90, 33)]
+    run = play(world, promote, cuts)
+    judge(world, promote, run)
+    assert world.lives >= 3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("deed", [promote, spoiled])
+def test_every_power_cut_ends_the_same(
+    deed: Callable[[SmallHouse], Run], before: bool, tmp_path: Path
+) -> None:
+    for n, _ in Calls.of(deed, tmp_path):
+        world = World(tmp_path / f"cut-{n}")
+        run = play(world, deed, [Fuse(at=n, before=before)])
+        judge(world, deed, run)
+        shutil.rmtree(world.folder)

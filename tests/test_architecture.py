@@ -1,0 +1,442 @@
+"""The house rules that a machine can check: who imports whom, how long things are, what is banned.
+
+Each check is a function over sources, so that the tests at the end can show that it fails where it
+should.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+
+# Who may import whom. The first prefix that fits a module decides; the standard library is open
+# to all, and so is a module's own prefix. A new room gets a line here, or it imports nothing.
+_SHELL = (
+    "engine.core",
+    "engine.ports",
+    "engine.catalog",
+    "engine.identity",
+    "engine.outside",
+    "engine.recording",
+    "engine.requests",
+    "engine.settings",
+    "engine.steplog",
+    "engine.steps",
+    "engine.verdicts",
+)
+MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("engine.core", ()),
+    ("engine.policy", ("engine.core", "cel_expr_python", "google.protobuf", "pydantic", "yaml")),
+    (
+        "engine.inputs",
+        ("engine.core", "engine.ports", "cvss", "cyclonedx", "packageurl", "univers"),
+    ),
+    ("engine.evidence", ("engine.core", "cryptography")),
+    ("engine.ports", ("engine.core",)),
+    ("engine.fleet", ("engine.core", "engine.ports")),
+    ("engine.adapters", ("engine.core", "engine.ports", "engine.fleet", "engine.inputs")),
+    ("engine.home", ("engine.core",)),
+    ("engine.keystore", ("engine.core", "engine.evidence", "cryptography")),
+    # The settings' own files; `engine.policy.problems` gives places in YAML.
+    (
+        "engine.settings",
+        ("engine.core", "engine.home", "engine.policy", "pydantic", "pydantic_core", "yaml"),
+    ),
+    ("engine.homes", ("engine.core", "engine.keystore", "engine.settings")),
+    ("engine.gate_eval", (*_SHELL, "engine.policy", "engine.inputs")),
+    ("engine.verdicts", (*_SHELL, "engine.policy", "engine.inputs")),
+    # What seals holds keys and bytes; the evidence room itself stays pure.
+    ("engine.drafting", (*_SHELL, "engine.evidence", "engine.policy", "engine.story")),
+    ("engine.transparency", (*_SHELL, "engine.evidence", "engine.keystore", "cryptography")),
+    ("engine.packing", (*_SHELL, "engine.evidence", "engine.keystore", "engine.story",
+                        "cryptography")),
+    ("engine.sealing", (*_SHELL, "engine.drafting", "engine.evidence", "engine.keystore",
+                        "engine.packing", "engine.story", "engine.transparency")),
+    ("engine.runner", (*_SHELL, "engine.gate_eval", "engine.going_back", "engine.sealing",
+                       "engine.watch")),
+    ("engine.worker", (*_SHELL, "apscheduler")),
+    ("engine.live", (*_SHELL, "engine.story", "data.queries")),
+    ("engine.story", ("engine.core",)),
+    ("engine.services", (*_SHELL, "engine.live", "engine.runner", "engine.sealing",
+                         "engine.service", "engine.worker", "engine.fleet", "data.store")),
+    ("engine.wiring", ("engine", "data.store", "data.queries")),
+    (
+        "engine.api",
+        (*_SHELL, "engine.live", "engine.service", "engine.services", "engine.story",
+         "engine.wiring", "engine.home", "data.queries", "data.codec", "fastapi", "pydantic",
+         "starlette", "streamlit", "uvicorn"),
+    ),
+    ("engine.cli", ("engine", "data.queries", "click", "httpx")),
+    ("engine.demo", ("engine", "cyclonedx", "packageurl", "httpx")),
+    ("engine.__main__", ("engine.cli",)),
+    ("engine", _SHELL),
+    ("data.queries", ("data", "duckdb", "polars")),
+    ("data", ("engine.core", "engine.ports", "duckdb", "polars")),
+    ("pages.ui.session", ("engine.wiring", "engine.api.gate", "engine.core", "engine.service",
+                          "engine.services", "pages.ui", "streamlit")),
+    (
+        "pages.ui",
+        ("engine.core", "engine.ports", "engine.live", "engine.service", "engine.services",
+         "engine.story", "engine.worker", "data.queries", "streamlit", "plotly", "polars",
+         "duckdb"),
+    ),
+    ("pages", ("pages.ui", "engine.core", "data.queries", "streamlit")),
+    ("app", ("engine.api", "streamlit")),
+)  # fmt: skip
+
+# The one composition root, and who may ask for it: the way in of each door.
+WIRING_USERS = ("app", "engine.api", "engine.cli", "engine.demo", "pages.ui.session")
+
+# The core takes time, chance and I/O as arguments.
+NOT_IN_CORE = {
+    "asyncio", "datetime", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
+    "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
+}  # fmt: skip
+
+# A forked server's children inherit its listening socket, and a pool forked after boot hangs.
+FORKS = {"os.fork", "os.forkpty", "pty.fork"}
+POOLS = {"multiprocessing.Process", "multiprocessing.Pool", "multiprocessing.Manager",
+         "multiprocessing.Queue"}  # fmt: skip
+
+Sources = Mapping[str, str]
+
+
+@functools.cache
+def house() -> Sources:
+    """Module name to source, of everything that ships."""
+    files = [ROOT / "app.py"]
+    for room in ("engine", "data", "pages"):
+        files += sorted((ROOT / room).rglob("*.py"))
+    return {module_name(f.relative_to(ROOT)): f.read_text() for f in files if f.exists()}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def under(module: str, prefix: str) -> bool:
+    # `engine.settings` covers engine.settings_read: a room that grew into several files.
+    return module == prefix or module.startswith((f"{prefix}.", f"{prefix}_"))
+
+
+def imports(source: str, known: Iterable[str] = ()) -> Iterator[str]:
+    """Everything that a source imports, anywhere in it; modules of `known` by their full name."""
+    names = set(known)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=aliases):
+                yield from (alias.name for alias in aliases)
+            case ast.ImportFrom(level=0, module=str(module), names=aliases):
+                inner = [f"{module}.{alias.name}" for alias in aliases]
+                modules = [name for name in inner if name in names]
+                yield from modules
+                if len(modules) < len(inner):
+                    yield module
+            case ast.ImportFrom(level=level) if level > 0:
+                yield "." * level
+
+
+def import_problems(sources: Sources) -> list[str]:
+    problems = []
+    for module, source in sources.items():
+        rule = next((row for row in MAY_IMPORT if under(module, row[0])), None)
+        for name in sorted(set(imports(source, sources))):
+            if name.startswith("."):
+                problems.append(f"{module} imports relatively")
+                continue
+            if name.split(".")[0] in sys.stdlib_module_names:
+                continue
+            if rule is None:
+                problems.append(f"{module} has no line in the table, and imports {name}")
+            elif not any(under(name, prefix) for prefix in (rule[0], *rule[1])):
+                problems.append(f"{module} may not import {name}")
+    return problems
+
+
+def wiring_problems(sources: Sources) -> list[str]:
+    return [
+        f"{module} may not import engine.wiring"
+        for module, source in sources.items()
+        if "engine.wiring" in imports(source, sources)
+        and not any(under(module, user) for user in WIRING_USERS)
+    ]
+
+
+def core_problems(sources: Sources) -> list[str]:
+    problems = []
+    for module, source in sources.items():
+        if not under(module, "engine.core"):
+            continue
+        problems += [
+            f"{module} imports {name}: the core takes that as an argument"
+            for name in sorted(set(imports(source)))
+            if name.split(".")[0] in NOT_IN_CORE
+        ]
+        problems += [
+            f"{module}:{node.lineno} calls {node.func.id}()"
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in {"open", "print", "input", "exec", "eval"}
+        ]
+    return problems
+
+
+def cycles(sources: Sources) -> list[list[str]]:
+    """Groups of modules that import each other, each sorted; what only types need counts too."""
+    graph = {
+        module: {n for n in imports(source, sources) if n in sources and n != module}
+        for module, source in sources.items()
+    }
+    reach: dict[str, set[str]] = {}
+
+    def reachable(module: str) -> set[str]:
+        if module not in reach:
+            seen: set[str] = set()
+            todo = list(graph[module])
+            while todo:
+                found = todo.pop()
+                if found not in seen:
+                    seen.add(found)
+                    todo += graph[found]
+            reach[module] = seen
+        return reach[module]
+
+    groups = {
+        tuple(sorted({m for m in reachable(module) if module in reachable(m)}))
+        for module in graph
+        if module in reachable(module)
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def length_problems(sources: Sources) -> list[str]:
+    problems = []
+    for module, source in sources.items():
+        lines = source.count("\n")
+        if lines >= LINES_MAX:
+            problems.append(f"{module} has {lines} lines, expected fewer than {LINES_MAX}")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                long = (node.end_lineno or 0) - node.lineno + 1
+                if long >= FUNCTION_LINES_MAX:
+                    problems.append(f"{module}.{node.name} has {long} lines")
+    return problems
+
+
+def word_problems(sources: Sources) -> list[str]:
+    banned = {
+        r"\b(TODO|FIXME|XXX|HACK)\b": "an open end",
+        r"unsafe_allow_javascript": "scripts in a page",
+        r"/work/": "a path of one machine",
+    }
+    return [
+        f"{module}:{number}: {why}"
+        for module, source in sources.items()
+        for number, line in enumerate(source.splitlines(), 1)
+        for pattern, why in banned.items()
+        if re.search(pattern, line)
+    ]
+
+
+def fork_problems(sources: Sources) -> list[str]:
+    """Forks, and pools or processes without an explicit start method."""
+    problems = []
+    for module, source in sources.items():
+        tree = ast.parse(source)
+        aliases = dict(_aliases(tree))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = _dotted(node.func, aliases)
+            keywords = {k.arg for k in node.keywords}
+            method = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            where = f"{module}:{node.lineno}"
+            if name in FORKS or name in POOLS:
+                problems.append(f"{where} calls {name}")
+            elif name == "concurrent.futures.ProcessPoolExecutor" and "mp_context" not in keywords:
+                problems.append(f"{where}: a process pool without mp_context forks")
+            elif name.endswith((".get_context", ".set_start_method")) and method != ["spawn"]:
+                problems.append(f"{where}: expected the start method 'spawn'")
+            elif "preexec_fn" in keywords:
+                problems.append(f"{where}: preexec_fn runs between fork and exec")
+    return problems
+
+
+def _aliases(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from ((a.asname or a.name, a.name) for a in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from ((a.asname or a.name, f"{module}.{a.name}") for a in names)
+
+
+def _dotted(node: ast.expr, aliases: Mapping[str, str]) -> str:
+    match node:
+        case ast.Attribute(value=value, attr=attr):
+            return f"{_dotted(value, aliases)}.{attr}"
+        case ast.Name(id=name):
+            return aliases.get(name, name)
+        case _:
+            return "?"
+
+
+def cel_problems(sources: Sources) -> list[str]:
+    """CEL can fail open: one wrapper evaluates, and nobody else holds an engine at all."""
+    engines = {"cel_expr_python", "common_expression_language", "cel", "celpy"}
+    return [
+        f"{module} imports {name}: only engine.policy.cel evaluates"
+        for module, source in sources.items()
+        if module != "engine.policy.cel"
+        for name in imports(source)
+        if name.split(".")[0] in engines
+    ]
+
+
+CHECKS = {
+    "imports": import_problems,
+    "wiring": wiring_problems,
+    "core": core_problems,
+    "lengths": length_problems,
+    "words": word_problems,
+    "forks": fork_problems,
+    "cel": cel_problems,
+}
+
+
+def said(check: str, **sources: str) -> list[str]:
+    """What a check says of made-up sources; a name's `__` stands for a dot."""
+    return CHECKS[check]({name.replace("__", "."): text for name, text in sources.items()})
+
+
+def test_the_house_is_all_there() -> None:
+    assert {"app", "engine.core.run", "engine.runner", "data.store", "pages.console"} <= set(
+        house()
+    )
+
+
+def test_imports_run_one_way() -> None:
+    assert import_problems(house()) == []
+
+
+def test_only_doors_ask_for_the_wiring() -> None:
+    assert wiring_problems(house()) == []
+
+
+def test_the_core_is_pure() -> None:
+    assert core_problems(house()) == []
+
+
+def test_there_are_no_cycles() -> None:
+    assert cycles(house()) == []
+
+
+def test_files_and_functions_are_short() -> None:
+    assert length_problems(house()) == []
+
+
+def test_nothing_is_left_open() -> None:
+    assert word_problems(house()) == []
+
+
+def test_nothing_forks() -> None:
+    assert fork_problems(house()) == []
+
+
+def test_one_place_evaluates_cel() -> None:
+    assert cel_problems(house()) == []
+
+
+def test_every_line_of_the_table_is_used() -> None:
+    unused = {prefix for prefix, _ in MAY_IMPORT}
+    for module in house():
+        unused.discard(next((p for p, _ in MAY_IMPORT if under(module, p)), ""))
+    assert unused == set()
+
+
+# --- every check can fail -----------------------------------------------------------------------
+
+
+def test_a_wrong_import_is_found() -> None:
+    assert said("imports", engine__core__x="import yaml") == ["engine.core.x may not import yaml"]
+    assert said("imports", engine__core__x="from engine.ports import Clock") == [
+        "engine.core.x may not import engine.ports"
+    ]
+    assert said("imports", engine__evidence__x="def f():\n    import duckdb") == [
+        "engine.evidence.x may not import duckdb"
+    ]
+    assert said("imports", data__x="from engine.service import Service") == [
+        "data.x may not import engine.service"
+    ]
+    assert said("imports", pages__a__b="from data.store import Store") == [
+        "pages.a.b may not import data.store"
+    ]
+    assert said("imports", engine__x="from . import y") == ["engine.x imports relatively"]
+    assert said("imports", other="import yaml")[0].startswith("other has no line in the table")
+    assert said("imports", pages__a__b="from data import queries", data__queries="") == []
+    assert said("imports", engine__core__x="import json\nfrom engine.core.run import Run") == []
+
+
+def test_a_wrong_user_of_the_wiring_is_found() -> None:
+    wiring = {"engine__wiring": ""}
+    for text in (
+        "import engine.wiring",
+        "from engine import wiring",
+        "from engine.wiring import x",
+    ):
+        assert said("wiring", engine__service=text, **wiring) == [
+            "engine.service may not import engine.wiring"
+        ]
+        assert said("wiring", engine__cli__local=text, **wiring) == []
+    assert said("wiring", pages__ui__cards="from engine.wiring import running", **wiring)
+
+
+def test_time_and_files_in_the_core_are_found() -> None:
+    assert len(said("core", engine__core__x="import time\nfrom random import choice")) == 2
+    assert said("core", engine__core__x="x = open('f')") == ["engine.core.x:1 calls open()"]
+    assert said("core", engine__steps="import time") == []
+
+
+def test_a_cycle_is_found() -> None:
+    ring = {"a": "import b", "b": "def f():\n    from c import x", "c": "import a", "d": "import a"}
+    assert cycles(ring) == [["a", "b", "c"]]
+    assert cycles({"a": "import b", "b": ""}) == []
+
+
+def test_long_files_and_functions_are_found() -> None:
+    assert said("lengths", x="a = 1\n" * 400) == ["x has 400 lines, expected fewer than 400"]
+    assert said("lengths", x="def f():\n" + "    a = 1\n" * 69) == ["x.f has 70 lines"]
+    assert said("lengths", x="def f():\n" + "    a = 1\n" * 68) == []
+
+
+def test_open_ends_are_found() -> None:
+    assert said("words", x="a = 1  # TO" + "DO later") == ["x:1: an open end"]
+    assert said("words", x="p = '/wo" + "rk/main'") == ["x:1: a path of one machine"]
+    assert said("words", x="st.html(x, unsafe_allow_" + "javascript=True)") != []
+
+
+def test_forks_are_found() -> None:
+    assert said("forks", x="import os\nos.fork()") == ["x:2 calls os.fork"]
+    assert said("forks", x="from os import fork as f\nf()") == ["x:2 calls os.fork"]
+    assert said("forks", x="import multiprocessing as mp\nmp.Pool(2)") != []
+    pool = "from concurrent.futures import ProcessPoolExecutor as P\nP("
+    assert said("forks", x=f"{pool}2)") == ["x:2: a process pool without mp_context forks"]
+    assert said("forks", x=f"{pool}2, mp_context=c)") == []
+    context = "import multiprocessing\nmultiprocessing.get_context("
+    assert said("forks", x=f"{context}'fork')") != [] and said("forks", x=f"{context})") != []
+    assert said("forks", x=f"{context}'spawn')") == []
+    assert said("forks", x="import subprocess\nsubprocess.run([], preexec_fn=f)") != []
+
+
+def test_a_second_evaluator_is_found() -> None:
+    assert said("cel", engine__policy__evaluate="from cel_expr_python import cel") != []
+    assert said("cel", engine__policy__cel="from cel_expr_python import cel") == []
