@@ -1,0 +1,27 @@
+"""The server: the console's pages, the API and the engine in one process.
+
+Started by `./run serve`, `streamlit run app.py` or `uvicorn app:app`; the home is the folder that
+RELEASELINE_HOME names. Everything happens in the lifespan; importing this module does nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from engine.api.server import Server
+
+_server = Server()
+
+# The main script lies in pages/, not beside it: with pages/ next to the main script, a cold deep
+# link would run a page without the frame and its sign-in.
+app = st.App(
+    Path(__file__).parent / "pages" / "console.py",
+    lifespan=_server.lifespan,
+    routes=_server.routes(),
+    middleware=_server.middleware(),
+)
+
+if __name__ == "__main__":
+    app.run()

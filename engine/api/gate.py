@@ -1,0 +1,183 @@
+"""The gate before everything: who may talk to this server at all.
+
+A pure ASGI middleware on HTTP and websocket. It checks Host (DNS rebinding), then Origin with its
+port, then the session cookie or the bearer token; it gives each request an id and each answer its
+security headers. What a person may do is decided further in, at every action again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine.api.problems import problem
+from engine.core.errors import Unauthenticated
+from engine.identity import Principal
+from engine.services import Services
+from engine.settings import ServerConfig
+
+COOKIE: Final = "rl_session"
+_OPEN_PATHS: Final = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/first-run",
+    "/sign-in",
+    "/sign-in/script.js",
+    "/signed-out",
+)
+_OPEN_PREFIXES: Final = ("/static/", "/app/static/", "/_stcore/health", "/favicon")
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Gate:
+    """Args:
+    services: the open house; asked at every request, since the house opens after the gate.
+    """
+
+    def __init__(self, app: ASGIApp, *, services: Callable[[], Services]) -> None:
+        self._app, self._services = app, services
+        self._policy = content_security_policy()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        scope["rl_request_id"] = request_id = f"req_{secrets.token_hex(8)}"
+        refused = self._refused(scope, headers, request_id)
+        if refused is not None:
+            await self._refuse(refused, scope, receive, send)
+            return
+        await self._app(scope, receive, self._with_headers(scope, send))
+
+    def _refused(self, scope: Scope, headers: Headers, request_id: str) -> Response | None:
+        host = headers.get("host", "").lower()
+        hosts = own_hosts(self._services().settings.server)
+        if host not in hosts:
+            return problem(
+                421,
+                "wrong_host",
+                f"This server does not answer for host {host!r}.",
+                request_id=request_id,
+                hint="Add it to server.allowed_hosts in releaseline.yaml when it is yours.",
+            )
+        origin = headers.get("origin")
+        if origin is not None and origin.partition("://")[2].lower() not in hosts:
+            return problem(
+                403, "wrong_origin", f"Origin {origin!r} is not ours.", request_id=request_id
+            )
+        path = scope["path"]
+        if path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES):
+            return None
+        try:
+            scope["rl_principal"] = self._principal(headers)
+        except Unauthenticated as error:
+            if path.startswith("/api/") or scope["type"] == "websocket":
+                status = 401 if scope["type"] == "http" else 403
+                return problem(
+                    status,
+                    "not_signed_in",
+                    str(error),
+                    request_id=request_id,
+                    hint="releaseline admin link makes a sign-in link; token create a token.",
+                )
+            return RedirectResponse("/signed-out", status_code=303)
+        if self._forged(scope, headers, origin):
+            return problem(
+                403,
+                "no_origin",
+                "A change asked for with a cookie must name its Origin.",
+                request_id=request_id,
+            )
+        return None
+
+    def _principal(self, headers: Headers) -> Principal:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._services().identity.token(token.strip())
+        return self._services().identity.session(session_cookie(headers.get("cookie", "")))
+
+    def _forged(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
+        """A cookie comes along by itself, so a change needs proof that our own page asked."""
+        if scope["type"] == "websocket" or "authorization" in headers:
+            return False
+        return scope["method"] not in _SAFE_METHODS and origin is None
+
+    async def _refuse(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "not allowed"})
+            return
+        await response(scope, receive, self._with_headers(scope, send))
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        async def wrapped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = self._policy
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["X-Frame-Options"] = "DENY"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers["X-Request-Id"] = scope["rl_request_id"]
+            await send(message)
+
+        return wrapped
+
+
+def own_hosts(server: ServerConfig) -> frozenset[str]:
+    """Host header values that are ours, lower case: with our port, and bare behind a proxy."""
+    names = {server.host, "127.0.0.1", "localhost", *server.allowed_hosts}
+    hosts = {f"{name}:{server.port}".lower() for name in names}
+    if server.behind_proxy:
+        hosts |= {name.lower() for name in server.allowed_hosts}
+    return frozenset(hosts)
+
+
+def session_cookie(cookie_header: str) -> str:
+    """The session secret of a Cookie header; empty when there is none or it is malformed."""
+    try:
+        morsel = SimpleCookie(cookie_header).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if morsel is None else morsel.value
+
+
+def content_security_policy() -> str:
+    """Strict: nothing from elsewhere, no eval. The one inline script of the page is hashed."""
+    # Found, not imported: Streamlit reads its settings on import, from the working folder of then.
+    found = find_spec("streamlit")
+    assert found is not None
+    assert found.origin is not None
+    index = Path(found.origin).parent / "static" / "index.html"
+    inline = re.findall(r"<script>(.*?)</script>", index.read_text("utf-8"), re.DOTALL)
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'"
+        for code in inline
+    )
+    return (
+        f"default-src 'self'; script-src 'self' blob: {hashes}; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+        "frame-ancestors 'none'; base-uri 'self'; object-src 'none'; form-action 'self'"
+    )
+
+
+def principal_of(request: Request) -> Principal:
+    """Who was let in. Raises `Unauthenticated` on a path that the gate leaves open."""
+    principal = request.scope.get("rl_principal")
+    if not isinstance(principal, Principal):
+        raise Unauthenticated("Not signed in.")
+    return principal

@@ -1,0 +1,192 @@
+"""Bundles, environments, verdicts, blobs and the house itself over HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, UploadFile
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from data import queries
+from engine.api.gate import principal_of
+from engine.api.runs import asker
+from engine.api.shapes import bundle_shape
+from engine.catalog import BundleFiles
+from engine.core.digest import Digest
+from engine.core.errors import Malformed, NotFound, Refused
+from engine.core.statemachine import Role
+from engine.service import LOCAL_ADMIN, Asker
+from engine.services import Services
+
+_MAY_CREATE = frozenset({Role.RELEASE_MANAGER, Role.CI})
+_UPLOAD_MAX = 200 * 1024 * 1024
+
+
+class LinkIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    user: str
+
+
+class TokenIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    user: str
+    service: bool = False
+
+
+def router(services: Services) -> APIRouter:
+    api = APIRouter()
+    _bundles(api, services)
+    _reading(api, services)
+    _people(api, services)
+    return api
+
+
+def _bundles(api: APIRouter, services: Services) -> None:
+    @api.post("/bundles", status_code=201)
+    async def create(
+        request: Request,
+        name: Annotated[str, Form()],
+        version: Annotated[str, Form()],
+        component: list[UploadFile],
+        sbom: list[UploadFile] | None = None,
+        vex: list[UploadFile] | None = None,
+        provenance: list[UploadFile] | None = None,
+    ) -> Any:
+        who = asker(request)
+        _may_create(services, who)
+        with tempfile.TemporaryDirectory(prefix="rl-upload-") as folder:
+            place = Path(folder)
+            files = BundleFiles(
+                name=name,
+                version=version,
+                components=await _saved(component, place / "component"),
+                sboms=await _saved(sbom or [], place / "sbom"),
+                vex=await _saved(vex or [], place / "vex"),
+                provenance=await _saved(provenance or [], place / "provenance"),
+            )
+            return bundle_shape(services.catalog.create(files, actor=who.user))
+
+    @api.get("/bundles")
+    def bundles() -> Any:
+        return {"items": queries.bundles_list(services.store.cursor()).to_dicts()}
+
+    @api.get("/bundles/{digest}")
+    def bundle(digest: str) -> Any:
+        return bundle_shape(services.catalog.find(digest))
+
+
+def _reading(api: APIRouter, services: Services) -> None:
+    @api.get("/environments")
+    def environments() -> Any:
+        return {"items": queries.environments_live(services.store.cursor()).to_dicts()}
+
+    @api.get("/verdicts/{verdict_id}")
+    def verdict(verdict_id: str) -> Any:
+        frame = queries.verdict(services.store.cursor(), verdict_id=verdict_id)
+        if frame.is_empty():
+            raise NotFound(f"There is no verdict {verdict_id!r}.")
+        return frame.to_dicts()[0]
+
+    @api.get("/blobs/{digest}")
+    def blob(digest: str) -> Response:
+        content = services.store.blobs.get(Digest.parse(digest))
+        return Response(
+            content,
+            media_type="application/octet-stream",
+            headers={"Content-Disposition": f'attachment; filename="{digest[7:19]}.bin"'},
+        )
+
+    @api.get("/data-health")
+    def data_health() -> Any:
+        worker = services.worker.health()
+        return {
+            "engine": {
+                "running": worker.running,
+                "tick_age_s": round(worker.tick_age_s, 1),
+                "storage_full": worker.storage_full,
+                "stopped_runs": worker.stopped_because,
+            },
+            "feeds": [
+                {"name": f.name, "as_of_s": f.as_of_s, "digest": str(f.digest)}
+                for f in services.outside.desk.feeds()
+            ],
+        }
+
+    @api.post("/fsck")
+    def fsck(request: Request) -> Any:
+        _admin(services, asker(request), "check the store")
+        report = services.store.fsck()
+        return {"ok": report.ok, "findings": [str(f) for f in report.findings]}
+
+
+def _people(api: APIRouter, services: Services) -> None:
+    @api.get("/whoami")
+    def whoami(request: Request) -> Any:
+        principal = principal_of(request)
+        return {"user": principal.user, "method": principal.method, "service": principal.service}
+
+    @api.post("/links", status_code=201)
+    def link(body: LinkIn, request: Request) -> Any:
+        who = _admin(services, asker(request), "make sign-in links")
+        services.settings.person(body.user)
+        return {"user": body.user, "secret": services.identity.create_link(body.user, actor=who)}
+
+    @api.post("/tokens", status_code=201)
+    def token(body: TokenIn, request: Request) -> Any:
+        who = _admin(services, asker(request), "make tokens")
+        services.settings.person(body.user)
+        made = services.identity.create_token(body.user, service=body.service, actor=who)
+        return {"user": body.user, "token": made}
+
+    @api.get("/tokens")
+    def tokens(request: Request) -> Any:
+        _admin(services, asker(request), "list tokens")
+        return {
+            "items": [
+                {"id": t.token_id, "user": t.user, "service": t.service, "expires_us": t.expires_us}
+                for t in services.identity.tokens()
+            ]
+        }
+
+    @api.delete("/tokens/{token_id}")
+    def revoke(token_id: str, request: Request, reason: str = "revoked") -> Any:
+        who = _admin(services, asker(request), "revoke tokens")
+        services.identity.revoke_token(token_id, actor=who, reason=reason)
+        return {"revoked": token_id}
+
+
+def _admin(services: Services, who: Asker, what: str) -> str:
+    if who.user == LOCAL_ADMIN:
+        return who.user
+    everywhere = [services.settings.roles_of(who.user, e) for e in services.settings.environments]
+    if not any(Role.ADMIN in roles for roles in everywhere):
+        raise Refused(f"{who.user} may not {what}: this needs the role admin.", code="role")
+    return who.user
+
+
+def _may_create(services: Services, who: Asker) -> None:
+    roles = [services.settings.roles_of(who.user, e) for e in services.settings.environments]
+    if not any(held & _MAY_CREATE for held in roles):
+        raise Refused(
+            f"{who.user} may not create bundles: this needs the role release manager or ci.",
+            code="role",
+        )
+
+
+async def _saved(uploads: list[UploadFile], folder: Path) -> tuple[Path, ...]:
+    await run_in_threadpool(folder.mkdir, parents=True)
+    paths = []
+    for upload in uploads:
+        name = Path(upload.filename or "").name
+        if not name:
+            raise Malformed("expected a file with a name", where="upload")
+        if upload.size is not None and upload.size > _UPLOAD_MAX:
+            raise Malformed(f"expected at most {_UPLOAD_MAX} bytes", where=name)
+        path = folder / name
+        await run_in_threadpool(path.write_bytes, await upload.read())
+        paths.append(path)
+    return tuple(paths)

@@ -1,0 +1,256 @@
+"""Runs over HTTP: request, look, act, follow."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from data import queries
+from data.codec import to_document
+from engine.api.gate import principal_of
+from engine.api.shapes import (
+    action_shape,
+    approvals_shape,
+    event_shape,
+    preview_shape,
+    run_shape,
+    step_shape,
+)
+from engine.api.sse import Streams
+from engine.core.commands import Action, Command
+from engine.core.digest import Digest
+from engine.core.errors import Conflict, Malformed, NotFound
+from engine.core.state import StepState
+from engine.service import Asker
+from engine.services import Services
+from engine.story import tell
+
+IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+class PromotionIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    bundle: str = Field(description="digest, or a unique beginning of at least 8 hex digits")
+    environment: str
+    reason: str = ""
+    ticket: str = ""
+
+
+class ActionIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    action: Action
+    reason: str = ""
+    ticket: str = ""
+    binding: str | None = Field(default=None, description="approve, reject: what you looked at")
+    confirm: str = ""
+    dry_run: bool = False
+
+
+def asker(request: Request) -> Asker:
+    principal = principal_of(request)
+    return Asker(user=principal.user, service=principal.service)
+
+
+def router(services: Services, streams: Streams) -> APIRouter:
+    api = APIRouter()
+    _requests(api, services)
+    _reading(api, services)
+    _telling(api, services)
+    _following(api, services, streams)
+    return api
+
+
+def _requests(api: APIRouter, services: Services) -> None:
+    @api.post("/promotions", status_code=202)
+    def promote(body: PromotionIn, request: Request, key: IdempotencyKey = "") -> Any:
+        bundle = services.catalog.find(body.bundle)
+        who = asker(request)
+        run = services.service.promote(
+            bundle.digest,
+            body.environment,
+            who,
+            reason=body.reason,
+            ticket=body.ticket,
+            command_id=f"{who.user}/{key}" if key else "",
+        )
+        if run.bundle != bundle.digest or run.environment != body.environment:
+            raise Conflict(f"Idempotency-Key {key!r} was used for another promotion.")
+        return run_shape(run)
+
+    @api.post("/runs/{run_id}/actions")
+    def act(run_id: str, body: ActionIn, request: Request, key: IdempotencyKey = "") -> Any:
+        if body.dry_run:
+            if body.action is not Action.ROLLBACK:
+                raise Malformed("only rollback has a preview", where="dry_run")
+            return preview_shape(services.service.rollback_preview(run_id))
+        who = asker(request)
+        binding = Digest.parse(body.binding) if body.binding else None
+        command = Command(
+            action=body.action,
+            reason=body.reason,
+            ticket=body.ticket,
+            binding=binding,
+            confirm=body.confirm,
+        )
+        recorded = services.service.ask(
+            run_id, command, who, command_id=f"{who.user}/{key}" if key else ""
+        )
+        return {
+            "run": run_shape(services.service.run(run_id)),
+            "events": [event_shape(r, to_document(r.event)) for r in recorded],
+        }
+
+    @api.post("/runs/{run_id}/approvals")
+    def approve(run_id: str, body: ActionIn, request: Request, key: IdempotencyKey = "") -> Any:
+        if body.action not in {Action.APPROVE, Action.REJECT, Action.WITHDRAW}:
+            raise Malformed(
+                f"expected approve, reject or withdraw, found {body.action.value!r}",
+                where="action",
+            )
+        return act(run_id, body, request, key)
+
+
+def _reading(api: APIRouter, services: Services) -> None:
+    @api.get("/runs")
+    def runs(environment: str = "", status: str = "", limit: Limit = 50, after: str = "") -> Any:
+        before = _cursor(after)
+        frame = queries.runs_list(
+            services.store.cursor(),
+            environment=environment,
+            status=status,
+            limit=limit,
+            before=before,
+        )
+        rows = frame.to_dicts()
+        following = rows[-1]["number"] if len(rows) == limit else None
+        return {"items": rows, "next": None if following is None else _opaque(following)}
+
+    @api.get("/runs/{run_id}")
+    def run(run_id: str) -> Response:
+        found = services.service.run(run_id)
+        return JSONResponse(run_shape(found), headers={"ETag": f'"{found.version}"'})
+
+    @api.get("/runs/{run_id}/steps/{step}")
+    def step(run_id: str, step: str) -> Any:
+        return step_shape(_step(services, run_id, step))
+
+    @api.get("/runs/{run_id}/steps/{step}/logs")
+    def logs(
+        run_id: str, step: str, attempt: int = 0, format: str = "json", limit: int = 10_000
+    ) -> Response:
+        state = _step(services, run_id, step)
+        number = attempt or len(state.attempts)
+        frame = queries.step_logs(
+            services.store.cursor(), run_id=run_id, step=step, attempt=number, limit=limit
+        )
+        if format == "text":
+            text = queries.logs_as_text(frame)
+            name = f"{run_id}-{step}-{number}.log"
+            return PlainTextResponse(
+                text, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+            )
+        return JSONResponse({"items": frame.to_dicts()})
+
+    @api.get("/runs/{run_id}/steps/{step}/samples")
+    def samples(run_id: str, step: str) -> Any:
+        _step(services, run_id, step)
+        frame = queries.stage_samples(services.store.cursor(), run_id=run_id, step=step)
+        return {"items": frame.to_dicts()}
+
+
+def _telling(api: APIRouter, services: Services) -> None:
+    @api.get("/runs/{run_id}/actions")
+    def actions(run_id: str, request: Request) -> Any:
+        states = services.service.allowed(run_id, asker(request))
+        return {"items": [action_shape(state) for state in states]}
+
+    @api.get("/runs/{run_id}/approvals")
+    def approvals(run_id: str) -> Any:
+        return approvals_shape(services.service.run(run_id))
+
+    @api.get("/runs/{run_id}/evidence")
+    def evidence(run_id: str) -> Any:
+        services.service.run(run_id)
+        frame = queries.run_evidence(services.store.cursor(), run_id=run_id)
+        return {"items": frame.to_dicts()}
+
+    @api.get("/runs/{run_id}/evidence/export")
+    def export(run_id: str, request: Request, kind: str = "audit-pack") -> Response:
+        name, content = services.sealer.export(run_id, kind, actor=asker(request).user)
+        return Response(
+            content,
+            media_type="application/octet-stream",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
+
+    @api.get("/runs/{run_id}/story")
+    def story(run_id: str) -> Any:
+        recorded = services.store.load(run_id)
+        if not recorded:
+            raise NotFound(f"There is no run {run_id}.")
+        return {"lines": [line.document() for line in tell(recorded)]}
+
+
+def _following(api: APIRouter, services: Services, streams: Streams) -> None:
+    @api.get("/runs/{run_id}/events")
+    async def events(
+        run_id: str,
+        request: Request,
+        after: int = 0,
+        limit: Limit = 100,
+        last_event_id: Annotated[str, Header(alias="Last-Event-ID")] = "",
+    ) -> Response:
+        await run_in_threadpool(services.service.run, run_id)
+        if "text/event-stream" in request.headers.get("accept", ""):
+            start = int(last_event_id) if last_event_id.isdecimal() else after
+            return _sse(streams.events(run_id, start))
+        recorded = (await run_in_threadpool(services.store.load, run_id, after))[:limit]
+        items = [event_shape(r, to_document(r.event)) for r in recorded]
+        following = items[-1]["seq"] if len(items) == limit else None
+        return JSONResponse({"items": items, "next": following})
+
+    @api.get("/runs/{run_id}/stream", include_in_schema=False)
+    async def stream(run_id: str) -> Response:
+        await run_in_threadpool(services.service.run, run_id)
+        return _sse(streams.snapshots(run_id))
+
+
+def _sse(body: AsyncIterator[bytes]) -> StreamingResponse:
+    return StreamingResponse(
+        body,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _step(services: Services, run_id: str, step: str) -> StepState:
+    for state in services.service.run(run_id).steps:
+        if state.id == step:
+            return state
+    raise NotFound(f"Run {run_id} has no step {step!r}.")
+
+
+def _opaque(number: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"n": number}).encode()).decode()
+
+
+def _cursor(text: str) -> int | None:
+    """The run number behind an opaque cursor; None for the first page."""
+    if not text:
+        return None
+    try:
+        number = json.loads(base64.urlsafe_b64decode(text.encode()))["n"]
+    except (ValueError, KeyError, TypeError):
+        raise Malformed("expected the `next` of an earlier page", where="after") from None
+    if not isinstance(number, int):
+        raise Malformed("expected the `next` of an earlier page", where="after")
+    return number
