@@ -1,0 +1,58 @@
+"""`promote`: request a promotion, and wait for it."""
+
+from __future__ import annotations
+
+import uuid
+
+import click
+
+from engine.cli.call import Call, Leaf, pass_call
+from engine.cli.door import open_door
+from engine.cli.exits import DONE
+from engine.cli.run import wait_and_tell
+from engine.cli.values import DURATION
+
+
+@click.command(cls=Leaf)
+@click.option(
+    "--bundle", required=True, metavar="DIGEST", help="Or a unique beginning of 8 digits or more."
+)
+@click.option("--to", "environment", required=True, metavar="ENV", help="The environment.")
+@click.option("--reason", default="", help="Why, in your words.")
+@click.option("--ticket", default="", help="A change number.")
+@click.option("--wait", "waiting", is_flag=True, help="Stay until it has ended or needs a person.")
+@click.option("--timeout", type=DURATION, help="With --wait: give up after this long (exit 124).")
+@click.option(
+    "--idempotency-key",
+    "key",
+    default="",
+    metavar="KEY",
+    help="The same key requests the same promotion once, however often this is called.",
+)
+@pass_call
+def promote(
+    call: Call,
+    bundle: str,
+    environment: str,
+    reason: str,
+    ticket: str,
+    waiting: bool,
+    timeout: int | None,
+    key: str,
+) -> int:
+    """Request a promotion of a bundle to an environment.
+
+    With --wait the exit code says how it ended: 0 promoted, 10 the policy gate said no, 11 not
+    approved, 12 rolled back, 13 paused and needs a person, 14 a precondition, 15 failed,
+    16 cancelled, 17 an input is missing or has another digest.
+    """
+    if timeout is not None and not waiting:
+        raise click.UsageError("--timeout needs --wait.")
+    body = {"bundle": bundle, "environment": environment, "reason": reason, "ticket": ticket}
+    with open_door(call) as door:
+        asked = door.post("/promotions", body, key=key or f"cli-{uuid.uuid4()}")
+        call.say(f"{asked['id']}: {asked['status']}, {asked['bundle']} to {asked['environment']}")
+        if waiting:
+            return wait_and_tell(call, door, asked["id"], timeout_ms=timeout)
+    call.give({"run": asked["id"], "bundle": asked["bundle"], "status": asked["status"]})
+    return DONE
