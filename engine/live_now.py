@@ -1,0 +1,137 @@
+"""The sentence of the moment: what is happening, is it healthy, what waits for whom. Pure.
+
+An SRE who was woken reads this line first; it must be true and need no second one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from engine.core import approvals
+from engine.core.run import Run
+from engine.core.spec import StepKind
+from engine.core.state import StepState
+from engine.core.statemachine import RunStatus, StepStatus
+from engine.live_stage import StageNow
+from engine.live_text import day_time, plural
+
+_PAUSED: Final = {
+    "manual": "Paused by a person.",
+    "step_failed": "Paused: a step did not succeed.",
+    "health_breach": "Paused: the health gate was breached.",
+    "health_inconclusive": "Paused: health could not be judged.",
+    "freeze": "Paused by a freeze.",
+    "engine_restart": "Paused: the engine was lost in a step that may not start twice.",
+    "cancel_after_change": "Paused: a target changed while the run was being cancelled.",
+}
+_DECIDES: Final = "A release manager or SRE decides what comes next."
+
+
+def now_sentence(run: Run, step: StepState | None, stage: StageNow | None) -> dict[str, Any]:
+    """`head` is the answer, `text` the detail; `tone` and `shape` as in pages/ui/words.py."""
+    tone, shape, head, text = _now(run, step, stage)
+    return {"tone": tone, "shape": shape, "head": head, "text": text}
+
+
+def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str, str, str, str]:
+    match run.status:
+        case RunStatus.SCHEDULED:
+            opens = "" if run.window_start_us is None else f"Opens {day_time(run.window_start_us)}."
+            return "idle", "clock", "Waits for its window.", opens
+        case RunStatus.QUEUED:
+            text = f"It starts by itself when no other run holds {run.environment}."
+            return "idle", "clock", "Waits for the environment.", text
+        case RunStatus.AWAITING_APPROVAL:
+            return _approval(run)
+        case RunStatus.PAUSED:
+            note = run.pause_note.rstrip(". ")
+            text = f"{note}. {_DECIDES}" if note else _DECIDES
+            return "warn", "pause", _PAUSED.get(run.pause_reason, "Paused."), text
+        case RunStatus.CANCELLING:
+            text = "Looking at the targets first: cancelled means that none has changed."
+            return "idle", "stop", "Cancelling.", text
+        case RunStatus.ROLLING_BACK:
+            count = plural(len(run.changed_targets), "target")
+            return "warn", "undo", f"Rolling back {count}.", _sentence(run.rollback_reason)
+        case RunStatus.ROLLBACK_FAILED:
+            text = f"{_sentence(run.rollback_reason)} Somebody has to look at the targets now."
+            return "err", "cross", "The rollback did not bring every target back.", text.strip()
+        case RunStatus.SEALING:
+            outcome = "" if run.outcome is None else run.outcome.value.replace("_", " ")
+            return "run", "seal", f"Outcome {outcome}.", "The evidence is being sealed."
+        case RunStatus.RUNNING:
+            return _running(run, step, stage)
+        case _:
+            return _ended(run)
+
+
+def _running(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str, str, str, str]:
+    if step is None:
+        return "run", "play", "Every step is done.", "The evidence is sealed next."
+    if step.status is StepStatus.ERRORED:
+        return "warn", "bang", f"{step.spec.name} got no answer.", f"{_sentence(step.summary)}"
+    if stage is not None and stage.step == step.id:
+        return stage.now(_next_name(run, step))
+    count = len(run.cohort(step.id))
+    match step.spec.kind:
+        case StepKind.INPUTS:
+            return "run", "play", "Resolving inputs.", "Artifacts are re-hashed, targets observed."
+        case StepKind.GATE_EVAL:
+            return "run", "play", "Evaluating the policy.", f"Policy {run.request.policy}."
+        case StepKind.DEPLOY:
+            head = f"Bringing {plural(count, 'target')} to {run.request.bundle_version}."
+            return "run", "play", head, "Each is drained, switched, and seen healthy again."
+        case StepKind.VERIFY:
+            head = "Verifying what runs."
+            return "run", "play", head, "Every target's digest and health is read."
+        case _:
+            return "run", "play", f"{step.spec.name} is running.", ""
+
+
+def _approval(run: Run) -> tuple[str, str, str, str]:
+    lacks = approvals.missing(run)
+    expires = run.approval_expires_us
+    until = "" if expires is None else f" Expires {day_time(expires)}."
+    given = ", ".join(a.person for a in run.counting_approvals)
+    so_far = f" Given by {given}." if given else ""
+    head = f"Waits for people: {', '.join(lacks)}."
+    return "wait", "person", head, f"No target is touched before.{so_far}{until}"
+
+
+def _ended(run: Run) -> tuple[str, str, str, str]:
+    sealed = f"Sealed: {plural(run.evidence_count, 'evidence item')}."
+    if run.seal_status == "UNSEALED":
+        sealed = "The evidence could not be sealed."
+    match run.status:
+        case RunStatus.SUCCEEDED:
+            on_new = sum(t.current == run.bundle for t in run.targets)
+            head = f"{on_new} of {plural(len(run.targets), 'target')} run {run.label}."
+            return "ok", "check", head, sealed
+        case RunStatus.ROLLED_BACK:
+            back = "Every target is back on its bundle from before."
+            return "warn", "undo", back, f"{_sentence(run.rollback_reason)} {sealed}".strip()
+        case RunStatus.CANCELLED:
+            return "idle", "stop", "Cancelled.", f"{_sentence(run.outcome_reason)} {sealed}"
+        case RunStatus.REJECTED:
+            why = _sentence(run.outcome_reason)
+            return "err", "block", "Rejected, no target touched.", f"{why} {sealed}".strip()
+        case RunStatus.EXPIRED:
+            why = _sentence(run.outcome_reason)
+            return "err", "clock", "Expired, no target touched.", f"{why} {sealed}".strip()
+        case _:
+            why = _sentence(run.outcome_reason)
+            return "err", "cross", "Failed.", f"{why} {sealed}".strip()
+
+
+def _next_name(run: Run, step: StepState) -> str:
+    ids = [s.id for s in run.steps]
+    after = run.steps[ids.index(step.id) + 1 :]
+    return after[0].spec.name if after else "the end"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    if not text:
+        return ""
+    text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

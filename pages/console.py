@@ -1,0 +1,49 @@
+"""The main script of the console: page settings, the menu, who is signed in, the banner.
+
+It lies in `pages/`, not beside it: with a main script next to a `pages` folder a cold deep link
+would run a page without this frame and its sign-in. A page is registered here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui import cards, session
+
+_STATIC = Path(__file__).parent / "static"
+
+st.set_page_config(
+    page_title="Releaseline",
+    page_icon=str(_STATIC / "mark.svg"),
+    layout="wide",
+    initial_sidebar_state="auto",
+)
+_dark = st.context.theme.type == "dark"
+st.logo(
+    str(_STATIC / ("logo-dark.svg" if _dark else "logo-light.svg")),
+    icon_image=str(_STATIC / "mark.svg"),
+    size="medium",
+)
+_promotions = st.Page(
+    "releases/promotions.py", title="Promotions", icon=":material/rocket_launch:", default=True
+)
+_page = st.navigation(
+    {
+        "Releases": [
+            _promotions,
+            st.Page("releases/run.py", title="Run", url_path="run", visibility="hidden"),
+            st.Page("releases/step.py", title="Step", url_path="step", visibility="hidden"),
+            st.Page(
+                "releases/stage.py", title="Deploy stage", url_path="stage", visibility="hidden"
+            ),
+        ],
+    },
+    position="hidden",  # one visible page alone gets no menu of Streamlit's own
+)
+_house = session.services()
+cards.menu(_house, _promotions)
+for _source in cards.engine_trouble(_house):
+    st.error(_source, icon=":material/report:", title="The engine is not working")
+_page.run()

@@ -1,0 +1,196 @@
+"""The buttons of a run and the dialogs behind them. What may be done is decided by the engine.
+
+A dialog stays open while the page redraws itself around it: which one is open is remembered until
+it is closed, and what was typed belongs to its own widgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from engine.core.commands import Action, Command
+from engine.core.digest import Digest
+from engine.core.errors import Conflict, ReleaselineError
+from engine.core.run import Run
+from engine.services import Services
+from engine.story import tell
+from pages.ui import models, session, words
+
+_OPEN: Final = "actions.open"
+_SEEN: Final = "actions.seen"
+_RECORDED: Final = "actions.recorded"
+_WIDE: Final = frozenset({Action.ROLLBACK, Action.APPROVE, Action.REJECT})
+
+
+def row(house: Services, run: Run, *, only: Sequence[Action] = ()) -> None:
+    """Draw the action bar. A button that is off says why; nothing is hidden for that.
+
+    Args:
+        only: restrict the bar to these; what is left out has its place on the run's page.
+    """
+    states = house.service.allowed(run.run_id, session.asker())
+    offered = models.offers(states, run)
+    first = [o for o in offered if (o.action in only if only else o.first)]
+    more = [] if only else [o for o in offered if not o.first]
+    for offer in first:
+        clicked = st.button(
+            f"{offer.label}…",
+            key=f"actions.{offer.action.value}",
+            icon=offer.icon,
+            type="primary" if offer.primary else "secondary",
+            disabled=not offer.ok,
+            help=offer.why_not or None,
+        )
+        if clicked:
+            _open(run, offer.action)
+    if more:
+        with st.popover("More", icon=":material/more_horiz:"):
+            for offer in more:
+                clicked = st.button(
+                    f"{offer.label}…",
+                    key=f"actions.{offer.action.value}",
+                    icon=offer.icon,
+                    disabled=not offer.ok,
+                    width="stretch",
+                )
+                if offer.why_not:
+                    st.markdown(f":gray[:small[{offer.why_not}]]")
+                if clicked:
+                    _open(run, offer.action)
+
+
+def recorded(run: Run) -> None:
+    """What the last action of this person amounts to: the event itself, not a hope."""
+    said = st.session_state.get(_RECORDED)
+    if not said or said["run"] != run.run_id:
+        return
+    with st.container(key="actions.recorded"):
+        st.success("  \n".join(said["lines"]), icon=":material/task_alt:", title="On record")
+
+
+def dialog(house: Services, run: Run) -> None:
+    """Draw the dialog that is open, if one is."""
+    opened = st.session_state.get(_OPEN)
+    if not opened or opened[0] != run.run_id:
+        return
+    action = Action(opened[1])
+    button = words.ACTION[action]
+    titled = st.dialog(
+        f"{button.label}: {run.label}",
+        width="medium" if action in _WIDE else "small",
+        icon=f":material/{button.icon}:",
+        on_dismiss=_close,
+    )
+    titled(_body)(house, run.run_id, action)
+
+
+def _open(run: Run, action: Action) -> None:
+    st.session_state[_OPEN] = (run.run_id, action.value)
+    st.session_state[_SEEN] = "" if run.binding is None else str(run.binding)
+    st.session_state.pop(_RECORDED, None)
+
+
+def _close() -> None:
+    st.session_state.pop(_OPEN, None)
+
+
+def _body(house: Services, run_id: str, action: Action) -> None:
+    run = house.service.run(run_id)
+    label = words.ACTION[action].label
+    ticket, confirm = "", ""
+    match action:
+        case Action.ROLLBACK | Action.RETRY_ROLLBACK:
+            preview = models.rollback_preview(house.service.rollback_preview(run_id))
+            label = preview.button
+            st.table(
+                {
+                    "Targets": [targets for targets, _ in preview.rows],
+                    "What happens": [change for _, change in preview.rows],
+                },
+                border="horizontal",
+            )
+            if preview.warning:
+                st.error(preview.warning, icon=":material/lock:")
+        case Action.APPROVE | Action.REJECT | Action.WITHDRAW:
+            _binding(run)
+        case Action.PAUSE:
+            st.markdown(models.pause_after_text(run))
+        case Action.CLOSE_FAILED:
+            changed = len(run.changed_targets)
+            st.markdown(f"{changed} of {len(run.targets)} targets stay on the new bundle, as now.")
+            confirm = st.text_input(f"Type {run_id} to confirm", key="actions.confirm")
+        case _:
+            pass
+    reason = st.text_area(
+        _reason_label(run, action),
+        key="actions.reason",
+        placeholder="incident #1234: elevated latency",
+        height=80,
+    )
+    if action in {Action.ROLLBACK, Action.RETRY_ROLLBACK}:
+        ticket = st.text_input("Ticket (optional)", key="actions.ticket", placeholder="INC-1234")
+    seen = st.session_state.get(_SEEN)
+    command = Command(
+        action=action,
+        reason=reason,
+        ticket=ticket,
+        confirm=confirm,
+        binding=Digest.parse(seen) if seen else None,
+    )
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Back", key="actions.back"):
+            _close()
+            st.rerun()
+        if st.button(label, key="actions.do", type="primary"):
+            _do(house, run_id, command)
+
+
+def _do(house: Services, run_id: str, command: Command) -> None:
+    try:
+        events = house.service.ask(run_id, command, session.asker())
+    except Conflict as error:
+        st.error(f"{error}. Somebody was faster.", icon=":material/sync_problem:")
+        return
+    except ReleaselineError as error:
+        st.error(str(error), icon=":material/block:")
+        return
+    lines = [f"event {line.seq} `{line.hash[:12]}`: {line.text}" for line in tell(events)] or [
+        f"event {event.seq} `{event.hash.hex[:12]}`" for event in events
+    ]
+    st.session_state[_RECORDED] = {"run": run_id, "lines": lines}
+    _close()
+    st.rerun()
+
+
+def _reason_label(run: Run, action: Action) -> str:
+    card = models.approval_card(run)
+    if action is Action.APPROVE:
+        required = card is not None and card.comment_required
+        return "Comment (required: the verdict has warnings)" if required else "Comment (optional)"
+    if action is Action.COMMENT:
+        return "Comment"
+    optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW, Action.RETRY_ROLLBACK}
+    return "Reason (optional)" if action in optional else "Reason (required, goes on record)"
+
+
+def _binding(run: Run) -> None:
+    """What the decision is bound to, as the person sees it now."""
+    card = models.approval_card(run)
+    if card is None:
+        return
+    st.markdown(f"Requested by **{card.requester}** · {card.given} · expires {card.expires}")
+    st.table(
+        {
+            "Bound to": [name for name, _ in card.facts],
+            "Seen": [text for _, text in card.facts],
+        },
+        border="horizontal",
+    )
+    st.markdown(
+        f":gray[Binding {card.binding_short}: should any of this change, it counts no more.]"
+    )
+    if st.session_state.get(_SEEN) != card.binding:
+        st.warning("What you saw has changed since; look at it again.", icon=":material/sync:")

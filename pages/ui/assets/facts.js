@@ -1,0 +1,25 @@
+// Names and what they are: a digest can be copied, and fetched where its bytes are kept.
+export default mount({
+  build(me) {
+    me.told = el("span", "sr");
+    me.told.setAttribute("role", "status");
+    const list = el("dl");
+    for (const { name, text, digest, href, mark, tone } of me.page.facts) {
+      const value = el("dd");
+      if (digest) value.append(digestChip(text, digest, me.told));
+      else if (text) value.append(el("span", "", text));
+      if (href) {
+        const link = el("a", "", me.page.fetch);
+        link.href = href;
+        link.download = "";
+        link.setAttribute("aria-label", `${me.page.fetch} ${name}`);
+        value.append(link);
+      }
+      const label = el("dt", "", mark ? icon(mark, tone) : null, name);
+      list.append(el("div", mark ? "marked" : "", label, value));
+    }
+    me.root.append(list, me.told);
+    if (!me.page.facts.length) me.root.append(el("p", "mut", me.page.none));
+  },
+  paint() {},
+});

@@ -1,0 +1,273 @@
+"""The cards beside the timeline: data health, approval, evidence, story. Drawing only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from engine.core.digest import Digest
+from engine.core.run import Run
+from engine.core.state import StepState
+from engine.services import Services
+from engine.story import tell
+from pages.ui import health, models, parts, session, stage_models, words
+from pages.ui.step_models import EvidenceItem, Fact
+
+
+def crumbs(*places: tuple[str, str, dict[str, str]], here: str) -> None:
+    """The way back: (page, label, parameters) and where we are."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
+        for page, label, parameters in places:
+            st.page_link(page, label=label, query_params=parameters)
+            st.markdown(":gray[/]", width="content")
+        st.markdown(f":gray[{here}]", width="content")
+
+
+def data_health_of(house: Services, environment: str) -> health.DataHealth:
+    policy = house.settings.environment(environment).policy
+    return health.data_health(
+        house.worker.health(),
+        house.outside.desk.feeds(),
+        _config(policy.config, policy.config.stat().st_mtime_ns),
+        now_s=house.clock.now_us() // 1_000_000,
+    )
+
+
+@lru_cache(maxsize=16)
+def _config(config: Path, _changed: int) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(config.read_bytes())
+    return read
+
+
+def data_health(found: health.DataHealth) -> None:
+    """Every source that the run decides on, the odd ones first."""
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(f"**Data health** {found.look.badge}")
+        odd = [source for source in found.sources if source.level != "OK"]
+        for source in odd or found.sources:
+            mark = words.DATA_HEALTH[source.level]
+            st.markdown(f":{mark.colour}[:material/{mark.material}:] {source.text}")
+        if odd and len(odd) < len(found.sources):
+            fine = ", ".join(s.text for s in found.sources if s.level == "OK")
+            st.markdown(f":gray[:small[In order: {fine}]]")
+        st.markdown(":small[[Feeds and engine in detail](/api/v1/data-health)]")
+
+
+def evidence(run: Run, pending: int) -> None:
+    summary = models.evidence_summary(run, pending)
+    with st.container(border=True, gap="xsmall"):
+        badges = f":green-badge[:material/verified_user: {summary.sealed} sealed]"
+        if summary.pending:
+            badges += f" :gray-badge[{summary.pending} pending]"
+        st.markdown(f"**Evidence** {badges}")
+        st.markdown(f":gray[:small[{summary.text}]]")
+        export(run)
+
+
+def export(run: Run) -> None:
+    """The pack comes straight from the API, streamed; nothing of it is kept in a session."""
+    summary = models.evidence_summary(run, 0)
+    st.link_button(
+        summary.export_label,
+        f"/api/v1/runs/{run.run_id}/evidence/export?kind={summary.export_kind}",
+        icon=":material/download:",
+        disabled=bool(summary.export_why_not),
+        help=summary.export_why_not or None,
+    )
+
+
+def approval(run: Run) -> None:
+    card = models.approval_card(run)
+    if card is None:
+        return
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(f"**Approval** :violet-badge[:material/how_to_reg: {card.given}]")
+        for person, decision, note in card.decisions:
+            st.markdown(f"**{person}** {decision}  \n:gray[:small[{note}]]")
+        text = f"Requested by {card.requester}. Bound to {card.binding_short}."
+        st.markdown(f":gray[:small[{text}]]")
+
+
+def story(house: Services, run: Run, *, last: int = 6) -> None:
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**Story** :gray[· newest first, each sentence cites its event]")
+        rows = models.story_rows(tell(house.store.load(run.run_id)), last=last)
+        for at, text, event in rows:
+            st.markdown(f":gray[:small[{at} · {event}]]  \n{_plain(text)}")
+
+
+def _plain(text: str) -> str:
+    """Text of a fact as text: nothing in it is Markdown of ours."""
+    for sign in "\\`*_{}[]<>#|$~:":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def engine_trouble(house: Services) -> tuple[str, ...]:
+    """What keeps the engine from working at all; said on every page."""
+    found = health.data_health(house.worker.health(), (), {}, now_s=0)
+    return tuple(source.text for source in found.stopped)
+
+
+def stage_link(run: Run) -> None:
+    step = stage_models.default_step(run)
+    if step and run.step(step).attempts:
+        st.page_link(
+            "releases/stage.py",
+            label="Charts and targets of the stage",
+            icon=":material/monitor_heart:",
+            query_params={"run": run.run_id, "step": step},
+        )
+
+
+def detail_link(run: Run, step: StepState) -> None:
+    st.page_link(
+        "releases/step.py",
+        label="Step detail",
+        icon=":material/receipt_long:",
+        query_params={"run": run.run_id, "step": step.id},
+    )
+
+
+def step_links(run: Run, step: StepState) -> None:
+    """From a step's page to what explains it further."""
+    if step.spec.gate:
+        st.page_link(
+            "releases/stage.py",
+            label="Deploy stage",
+            icon=":material/monitor_heart:",
+            query_params={"run": run.run_id, "step": step.id},
+        )
+    export(run)
+
+
+def attempt_of(step: StepState) -> int:
+    """The attempt that the page shows: the newest, or the one chosen; 0 before the first."""
+    numbers = [attempt.number for attempt in step.attempts]
+    if len(numbers) < 2:
+        return numbers[0] if numbers else 0
+    chosen = st.segmented_control(
+        "Attempt",
+        numbers,
+        default=numbers[-1],
+        format_func=lambda number: f"Attempt {number}",
+        key=f"step.attempt.{step.id}.{numbers[-1]}",
+        label_visibility="collapsed",
+    )
+    return int(chosen or numbers[-1])
+
+
+def facts(house: Services, inputs: Sequence[Fact], outputs: Sequence[Fact]) -> None:
+    left, right = st.columns(2, gap="medium")
+    for column, name, found in ((left, "Inputs", inputs), (right, "Outputs", outputs)):
+        with column.container(border=True, gap="xsmall", height="stretch"):
+            st.markdown(f"**{name}**")
+            _facts(f"step.{name}", [_fact(house, fact) for fact in found])
+
+
+def _facts(key: str, rows: Sequence[Mapping[str, str]], *, none: str = "None yet.") -> None:
+    parts.draw(
+        parts.FACTS,
+        key=key,
+        live={"end": True},
+        now_ms=0,
+        shape=json.dumps(rows),
+        facts=list(rows),
+        fetch="Download",
+        none=none,
+    )
+
+
+def _fact(house: Services, fact: Fact) -> dict[str, str]:
+    kept = fact.digest and house.store.blobs.has(Digest.parse(fact.digest))
+    href = f"/api/v1/blobs/{fact.digest}" if kept else ""
+    return {"name": fact.name, "text": fact.text, "digest": fact.digest, "href": href}
+
+
+def attempts(rows: Sequence[Mapping[str, str]]) -> None:
+    if not rows:
+        st.markdown(":gray[No attempt yet.]")
+        return
+    st.table({name: [row[name] for row in rows] for name in rows[0]}, border="horizontal")
+
+
+def notes(lines: Sequence[str]) -> None:
+    for line in lines:
+        st.markdown(f":gray[:material/chevron_right:] {_plain(line)}")
+
+
+def log_head(run: Run, step: StepState, number: int, shown: int, target: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        of = f" of {target}" if target else ""
+        st.markdown(f"**{shown} lines{of}** :gray[· attempt {number}, UTC]", width="content")
+        st.link_button(
+            "Download",
+            f"/api/v1/runs/{run.run_id}/steps/{step.id}/logs?attempt={number}&format=text",
+            icon=":material/download:",
+        )
+        if target:
+            st.page_link(
+                "releases/step.py",
+                label="All targets",
+                query_params={"run": run.run_id, "step": step.id},
+            )
+
+
+def artifacts(house: Services, found: Sequence[Fact]) -> None:
+    _facts("step.artifacts", [_fact(house, fact) for fact in found])
+
+
+def evidence_items(items: Sequence[EvidenceItem]) -> None:
+    _facts("step.evidence", [item.document() for item in items])
+
+
+def clock_history(restarts: Sequence[tuple[str, str]]) -> None:
+    if not restarts:
+        return
+    with st.expander(f"The gate's clock restarted {len(restarts)} times"):
+        for at, why in restarts:
+            st.markdown(f":gray[{at}] {_plain(why)}")
+
+
+def replay(run: Run) -> None:
+    """Evaluating a verdict again from a page is not offered yet; what it needs is kept."""
+    verdict = run.verdict
+    kept = (
+        "Opens when the policy gate has spoken."
+        if verdict is None
+        else f"Not from this page yet. {verdict.verdict_id} is stored with everything that it "
+        "rests on, so that it can be evaluated again: Gate Eval, Artifacts, Verdict capsule."
+    )
+    st.button("Replay policy", key="run.replay", icon=":material/replay:", disabled=True, help=kept)
+
+
+def menu(house: Services, promotions: Any) -> None:
+    """The sidebar: where to go, what is open right now, who is signed in."""
+    with st.sidebar:
+        st.markdown(":gray[:small[Releases]]")
+        st.page_link(promotions, label="Promotions", icon=":material/rocket_launch:")
+        with st.container(gap=None):
+            for run in reversed(house.store.runs_open()[-5:]):
+                _open_run(run)
+        st.space("stretch")
+        user = session.asker().user
+        st.markdown(f":gray[Signed in as] **{user}**  \n:gray[{session.roles_text(house, user)}]")
+        st.link_button("Sign out", "/sign-out", icon=":material/logout:", type="tertiary")
+
+
+def _open_run(run: Run) -> None:
+    look = words.RUN[run.status]
+    clicked = st.button(
+        f"{run.run_id} · {run.request.bundle_version}",
+        key=f"menu.{run.run_id}",
+        icon=f":material/{look.material}:",
+        type="tertiary",
+        help=f"{run.label}: {look.word} in {run.environment}",
+    )
+    if clicked:
+        st.switch_page("releases/run.py", query_params={"run": run.run_id})

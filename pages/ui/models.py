@@ -1,0 +1,356 @@
+"""View-models: what the pages about a run show, decided before Streamlit is called. Pure.
+
+No `st.` here, so a test reads the screen without a browser and the wording lives in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.core.commands import Action, ActionState
+from engine.core.plan import RollbackPlan
+from engine.core.run import Run
+from engine.core.spec import StepKind
+from engine.core.state import StepState
+from engine.core.statemachine import RunStatus, StepStatus
+from engine.live_text import day_time, plural
+from engine.live_view import short_name
+from engine.story import Line
+from pages.ui import words
+from pages.ui.health import DataHealth
+
+_RAIL: Final = {StepKind.GATE_EVAL: "Policy"}
+# The order in which a page offers actions; the rest of the row is for reading on.
+ROW: Final = (
+    Action.APPROVE,
+    Action.REJECT,
+    Action.RESUME,
+    Action.RETRY_STEP,
+    Action.PAUSE,
+    Action.CONTINUE,
+    Action.ROLLBACK,
+    Action.RETRY_ROLLBACK,
+    Action.RERUN_STEP,
+    Action.MARK_STEP_FAILED,
+    Action.WITHDRAW,
+    Action.CANCEL,
+    Action.CLOSE_FAILED,
+    Action.COMMENT,
+)
+# Always a button of its own; the others are one when they can be pressed, else behind "More".
+FIRST: Final = frozenset({Action.PAUSE, Action.ROLLBACK, Action.RETRY_ROLLBACK})
+_OFTEN: Final = FIRST | {
+    Action.APPROVE,
+    Action.REJECT,
+    Action.RESUME,
+    Action.RETRY_STEP,
+    Action.CONTINUE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A button: live, or off with the sentence that says why and when it opens."""
+
+    action: Action
+    label: str
+    icon: str
+    primary: bool
+    why_not: str
+
+    @property
+    def ok(self) -> bool:
+        return not self.why_not
+
+    @property
+    def first(self) -> bool:
+        """Has a button of its own in the row."""
+        return self.action in FIRST or (self.ok and self.action in _OFTEN)
+
+
+def offers(states: Iterable[ActionState], run: Run) -> tuple[Offer, ...]:
+    """The actions that a page shows for this person now, in the order of `ROW`."""
+    by_action = {state.action: state for state in states if state.shown}
+    found = []
+    for action in ROW:
+        state = by_action.get(action)
+        if state is None:
+            continue
+        button = words.ACTION[action]
+        found.append(
+            Offer(
+                action=action,
+                label=_label(run, action),
+                icon=f":material/{button.icon}:",
+                primary=button.primary and state.ok,
+                why_not="" if state.ok else _why_not(state),
+            )
+        )
+    return tuple(found)
+
+
+def _why_not(state: ActionState) -> str:
+    opens = "" if state.opens_at_us is None else f" Opens {day_time(state.opens_at_us)}."
+    return f"{state.why_not}{opens}"
+
+
+def _label(run: Run, action: Action) -> str:
+    label = words.ACTION[action].label
+    if action is Action.CONTINUE:
+        following = next_step(run)
+        return label if following is None else f"{label} to {short_name(following)}"
+    return label
+
+
+def next_step(run: Run) -> StepState | None:
+    """The step behind the current one."""
+    step = run.current_step
+    if step is None:
+        return None
+    ids = [s.id for s in run.steps]
+    behind = run.steps[ids.index(step.id) + 1 :]
+    return behind[0] if behind else None
+
+
+def head_meta(run: Run, found: DataHealth) -> list[list[str]]:
+    """Label, text, kind: `time` and `elapsed` are drawn by the browser, a digest can be copied,
+    `look:` brings a sign with it."""
+    request = run.request
+    source = f"{request.promotes_from} → " if request.promotes_from else ""
+    meta = [
+        ["Manifest", f"sha256:{run.bundle.short}…", str(run.bundle)],
+        ["Target", f"{request.region} / {source}{request.environment}", ""],
+        ["Workflow", workflow_text(run), ""],
+        ["Requested by", run.requested_by, ""],
+        ["Started", str((run.started_us or run.requested_us) // 1000), "time"],
+        ["Elapsed", "", "elapsed"],
+    ]
+    if request.speed > 1:
+        meta.append(["Waiting times", f"divided by {request.speed}", ""])
+    look = found.look
+    meta.append(["Data health", found.line, f"look:{look.tone}:{look.shape}:{look.word}"])
+    return meta
+
+
+def workflow_text(run: Run) -> str:
+    """`Canary 10 → 50 → 100`, from the stages that the run really has."""
+    shares = [
+        f"{step.spec.share_bp // 100}"
+        for step in run.steps
+        if step.spec.kind is StepKind.DEPLOY and step.spec.share_bp % 100 == 0
+    ]
+    return f"Canary {' → '.join(shares)}" if len(shares) > 1 else run.request.workflow
+
+
+def rail_names(run: Run) -> dict[str, str]:
+    return {step.id: _RAIL.get(step.spec.kind, short_name(step)) for step in run.steps}
+
+
+def page_of(run: Run, step_id: str) -> str:
+    """Where a step is explained: a stage that has begun on its own page, others in detail."""
+    step = run.step(step_id)
+    watched = step.spec.kind in {StepKind.DEPLOY, StepKind.VERIFY} and step.attempts
+    return "releases/stage.py" if watched else "releases/step.py"
+
+
+# --- the list -------------------------------------------------------------------------------
+
+
+def list_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `data.queries.runs_list` as the list component draws them."""
+    return [_list_row(row) for row in rows]
+
+
+def _list_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    source = f"{row['promotes_from']} → " if row["promotes_from"] else ""
+    digest = str(row["bundle"])
+    status = RunStatus(row["status"])
+    return {
+        "id": row["run_id"],
+        "status": status.value,
+        "bundle": f"{row['bundle_name']} {row['bundle_version']}",
+        "digest": digest[:19] + "…",
+        "whole": digest,
+        "target": f"{row['region']} / {source}{row['environment']}",
+        "rail": _mini_rail(status, row),
+        "verdict": _verdict_look(row),
+        "verdict_text": row["current_step_name"] or "",
+        "who": row["requested_by"],
+        "kind": str(row["kind"]).lower(),
+        "started": _ms(row["started_us"] or row["requested_us"]),
+        "ended": _ms(row["ended_us"]),
+    }
+
+
+def _mini_rail(status: RunStatus, row: Mapping[str, Any]) -> list[list[str]]:
+    look = words.RUN[status]
+    done, total = int(row["steps_done"]), int(row["steps_total"])
+    done_tone = words.STEP[StepStatus.SUCCEEDED].tone
+    rail = [[done_tone, "on"] for _ in range(done)]
+    if done < total:
+        rail.append([look.tone, "open" if row["ended_us"] is None else "on"])
+    return rail + [["idle", ""] for _ in range(total - len(rail))]
+
+
+def _verdict_look(row: Mapping[str, Any]) -> dict[str, str] | None:
+    if not row["verdict"]:
+        return None
+    warn = int(row["verdict_warn"])
+    look = words.VERDICT[(row["verdict"], warn > 0)]
+    text = verdict_text(row["verdict"], warn, int(row["verdict_fail"]), bool(row["verdict_error"]))
+    return {"word": text, "tone": look.tone}
+
+
+def verdict_text(decision: str, warn: int, fail: int, error: bool) -> str:
+    """`PASS (2 WARN)`; an evaluation error is a FAIL that says so."""
+    if error:
+        return f"{decision} (could not be evaluated)"
+    counts = [f"{fail} FAIL"] * (fail > 0) + [f"{warn} WARN"] * (warn > 0)
+    return f"{decision} ({', '.join(counts)})" if counts else decision
+
+
+# --- cards ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceSummary:
+    """`text` says what there is, `pending` what is still to come and when."""
+
+    sealed: int
+    pending: int
+    text: str
+    export_kind: str
+    export_label: str
+    export_why_not: str
+
+
+def evidence_summary(run: Run, pending: int) -> EvidenceSummary:
+    final = run.terminal
+    if final and run.seal_status == "SEALED":
+        text = f"Proof chain over {plural(run.evidence_count, 'item')} sealed."
+    elif final:
+        text = "The run ended without a seal: the proof chain could not be signed."
+    elif run.evidence_count:
+        text = "The proof chain and the packs follow with Seal Evidence."
+    else:
+        text = "The first item is sealed when a step has ended."
+    return EvidenceSummary(
+        sealed=run.evidence_count,
+        pending=pending,
+        text=text,
+        export_kind="audit-pack" if final else "partial",
+        export_label="Export audit pack" if final else "Export evidence (partial)",
+        export_why_not="" if run.evidence_count else "Opens when the first item is sealed.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalCard:
+    """What a decision is about, and who has decided so far."""
+
+    given: str
+    requester: str
+    binding: str
+    binding_short: str
+    expires: str
+    decisions: tuple[tuple[str, str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    comment_required: bool
+
+
+def approval_card(run: Run) -> ApprovalCard | None:
+    """None while nobody is asked and nobody was."""
+    if run.binding is None and not run.approvals:
+        return None
+    verdict = run.verdict
+    facts = [
+        ("Bundle", f"sha256:{run.bundle.short}"),
+        ("Environment", run.environment),
+        ("Inputs", "–" if run.resolved_inputs is None else f"sha256:{run.resolved_inputs.short}"),
+        ("Rollout plan", "–" if run.plan is None else f"sha256:{run.plan.short}"),
+    ]
+    if verdict is not None:
+        said = verdict_text(verdict.decision, verdict.warn, verdict.fail, verdict.error)
+        facts.insert(2, ("Verdict", f"{verdict.verdict_id}: {said}"))
+        facts.insert(3, ("Policy", f"sha256:{verdict.policy.short}"))
+    expires = run.approval_expires_us
+    return ApprovalCard(
+        given=f"{len(run.counting_approvals)} of {run.request.approval.min_approvals} approvals",
+        requester=run.requested_by,
+        binding="" if run.binding is None else str(run.binding),
+        binding_short="" if run.binding is None else f"sha256:{run.binding.short}",
+        expires="" if expires is None else day_time(expires),
+        decisions=tuple(
+            (
+                a.person,
+                a.decision if a.counts else f"{a.decision}, no longer counts",
+                f"{day_time(a.decided_us)}{': ' + a.comment if a.comment else ''}",
+            )
+            for a in run.approvals
+        ),
+        facts=tuple(facts),
+        comment_required=verdict is not None and verdict.warn > 0,
+    )
+
+
+def approval_first(run: Run) -> bool:
+    """Whether people are what the run waits for right now."""
+    return run.status is RunStatus.AWAITING_APPROVAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a rollback would do, per group of targets with the same change."""
+
+    rows: tuple[tuple[str, str], ...]
+    button: str
+    warning: str
+
+
+def rollback_preview(plan: RollbackPlan) -> Preview:
+    groups: dict[str, list[str]] = {}
+    for change in plan.plan.changes:
+        was = "unknown" if change.from_digest is None else f"bundle@{change.from_digest.short}"
+        groups.setdefault(f"{was} → bundle@{change.to_digest.short}", []).append(change.target)
+    rows = [(_range(targets), change) for change, targets in groups.items()]
+    if plan.unchanged:
+        rows.append((_range(plan.unchanged), "unchanged"))
+    stuck = "; ".join(f"{target}: {why}" for target, why in plan.irreversible)
+    count = len(plan.plan.changes)
+    return Preview(
+        rows=tuple(rows),
+        button=f"Roll back {plural(count, 'target')}",
+        warning=f"These cannot go back: {stuck}" if stuck else "",
+    )
+
+
+def _range(targets: Sequence[str]) -> str:
+    """`eu-prod-01, eu-prod-02` or `eu-prod-03 … eu-prod-10 (8)`."""
+    ordered = sorted(targets)
+    if len(ordered) <= 3:
+        return ", ".join(ordered)
+    return f"{ordered[0]} … {ordered[-1]} ({len(ordered)})"
+
+
+def story_rows(lines: Sequence[Line], *, last: int) -> tuple[tuple[str, str, str], ...]:
+    """The newest sentences, newest first: time, sentence, the event that it rests on."""
+    newest = list(lines)[-last:][::-1]
+    return tuple((day_time(x.ts_us), x.text, f"event {x.seq} {x.hash[:8]}") for x in newest)
+
+
+def pause_after_text(run: Run) -> str:
+    """What pausing does, said before it is done."""
+    step = run.current_step
+    if step is None or step.spec.kind is not StepKind.DEPLOY:
+        return "The run stops before its next step. Nothing else changes."
+    changed = plural(len(run.changed_targets), "target")
+    return (
+        f"The gate's clock stops at once; {changed} stay on the new bundle and go on serving. "
+        "Health is still read and shown."
+    )
+
+
+def _ms(us: int | None) -> int | None:
+    return None if us is None else int(us) // 1000

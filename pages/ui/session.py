@@ -1,0 +1,98 @@
+"""Who looks at a page, and at which run: the only file that knows the running house.
+
+Every page begins with `services()`; every action asks `asker()` again, because a session may have
+been revoked since the page was drawn.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.api.gate import COOKIE
+from engine.core.errors import NotFound, Unauthenticated
+from engine.core.run import Run
+from engine.core.state import StepState
+from engine.service import Asker
+from engine.services import Services
+from engine.wiring import running
+
+
+def services() -> Services:
+    """The running house, for somebody who is signed in; for others the page ends here."""
+    try:
+        house = running()
+    except RuntimeError:
+        st.error("The engine is not running in this process. Start it with `./run serve`.")
+        st.stop()
+    try:
+        _asker(house)
+    except Unauthenticated as error:
+        _signed_out(str(error))
+    return house
+
+
+def asker() -> Asker:
+    """Who asks, checked now. Raises `Unauthenticated`."""
+    return _asker(running())
+
+
+def _asker(house: Services) -> Asker:
+    principal = house.identity.session(cookie())
+    return Asker(user=principal.user, service=principal.service)
+
+
+def cookie() -> str:
+    """The session's secret as the browser sent it; empty when it sent none."""
+    return st.context.cookies.get(COOKIE, "")
+
+
+def roles_text(house: Services, user: str) -> str:
+    """Every role of the person, in words, over all environments."""
+    held = {
+        role.value
+        for environment in house.settings.environments
+        for role in house.settings.roles_of(user, environment)
+    }
+    return ", ".join(sorted(role.replace("_", " ") for role in held)) or "no role"
+
+
+def run_or_stop(house: Services) -> Run:
+    """The run that the address names; for an unknown one the page says so and ends."""
+    run_id = st.query_params.get("run", "")
+    if not run_id:
+        _lost("This address names no run.", "It needs `?run=run-1` behind it.")
+    try:
+        return house.service.run(run_id)
+    except NotFound:
+        _lost(f"There is no run {run_id!r} here.", "It may belong to another home.")
+    raise AssertionError("the page has ended")
+
+
+def step_or_stop(run: Run, *, default: str = "") -> StepState:
+    """The step that the address names; for an unknown one the page says so and ends."""
+    step_id = st.query_params.get("step", "") or default
+    for step in run.steps:
+        if step.id == step_id:
+            return step
+    names = ", ".join(f"`{step.id}`" for step in run.steps)
+    _lost(f"Run {run.run_id} has no step {step_id!r}.", f"Its steps are {names}.")
+    raise AssertionError("the page has ended")
+
+
+def _lost(head: str, text: str) -> None:
+    with st.container(border=True):
+        st.header(head, anchor=False)
+        st.markdown(text)
+        st.page_link("releases/promotions.py", label="All promotions", icon=":material/arrow_back:")
+    st.stop()
+
+
+def _signed_out(why: str) -> None:
+    with st.container(border=True):
+        st.header("You are not signed in", anchor=False)
+        st.markdown(
+            f"{why} Open the one-time link that was printed when the server started, or make a "
+            "new one on that machine:"
+        )
+        st.code("./run admin link --user YOUR.NAME", language=None)
+    st.stop()

@@ -1,0 +1,288 @@
+"""View-models of a step's page: header, inputs, outputs, attempts, logs, evidence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.core.commands import Action
+from engine.core.event_parts import NamedDigest
+from engine.core.run import Run
+from engine.core.spec import StepKind
+from engine.core.state import Attempt, StepState
+from engine.core.statemachine import StepStatus
+from engine.live_text import day_time, plural, span
+from engine.live_view import step_line, step_text
+from pages.ui import words
+
+_ACTIONS: Final[Mapping[StepKind, tuple[Action, ...]]] = {
+    StepKind.APPROVAL: (Action.APPROVE, Action.REJECT, Action.WITHDRAW),
+}
+_COMMON: Final = (Action.RETRY_STEP, Action.RERUN_STEP, Action.MARK_STEP_FAILED, Action.PAUSE)
+_TRIED: Final = frozenset({StepStatus.FAILED, StepStatus.ERRORED, StepStatus.INCONCLUSIVE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line of inputs or outputs; `digest` whole, to copy; empty when it is no digest."""
+
+    name: str
+    text: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepHeader:
+    badge: str
+    line: str
+    inputs: tuple[Fact, ...]
+    outputs: tuple[Fact, ...]
+
+
+def header(run: Run, step: StepState, number: int) -> StepHeader:
+    """The top of the page for one attempt; `number` 0 = it has not begun."""
+    attempt = attempt_of(step, number)
+    return StepHeader(
+        badge=_look(run, step, attempt).badge,
+        line=_line(run, step, attempt),
+        inputs=inputs_of(run, step),
+        outputs=outputs_of(run, step, attempt),
+    )
+
+
+def attempt_of(step: StepState, number: int) -> Attempt | None:
+    return next((a for a in step.attempts if a.number == number), None)
+
+
+def _look(run: Run, step: StepState, attempt: Attempt | None) -> words.Look:
+    status = step.status if attempt is None or attempt is step.attempt else attempt.status
+    line = step_line(run, step, None)
+    if status is StepStatus.SUCCEEDED and line["w"]:
+        return words.PASSED_WITH_WARNINGS
+    return words.STEP[status]
+
+
+def _line(run: Run, step: StepState, attempt: Attempt | None) -> str:
+    if attempt is None:
+        return f":gray[Not started.] {step_text(run, step, None)}".strip()
+    parts = [f":gray[Start] {day_time(attempt.started_us)}"]
+    if attempt.ended_us is None:
+        parts.append(":gray[still running]")
+    else:
+        parts.append(f":gray[End] {day_time(attempt.ended_us)}")
+        parts.append(f":gray[Duration] {span(attempt.ended_us - attempt.started_us)}")
+    result = attempt.result or words.STEP[attempt.status].word
+    parts.append(f":gray[Result] **{result}**")
+    return " · ".join(parts)
+
+
+def inputs_of(run: Run, step: StepState) -> tuple[Fact, ...]:
+    """What the step worked from, as far as the run knows it."""
+    request = run.request
+    facts = [_digest("Bundle manifest", run.bundle)]
+    match step.spec.kind:
+        case StepKind.INPUTS:
+            facts.append(Fact(name="Environment", text=f"{request.region} / {run.environment}"))
+            facts.append(_digest("Configuration", request.config_digest))
+        case StepKind.GATE_EVAL:
+            facts.append(_digest(f"Policy {request.policy}", request.policy_digest))
+            if run.verdict is not None:
+                facts.append(_digest("Policy input", run.verdict.policy_input))
+        case StepKind.APPROVAL:
+            if run.verdict is not None:
+                facts.append(_digest(f"Verdict {run.verdict.verdict_id}", run.verdict.verdict))
+            if run.binding is not None:
+                facts.append(_digest("Bound to", run.binding))
+        case StepKind.DEPLOY | StepKind.VERIFY:
+            if run.plan is not None:
+                facts.append(_digest("Rollout plan", run.plan))
+            cohort = run.cohort(step.id)
+            if cohort:
+                names = f"{cohort[0]} … {cohort[-1]}" if len(cohort) > 1 else cohort[0]
+                facts.append(Fact(name="Targets", text=f"{len(cohort)}: {names}"))
+        case StepKind.SEAL:
+            text = plural(run.evidence_count, "evidence item")
+            facts.append(Fact(name="Chain over", text=text))
+    if step.spec.kind is not StepKind.INPUTS and run.resolved_inputs is not None:
+        facts.append(_digest("Resolved inputs", run.resolved_inputs))
+    return tuple(facts)
+
+
+def outputs_of(run: Run, step: StepState, attempt: Attempt | None) -> tuple[Fact, ...]:
+    if attempt is None:
+        return ()
+    facts = [_digest(output.name, output.digest) for output in attempt.outputs]
+    verdict = run.verdict
+    if step.spec.kind is StepKind.GATE_EVAL and verdict and verdict.attempt == attempt.number:
+        facts.insert(0, Fact(name="Verdict id", text=verdict.verdict_id))
+        facts.insert(1, _digest("Decision digest", verdict.verdict))
+    if step.spec.kind is StepKind.SEAL and run.chain is not None:
+        facts.append(_digest("Proof chain", run.chain))
+    return tuple(facts)
+
+
+def notes(run: Run, step: StepState) -> tuple[str, ...]:
+    """What the step has to say beyond its result: a verdict's notes, an approval's comments."""
+    verdict = run.verdict
+    if step.spec.kind is StepKind.GATE_EVAL and verdict is not None:
+        return verdict.notes
+    if step.spec.kind is StepKind.APPROVAL:
+        return tuple(
+            f"{a.person} {a.decision}{': ' + a.comment if a.comment else ''}" for a in run.approvals
+        )
+    text = step_text(run, step, None)
+    return (text,) if text else ()
+
+
+def attempt_rows(step: StepState) -> tuple[dict[str, str], ...]:
+    """Every attempt, newest first; old ones and their evidence stay."""
+    rows = []
+    for attempt in reversed(step.attempts):
+        ended = attempt.ended_us
+        rows.append(
+            {
+                "Attempt": str(attempt.number),
+                "Status": words.STEP[attempt.status].badge,
+                "Started": day_time(attempt.started_us),
+                "Took": "–" if ended is None else span(ended - attempt.started_us),
+                "Result": attempt.result or "–",
+                "Reason": attempt.reason or "–",
+                "By": attempt.operator,
+                "Evidence": plural(len(attempt.evidence), "item"),
+            }
+        )
+    return tuple(rows)
+
+
+def log_rows(rows: Sequence[Mapping[str, Any]], *, target: str) -> list[list[Any]]:
+    """Lines for the log component, oldest first as they happened; `target` narrows them."""
+    shown = [row for row in rows if not target or row["target"] == target]
+    ordered = sorted(shown, key=lambda row: int(row["ts_us"]))
+    return [
+        [int(row["ts_us"]) // 1000, row["level"], row["target"] or "step", row["text"]]
+        for row in ordered
+    ]
+
+
+def artifacts(run: Run, step: StepState, number: int) -> tuple[Fact, ...]:
+    """Blobs that the attempt made or that it was about: each can be fetched by its digest."""
+    attempt = attempt_of(step, number)
+    made = [] if attempt is None else [_named(output) for output in attempt.outputs]
+    about = [_digest("Bundle manifest", run.bundle)]
+    if step.spec.kind is StepKind.GATE_EVAL and run.verdict is not None:
+        about += [
+            _digest("Policy input", run.verdict.policy_input),
+            _digest("Verdict capsule", run.verdict.capsule),
+        ]
+    if step.gate is not None:
+        about.append(_digest("Gate's last answer", step.gate.evidence))
+    known = {fact.digest for fact in made}
+    return (*made, *(fact for fact in about if fact.digest not in known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceItem:
+    """✓ with digest and log index, or ○ with what it waits for."""
+
+    sealed: bool
+    name: str
+    text: str
+    digest: str = ""
+
+    def document(self) -> dict[str, str]:
+        return {
+            "name": self.name,
+            "text": f"sha256:{self.digest[7:19]}… {self.text}" if self.digest else self.text,
+            "digest": self.digest,
+            "href": f"/api/v1/blobs/{self.digest}" if self.digest else "",
+            "mark": "seal" if self.sealed else "ring",
+            "tone": "ok" if self.sealed else "idle",
+        }
+
+
+def evidence_items(
+    run: Run, step: StepState, rows: Sequence[Mapping[str, Any]]
+) -> tuple[EvidenceItem, ...]:
+    """Args:
+    rows: `data.queries.run_evidence`.
+    """
+    items = [
+        item
+        for row in rows
+        if row["step"] == step.id and row["what"] == "captured"
+        for item in _captured(row)
+    ]
+    missing = [a for a in step.attempts if a.evidence_missing]
+    items += [
+        EvidenceItem(
+            sealed=False,
+            name=f"attempt {a.number}",
+            text="could not be sealed; the run ends UNSEALED",
+        )
+        for a in missing
+    ]
+    for _ in range(step_line(run, step, None)["due"]):
+        name = "Proof chain" if step.spec.kind is StepKind.SEAL else f"DSSE envelope of {step.id}"
+        items.append(
+            EvidenceItem(sealed=False, name=name, text="pending until this step has ended")
+        )
+    if step.spec.kind is not StepKind.SEAL:
+        items.append(_chain(run))
+    return tuple(items)
+
+
+def _captured(row: Mapping[str, Any]) -> list[EvidenceItem]:
+    """The envelope, its receipt of the transparency log, then whatever else belongs to the item."""
+    envelope = str(row["name"])
+    items = [
+        EvidenceItem(
+            sealed=True,
+            name=f"DSSE envelope: {_file(envelope)}",
+            text=f"item {row['item']} of the proof chain",
+            digest=str(row["envelope"]),
+        )
+    ]
+    others = []
+    for file in row["files"]:
+        name, digest = _file(str(file["name"])), str(file["digest"])
+        if name.endswith("rekor-entry.json"):
+            receipt = EvidenceItem(
+                sealed=True,
+                name=f"Rekor receipt: {name}",
+                text=f"transparency log index {row['log_index']}",
+                digest=digest,
+            )
+            items.append(receipt)
+        elif str(file["name"]) != envelope:
+            others.append(EvidenceItem(sealed=True, name=name, text="", digest=digest))
+    return [*items, *others]
+
+
+def _file(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _chain(run: Run) -> EvidenceItem:
+    if run.chain is not None:
+        return EvidenceItem(
+            sealed=True, name="Proof chain", text="over every item", digest=str(run.chain)
+        )
+    text = "pending until the Seal Evidence step" if not run.terminal else "was never sealed"
+    return EvidenceItem(sealed=False, name="Proof chain", text=text)
+
+
+def actions_for(run: Run, step: StepState) -> tuple[Action, ...]:
+    """What may be done from this step's page: the actions that are about this very step."""
+    current = run.current_step
+    if current is None or current.id != step.id:
+        return (Action.COMMENT,)
+    return (*_ACTIONS.get(step.spec.kind, ()), *_COMMON)
+
+
+def _named(output: NamedDigest) -> Fact:
+    return _digest(output.name, output.digest)
+
+
+def _digest(name: str, digest: Any) -> Fact:
+    return Fact(name=name, text=f"sha256:{digest.short}…", digest=str(digest))

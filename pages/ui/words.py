@@ -1,0 +1,171 @@
+"""One status, one word, one icon, one colour: the only place where a page gets them from.
+
+`shape` names a drawing in assets/icons.js, `material` the same sign in Streamlit's own icon font.
+Colour never stands alone: every look carries its word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from engine.core.commands import Action
+from engine.core.statemachine import RunStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Attributes:
+    tone: ok, warn, run, wait, err or idle; the stylesheet knows these six.
+    colour: the tone in Streamlit's own words.
+    """
+
+    word: str
+    shape: str
+    tone: str
+    material: str
+
+    @property
+    def colour(self) -> str:
+        return _COLOURS[self.tone]
+
+    @property
+    def badge(self) -> str:
+        """The look as inline Markdown."""
+        return f":{self.colour}-badge[:material/{self.material}: {self.word}]"
+
+    def document(self) -> dict[str, str]:
+        return {"word": self.word, "shape": self.shape, "tone": self.tone}
+
+
+_COLOURS: Final = {
+    "ok": "green",
+    "warn": "orange",
+    "run": "blue",
+    "wait": "violet",
+    "err": "red",
+    "idle": "gray",
+}
+
+
+def _look(word: str, shape: str, tone: str, material: str) -> Look:
+    return Look(word=word, shape=shape, tone=tone, material=material)
+
+
+RUN: Final[Mapping[RunStatus, Look]] = {
+    RunStatus.SCHEDULED: _look("SCHEDULED", "clock", "idle", "event"),
+    RunStatus.QUEUED: _look("QUEUED", "clock", "idle", "hourglass_empty"),
+    RunStatus.RUNNING: _look("RUNNING", "play", "run", "play_circle"),
+    RunStatus.AWAITING_APPROVAL: _look("AWAITING APPROVAL", "person", "wait", "how_to_reg"),
+    RunStatus.PAUSED: _look("PAUSED", "pause", "warn", "pause_circle"),
+    RunStatus.CANCELLING: _look("CANCELLING", "stop", "idle", "cancel"),
+    RunStatus.ROLLING_BACK: _look("ROLLING BACK", "undo", "warn", "undo"),
+    RunStatus.ROLLBACK_FAILED: _look("ROLLBACK FAILED", "cross", "err", "error"),
+    RunStatus.SEALING: _look("SEALING", "seal", "run", "verified_user"),
+    RunStatus.CANCELLED: _look("CANCELLED", "stop", "idle", "cancel"),
+    RunStatus.EXPIRED: _look("EXPIRED", "clock", "err", "timer_off"),
+    RunStatus.FAILED: _look("FAILED", "cross", "err", "cancel"),
+    RunStatus.REJECTED: _look("REJECTED", "block", "err", "block"),
+    RunStatus.ROLLED_BACK: _look("ROLLED BACK", "undo", "warn", "settings_backup_restore"),
+    RunStatus.SUCCEEDED: _look("SUCCEEDED", "check", "ok", "check_circle"),
+}
+
+STEP: Final[Mapping[StepStatus, Look]] = {
+    StepStatus.PENDING: _look("PENDING", "ring", "idle", "radio_button_unchecked"),
+    StepStatus.RUNNING: _look("RUNNING", "play", "run", "play_circle"),
+    StepStatus.WAITING: _look("WAITING", "clock", "wait", "schedule"),
+    StepStatus.SUCCEEDED: _look("SUCCEEDED", "check", "ok", "check_circle"),
+    StepStatus.FAILED: _look("FAILED", "cross", "err", "cancel"),
+    StepStatus.ERRORED: _look("ERRORED", "bang", "err", "error"),
+    StepStatus.INCONCLUSIVE: _look("INCONCLUSIVE", "question", "warn", "help"),
+    StepStatus.SKIPPED: _look("SKIPPED", "dash", "idle", "remove_circle_outline"),
+    StepStatus.CANCELLED: _look("CANCELLED", "stop", "idle", "cancel"),
+    StepStatus.REVERTED: _look("REVERTED", "undo", "warn", "settings_backup_restore"),
+}
+# A policy verdict of PASS with warnings: done, and not to be overlooked.
+PASSED_WITH_WARNINGS: Final = _look("SUCCEEDED", "warn", "warn", "warning")
+PAUSED_STEP: Final = _look("PAUSED", "pause", "warn", "pause_circle")
+
+# What the gate says of a stage (vocabulary 2, decisions 20).
+GATE: Final[Mapping[str, Look]] = {
+    "WARMING_UP": _look("WARMING UP", "clock", "idle", "hourglass_top"),
+    "OK": _look("OK", "check", "ok", "check_circle"),
+    "AT_RISK": _look("AT RISK", "warn", "warn", "warning"),
+    "BREACHED": _look("BREACHED", "cross", "err", "cancel"),
+    "NO_DATA": _look("NO DATA", "question", "warn", "help"),
+}
+TRIGGER: Final[Mapping[str, Look]] = {
+    "NOT_TRIGGERED": _look("NOT TRIGGERED", "shield", "ok", "shield"),
+    "ARMED": _look("ARMED", "warn", "warn", "gpp_maybe"),
+    "TRIGGERED": _look("TRIGGERED", "undo", "err", "gpp_bad"),
+    "SUPPRESSED": _look("SUPPRESSED", "pause", "idle", "remove_moderator"),
+}
+# One letter per target travels with every live snapshot (engine.live_view.target_letter).
+TARGET: Final[Mapping[str, Look]] = {
+    "O": _look("OLD", "ring", "idle", "radio_button_unchecked"),
+    "U": _look("UPDATING", "play", "run", "sync"),
+    "H": _look("HEALTHY", "check", "ok", "check_circle"),
+    "X": _look("UNHEALTHY", "cross", "err", "cancel"),
+    "Q": _look("UNKNOWN", "question", "warn", "help"),
+    "V": _look("REVERTING", "undo", "warn", "undo"),
+    "R": _look("REVERTED", "undo", "idle", "settings_backup_restore"),
+}
+DATA_HEALTH: Final[Mapping[str, Look]] = {
+    "OK": _look("OK", "check", "ok", "check_circle"),
+    "WARN": _look("WARN", "warn", "warn", "warning"),
+    "FAIL": _look("FAIL", "cross", "err", "error"),
+    "UNKNOWN": _look("UNKNOWN", "question", "warn", "help"),
+}
+# A policy decision, by (decision, has warnings).
+VERDICT: Final[Mapping[tuple[str, bool], Look]] = {
+    ("PASS", False): _look("PASS", "check", "ok", "check_circle"),
+    ("PASS", True): _look("PASS", "warn", "warn", "warning"),
+    ("FAIL", False): _look("FAIL", "cross", "err", "cancel"),
+    ("FAIL", True): _look("FAIL", "cross", "err", "cancel"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """How an action is offered. `done` is what its recorded event amounts to."""
+
+    label: str
+    icon: str
+    done: str
+    primary: bool = False
+
+
+ACTION: Final[Mapping[Action, Button]] = {
+    Action.PAUSE: Button(label="Pause", icon="pause", done="Paused"),
+    Action.RESUME: Button(label="Resume", icon="play_arrow", done="Resumed", primary=True),
+    Action.CONTINUE: Button(label="Continue", icon="arrow_forward", done="Continued"),
+    Action.RETRY_STEP: Button(label="Retry step", icon="refresh", done="Retried", primary=True),
+    Action.RERUN_STEP: Button(label="Run step again", icon="restart_alt", done="Run again"),
+    Action.MARK_STEP_FAILED: Button(label="Mark failed", icon="dangerous", done="Marked failed"),
+    Action.ROLLBACK: Button(label="Roll back", icon="undo", done="Rollback started"),
+    Action.RETRY_ROLLBACK: Button(
+        label="Retry rollback", icon="undo", done="Rollback started", primary=True
+    ),
+    Action.CANCEL: Button(label="Cancel run", icon="close", done="Cancelled"),
+    Action.CLOSE_FAILED: Button(label="Close as failed", icon="block", done="Closed as failed"),
+    Action.APPROVE: Button(label="Approve", icon="check", done="Approved", primary=True),
+    Action.REJECT: Button(label="Reject", icon="close", done="Rejected"),
+    Action.WITHDRAW: Button(label="Withdraw approval", icon="undo", done="Withdrawn"),
+    Action.COMMENT: Button(label="Comment", icon="chat_bubble", done="Noted"),
+}
+
+
+def document() -> dict[str, dict[str, dict[str, str]]]:
+    """Every table that a live component needs, as it travels to the browser."""
+    return {
+        "run": {status.value: look.document() for status, look in RUN.items()},
+        "step": {status.value: look.document() for status, look in STEP.items()}
+        | {
+            "WARNED": PASSED_WITH_WARNINGS.document(),
+            "PAUSED": PAUSED_STEP.document(),
+        },
+        "gate": {word: look.document() for word, look in GATE.items()},
+        "trigger": {word: look.document() for word, look in TRIGGER.items()},
+        "target": {letter: look.document() for letter, look in TARGET.items()},
+    }
