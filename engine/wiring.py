@@ -46,29 +46,32 @@ from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
 from engine.worker import Worker
 
-_running: Services | None = None
+# Newest last. A process serves one house; a test may open one while another stays open.
+_open: Final[list[Services]] = []
 _LOG_LINES_MAX: Final = 1_000_000
 _LOCAL_TOKEN_TTL_US: Final = 366 * 24 * 3600 * 1_000_000
 
 
 def running() -> Services:
-    """The house of this process. Raises `RuntimeError` when none is open."""
-    if _running is None:
+    """The house of this process, opened last. Raises `RuntimeError` when none is open."""
+    if not _open:
         raise RuntimeError("no house is open in this process")
-    return _running
+    return _open[-1]
 
 
 def open_house(env: Mapping[str, str]) -> Services:
-    """The house of this process; when none is open yet, the one that the environment names.
+    """The house that the environment names; opened here unless this process has it open.
 
     Reads RELEASELINE_HOME (default ./var), RELEASELINE_PORT and RELEASELINE_SPEED.
 
     Raises:
         UnsafeConfig: the home is missing, locked or misconfigured, or a variable is no number.
     """
-    if _running is not None:
-        return _running
-    settings = read_settings(Path(env.get("RELEASELINE_HOME", "var")).resolve())
+    home = Path(env.get("RELEASELINE_HOME", "var")).resolve()
+    for services in _open:
+        if services.home == home:
+            return services
+    settings = read_settings(home)
     port = env.get("RELEASELINE_PORT", "")
     if port:
         settings = replace(settings, server=replace(settings.server, port=_number(port, "PORT")))
@@ -86,7 +89,6 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         UnsafeConfig: another process holds the home, the keys cannot be opened, or a policy is
             not sound; one line per problem.
     """
-    global _running
     with ExitStack() as undo:
         lock = undo.enter_context(HomeLock(settings.home))
         keys = keystore.open_keys(settings.home, passphrase)
@@ -113,7 +115,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         )
         live = Live(store, clock)
         undo.pop_all()
-    _running = Services(
+    services = Services(
         home=settings.home,
         settings=settings,
         clock=clock,
@@ -137,11 +139,17 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         engine_id=engine_id,
         stop=_closer(lock, store, outside, identity, catalog, worker, live, engine_id),
     )
-    return _running
+    _open.append(services)
+    return services
 
 
 def start(services: Services) -> None:
-    """Recover what a former engine left open, then step. The fleets' routers are adopted."""
+    """Recover what a former engine left open, then step. The fleets' routers are adopted.
+
+    Does nothing when the house is stepping already.
+    """
+    if services.worker.health().running:
+        return
     append_to(
         services.store,
         f"engine:{services.engine_id}",
@@ -176,10 +184,9 @@ def _closer(
     once = threading.Lock()
 
     def stop() -> None:
-        global _running
         if not once.acquire(blocking=False):
             return
-        _running = None
+        _open[:] = [one for one in _open if one.engine_id != engine_id]
         if worker.health().running:
             worker.stop()
             append_to(

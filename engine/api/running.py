@@ -13,6 +13,7 @@ from typing import Final
 
 import uvicorn
 
+from engine import wiring
 from engine.core.errors import UnsafeConfig
 from engine.home import remove_server_file, write_server_file
 from engine.services import Services
@@ -72,6 +73,8 @@ def serve(services: Services, *, beside: Callable[[Callable[[], None]], None]) -
     config = services.settings.server
     check_port(config.host, config.port)
     os.chdir(_SOURCE)
+    # Before the pages are loaded, which takes seconds: open runs must not wait for a web server.
+    wiring.start(services)
     server = _Uvicorn(
         uvicorn.Config(
             "app:app",

@@ -109,8 +109,11 @@ def test_pause_with_a_reason_resume_and_look_at_the_way_back(visit: Visit) -> No
     watched.clean()
 
 
-@pytest.mark.parametrize("width", [390, 1280, 1440, 1920])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [(390, True), (1280, False), (1440, True), (1920, False)],
+    ids=["390-dark", "1280-light", "1440-dark", "1920-light"],
+)
 def test_pages_fit_every_screen_in_both_themes(
     visit: Visit, tmp_path: Path, width: int, dark: bool
 ) -> None:

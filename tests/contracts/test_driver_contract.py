@@ -22,6 +22,7 @@ from engine.fleet.shelf import read_manifest
 from engine.ports import Capability, DriverEvent, StageResult, TargetOutcome
 from tests.fleet.kit import ENVIRONMENT, HANGS, NEVER_STARTS, Rig, finish_load
 
+pytestmark = pytest.mark.fleet
 RIGS: dict[str, Callable[[Path], Rig]] = {"local-fleet": Rig}
 PHASES = ["plan", "fetch", "verify", "drain", "switch", "start", "health", "weight", "done"]
 

@@ -16,6 +16,7 @@ from engine.fleet.control import Fleet
 from engine.ports import MetricSource
 from tests.fleet.kit import Rig, eventually, finish_load
 
+pytestmark = pytest.mark.fleet
 SOURCES: dict[str, Callable[[Rig], MetricSource]] = {
     "router": lambda rig: RouterMetrics(rig.fleet, clock=SystemClock())
 }
@@ -62,8 +63,11 @@ def test_counts_are_exact_and_per_target(rig: Rig, source: MetricSource) -> None
         assert len(one.buckets) == len(LATENCY_BOUNDS_MS) + 1
         assert one.healthy is True
     assert str(reading.at_us) in reading.query
-    rows = source.history(seconds=60, poll_s=2.0, deadline_s=2.0)
-    assert {len(row) for row in rows} == {3}
+    eventually(
+        lambda: (
+            [len(row) for row in source.history(seconds=60, poll_s=1.0, deadline_s=2.0)][:1] == [3]
+        )
+    )
     eventually(lambda: _requests(source) == totals["sent"])
 
 

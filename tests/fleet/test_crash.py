@@ -19,6 +19,7 @@ from engine.core.metrics import ReadingStatus
 from tests.fleet.cut import CALLS
 from tests.fleet.kit import Rig
 
+pytestmark = pytest.mark.fleet
 ROOT = Path(__file__).resolve().parents[2]
 PHASES = ("plan", "fetch", "verify", "drain", "switch", "start", "health", "weight", "done")
 CUTS = (

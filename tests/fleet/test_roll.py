@@ -11,6 +11,7 @@ import pytest
 
 from tests.fleet.kit import Rig, eventually, finish_load
 
+pytestmark = pytest.mark.fleet
 RATE_RPS = 500
 
 

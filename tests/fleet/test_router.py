@@ -15,6 +15,8 @@ from engine.fleet import marker
 from engine.fleet.control import Fleet
 from tests.fleet.kit import Rig, eventually, finish_load
 
+pytestmark = pytest.mark.fleet
+
 
 def counters(rig: Rig) -> dict[str, dict[str, int]]:
     answer: dict[str, dict[str, int]] = rig.fleet.router("/counters")["targets"]

@@ -40,6 +40,8 @@ def test_the_handler_answers_for_every_path(rig: Rig) -> None:
         rig,
         """
 import sys
+
+pytestmark = pytest.mark.fleet
 def handle(path):
     if path == '/boom': raise ValueError('no')
     if path == '/exit': sys.exit(3)

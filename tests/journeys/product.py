@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEED = 20
+SPEED = 30
 T = TypeVar("T")
 
 
