@@ -17,10 +17,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="also kills, fuzzing and soaks")
     parser.addoption(
-        "--require-browser", action="store_true", help="a missing browser fails instead of skipping"
+        "--ci", action="store_true", help="what every change has to pass; asks for a browser"
     )
+    parser.addoption("--long", action="store_true", help="also kills, fuzzing and soaks")
 
 
 def browser_path() -> str | None:
@@ -30,14 +30,18 @@ def browser_path() -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    must = config.getoption("--require-browser") or os.environ.get("CI") == "true"
+    ci, long = config.getoption("--ci"), config.getoption("--long")
+    must = ci or os.environ.get("CI") == "true"
     no_browser = pytest.mark.skip(
         reason="browser: no browser found; apt-get install chromium, or set RELEASELINE_BROWSER"
     )
+    not_ci = pytest.mark.skip(reason="ci: minutes of real play, with --ci or --long only")
     not_long = pytest.mark.skip(reason="long: kills, fuzzing and soaks run with --long only")
     for item in items:
-        if "long" in item.keywords and not config.getoption("--long"):
+        if "long" in item.keywords and not long:
             item.add_marker(not_long)
+        if "ci" in item.keywords and not (ci or long):
+            item.add_marker(not_ci)
         if "browser" in item.keywords and browser_path() is None and not must:
             item.add_marker(no_browser)
 
@@ -47,7 +51,7 @@ def browser_executable() -> str:
     """Path of the browser. A missing one fails here, where it may not be skipped."""
     path = browser_path()
     if path is None:
-        pytest.fail("no browser found, and CI=true (or --require-browser) asks for one")
+        pytest.fail("no browser found, and CI=true (or --ci) asks for one")
     return path
 
 

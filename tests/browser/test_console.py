@@ -109,6 +109,7 @@ def test_pause_with_a_reason_resume_and_look_at_the_way_back(visit: Visit) -> No
     watched.clean()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("width", "dark"),
     [(390, True), (1280, False), (1440, True), (1920, False)],

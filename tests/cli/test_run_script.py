@@ -101,7 +101,7 @@ def test_a_ready_environment_is_used_as_it_is(checkout: Path) -> None:
     assert said == f"{other}|-P|-m|engine|promote|--reason|two words|"
     assert variables == "unset unset"
     tests = _sh(str(checkout / "run"), "test", "--ci", "-k", "a b", cwd=other, **env)
-    assert tests.stdout.splitlines()[0] == f"{checkout}|-m|pytest|--require-browser|-k|a b|"
+    assert tests.stdout.splitlines()[0] == f"{checkout}|-m|pytest|--ci|-k|a b|"
 
 
 def test_a_changed_lock_is_noticed(checkout: Path) -> None:
