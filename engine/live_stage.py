@@ -250,7 +250,7 @@ def stage_now(
         speed=run.request.speed,
         cohort=cohort,
         healthy=sum(known.get(t) is True for t in cohort),
-        fleet_on_new=sum(known.get(t, True) is True for t in on_new),
+        fleet_on_new=sum(known.get(t) is True for t in on_new),
         fleet=len(run.targets),
         window=_sum(p.canary for p in recent),
         base=_sum(p.baseline for p in recent),

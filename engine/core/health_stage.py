@@ -220,7 +220,7 @@ class Stage:
         healthy = probes.expected - len(sick)
         if healthy * 10_000 < criteria.healthy_share_bp_min * probes.expected:
             named = "; ".join(f"{name} {why}" for name, why in list(sick.items())[:3])
-            return f"{healthy} of {probes.expected} targets healthy ({named})"
+            return f"{_healthy_of(healthy, probes.expected)} ({named})"
         seen = self.window.canary
         if self._over_limit(seen):
             what, limit = self._named("errors")
@@ -288,7 +288,11 @@ class Stage:
         return answered(
             10,
             "promote",
-            f"{probes.expected - len(probes.sick)} of {probes.expected} targets healthy for "
+            f"{_healthy_of(probes.expected - len(probes.sick), probes.expected)} for "
             f"{duration(needed_ms)}, error rate {share(seen.errors, seen.requests)} of "
             f"{seen.requests} requests",
         )
+
+
+def _healthy_of(healthy: int, expected: int) -> str:
+    return f"{healthy} of {expected} target{'' if expected == 1 else 's'} healthy"

@@ -119,7 +119,20 @@ def outputs_of(run: Run, step: StepState, attempt: Attempt | None) -> tuple[Fact
         facts.insert(1, _digest("Decision digest", verdict.verdict))
     if step.spec.kind is StepKind.SEAL and run.chain is not None:
         facts.append(_digest("Proof chain", run.chain))
+    if step.spec.kind in {StepKind.DEPLOY, StepKind.VERIFY} and attempt is step.attempt:
+        facts += _stage_outputs(run, step)
     return tuple(facts)
+
+
+def _stage_outputs(run: Run, step: StepState) -> list[Fact]:
+    """What a stage left behind: targets on the new bundle, and the gate's latest decision."""
+    cohort = run.cohort(step.id) or run.request.targets
+    on_new = sum(t.current == run.bundle for t in run.targets if t.target in cohort)
+    facts = [Fact(name="On the new bundle", text=f"{on_new} of {plural(len(cohort), 'target')}")]
+    if step.gate is not None:
+        facts.append(Fact(name="Gate's answer", text=f"{step.gate.action}, rule {step.gate.rule}"))
+        facts.append(_digest("Gate decision", step.gate.evidence))
+    return facts
 
 
 def notes(run: Run, step: StepState) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def test_a_healthy_stage_is_promoted_and_told_in_few_events(stand: Stand) -> Non
         ("continue", 10, 1_000),
         ("promote", 10, 20_000),
     ]
-    assert stand.run.step("canary").summary.startswith("1 of 1 targets healthy for 20s")
+    assert stand.run.step("canary").summary.startswith("1 of 1 target healthy for 20s")
 
 
 def test_evidence_is_in_the_blob_that_the_event_names(stand: Stand) -> None:
