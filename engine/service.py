@@ -34,6 +34,7 @@ from engine.settings import Settings
 LOCAL_ADMIN: Final = "local-admin"
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
+_MAY_NOT_EXPORT: Final = frozenset({Role.VIEWER, Role.CI})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,19 @@ class Service:
                 self._interrupt(run_id)
             return recorded
         raise Conflict(f"{run_id} is changing too fast; look at it again")
+
+    def check_export(self, run_id: str, asker: Asker) -> None:
+        """Evidence goes to every role but those that only look or only ask (vocabulary: roles).
+
+        Raises:
+            NotFound: no such run.
+            Refused: no such role in the run's environment. The attempt is on record.
+        """
+        environment = self._store.run(run_id).environment
+        if not self.actor(asker, environment).roles - _MAY_NOT_EXPORT:
+            sentence = f"{asker.user} may not export evidence of {environment}."
+            self._deny(asker, "export", run_id, "role", sentence)
+            raise Refused(sentence, code="role")
 
     def rollback_preview(self, run_id: str) -> RollbackPlan:
         """What a full rollback would do to each target, from what was last observed."""

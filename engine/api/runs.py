@@ -185,7 +185,9 @@ def _telling(api: APIRouter, services: Services) -> None:
 
     @api.get("/runs/{run_id}/evidence/export")
     def export(run_id: str, request: Request, kind: str = "audit-pack") -> Response:
-        name, content = services.sealer.export(run_id, kind, actor=asker(request).user)
+        who = asker(request)
+        services.service.check_export(run_id, who)
+        name, content = services.sealer.export(run_id, kind, actor=who.user)
         return Response(
             content,
             media_type="application/octet-stream",

@@ -157,9 +157,9 @@ def _do(house: Services, run_id: str, command: Command) -> None:
     except ReleaselineError as error:
         st.error(str(error), icon=":material/block:")
         return
-    lines = [f"event {line.seq} `{line.hash[:12]}`: {line.text}" for line in tell(events)] or [
-        f"event {event.seq} `{event.hash.hex[:12]}`" for event in events
-    ]
+    lines = [
+        f"event {line.seq} `{line.hash[:12]}`: {words.plain(line.text)}" for line in tell(events)
+    ] or [f"event {event.seq} `{event.hash.hex[:12]}`" for event in events]
     st.session_state[_RECORDED] = {"run": run_id, "lines": lines}
     _close()
     st.rerun()

@@ -98,14 +98,7 @@ def story(house: Services, run: Run, *, last: int = 6) -> None:
         st.markdown("**Story** :gray[· newest first, each sentence cites its event]")
         rows = models.story_rows(tell(house.store.load(run.run_id)), last=last)
         for at, text, event in rows:
-            st.markdown(f":gray[:small[{at} · {event}]]  \n{_plain(text)}")
-
-
-def _plain(text: str) -> str:
-    """Text of a fact as text: nothing in it is Markdown of ours."""
-    for sign in "\\`*_{}[]<>#|$~:":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+            st.markdown(f":gray[:small[{at} · {event}]]  \n{words.plain(text)}")
 
 
 def engine_trouble(house: Services) -> tuple[str, ...]:
@@ -198,7 +191,7 @@ def attempts(rows: Sequence[Mapping[str, str]]) -> None:
 
 def notes(lines: Sequence[str]) -> None:
     for line in lines:
-        st.markdown(f":gray[:material/chevron_right:] {_plain(line)}")
+        st.markdown(f":gray[:material/chevron_right:] {words.plain(line)}")
 
 
 def log_head(run: Run, step: StepState, number: int, shown: int, target: str) -> None:
@@ -231,7 +224,7 @@ def clock_history(restarts: Sequence[tuple[str, str]]) -> None:
         return
     with st.expander(f"The gate's clock restarted {len(restarts)} times"):
         for at, why in restarts:
-            st.markdown(f":gray[{at}] {_plain(why)}")
+            st.markdown(f":gray[{at}] {words.plain(why)}")
 
 
 def replay(run: Run) -> None:

@@ -169,3 +169,10 @@ def document() -> dict[str, dict[str, dict[str, str]]]:
         "trigger": {word: look.document() for word, look in TRIGGER.items()},
         "target": {letter: look.document() for letter, look in TARGET.items()},
     }
+
+
+def plain(text: str) -> str:
+    """Somebody's text, for a place that reads Markdown: nothing in it is markup of ours."""
+    for sign in "\\`*_{}[]<>#|$~:!":
+        text = text.replace(sign, f"\\{sign}")
+    return text

@@ -81,6 +81,19 @@ def test_a_viewer_may_not_ask_and_the_attempt_is_on_record(
     assert (last.actor, last.event.TYPE) == ("bob.smith", "command.rejected/1")
 
 
+def test_evidence_goes_to_nobody_who_only_looks(
+    client: TestClient, bearer: Bearer, bundle: str, services: Services
+) -> None:
+    run_id = _promote(client, bearer("ana.li"), bundle, reason="export")
+    path = f"{API}/runs/{run_id}/evidence/export?kind=partial"
+    refused = client.get(path, headers=bearer("a.stranger"))
+    assert (refused.status_code, refused.json()["code"]) == (403, "role")
+    last = services.store.load("admin")[-1]
+    assert (last.actor, last.event.TYPE) == ("a.stranger", "command.rejected/1")
+    cancel = {"action": "cancel", "reason": "test"}
+    client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=bearer("ana.li"))
+
+
 def test_a_run_is_tagged_with_its_version(client: TestClient, bearer: Bearer, bundle: str) -> None:
     header = bearer("ana.li")
     run_id = _promote(client, header, bundle)

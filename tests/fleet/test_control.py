@@ -16,13 +16,14 @@ from engine.fleet import marker
 from engine.fleet.control import Fleet
 from tests.fleet.kit import ENVIRONMENT, Rig, eventually
 
+pytestmark = pytest.mark.fleet
+
 ROOT = Path(__file__).resolve().parents[2]
 _START = """
 import sys, time
 from pathlib import Path
 from tests.fleet.kit import Rig
 
-pytestmark = pytest.mark.fleet
 rig = Rig(Path(sys.argv[1]))
 rig.deploy(rig.bundle("1"))
 rig.fleet.ensure_load(50)

@@ -19,6 +19,8 @@ from engine.fleet import logfile, marker
 from engine.fleet.ask import ask
 from tests.fleet.kit import HELLO, Rig, eventually, make_bundle
 
+pytestmark = pytest.mark.fleet
+
 
 def fetch(port: int, path: str = "/") -> tuple[int, bytes]:
     try:
@@ -41,7 +43,6 @@ def test_the_handler_answers_for_every_path(rig: Rig) -> None:
         """
 import sys
 
-pytestmark = pytest.mark.fleet
 def handle(path):
     if path == '/boom': raise ValueError('no')
     if path == '/exit': sys.exit(3)
