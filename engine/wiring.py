@@ -28,7 +28,7 @@ from engine.adapters.runtime_fleet import FleetRuntime
 from engine.adapters.secrets_env import EnvSecrets
 from engine.adapters.secrets_file import FileSecrets
 from engine.catalog import Catalog
-from engine.core.errors import UnsafeConfig
+from engine.core.errors import Malformed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
 from engine.fleet.control import Fleet
 from engine.home import HomeLock
@@ -97,6 +97,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         store = Store.open(settings.home, clock=clock)
         undo.callback(store.close)
         identity, catalog = Identity(store, clock), Catalog(store)
+        _check_sources(settings)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
         outside = Outside(
             store=store,
@@ -221,21 +222,24 @@ def _place(fleet: Fleet, blobs: BlobStore, clock: Clock) -> Place:
 
 
 def _desk(settings: Settings, blobs: BlobStore, clock: Clock) -> PolicyDesk:
-    policies = {
-        name: load_policy(
-            files.policy.read_bytes(),
-            files.config.read_bytes(),
-            policy_where=str(files.policy),
-            config_where=str(files.config),
+    try:
+        policies = {
+            name: load_policy(
+                files.policy.read_bytes(),
+                files.config.read_bytes(),
+                policy_where=str(files.policy),
+                config_where=str(files.config),
+            )
+            for name, files in settings.policies.items()
+        }
+        return PolicyDesk(
+            policies={e.name: policies[e.policy.name] for e in settings.environments.values()},
+            feeds=FeedsDir(settings.feeds.folder),
+            blobs=blobs,
+            clock=clock,
         )
-        for name, files in settings.policies.items()
-    }
-    return PolicyDesk(
-        policies={env.name: policies[env.policy.name] for env in settings.environments.values()},
-        feeds=FeedsDir(settings.feeds.folder),
-        blobs=blobs,
-        clock=clock,
-    )
+    except Malformed as error:  # found while opening a home, it is the home that is refused
+        raise UnsafeConfig(str(error)) from error
 
 
 def _check_origin(settings: Settings, origin: str) -> None:
@@ -244,6 +248,18 @@ def _check_origin(settings: Settings, origin: str) -> None:
             f"evidence.log_origin: expected {origin!r}, which this home's keys were made for, "
             f"found {settings.evidence.log_origin!r}"
         )
+
+
+def _check_sources(settings: Settings) -> None:
+    """A source that nothing reads must not look like one that is watched."""
+    problems = [
+        f"workflow {env.workflow.name}: metrics_source.type: expected 'router', the only one that "
+        f"is built in so far, found {env.workflow.metrics.type!r}"
+        for env in settings.environments.values()
+        if env.workflow.metrics.type != "router"
+    ]
+    if problems:
+        raise UnsafeConfig("\n".join(dict.fromkeys(problems)))
 
 
 def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:

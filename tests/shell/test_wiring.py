@@ -1,0 +1,63 @@
+"""The composition root: what it refuses to open, and what it closes again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine import wiring
+from engine.core.errors import UnsafeConfig
+from engine.home import holder
+from engine.homes import create_home
+from engine.settings import read_settings
+
+PASSPHRASE = "correct horse"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    create_home(tmp_path / "home", passphrase=PASSPHRASE)
+    return tmp_path / "home"
+
+
+def _edit(home: Path, before: str, after: str) -> None:
+    settings = home / "releaseline.yaml"
+    text = settings.read_text()
+    assert before in text
+    settings.write_text(text.replace(before, after))
+
+
+def test_a_metric_source_that_nothing_reads_is_refused(home: Path) -> None:
+    _edit(home, "type: router ", "type: prometheus\n      url: http://127.0.0.1:9090 ")
+    with pytest.raises(UnsafeConfig, match=r"metrics_source\.type.*'router'.*'prometheus'"):
+        wiring.build(read_settings(home), passphrase=PASSPHRASE)
+    assert holder(home) is None, "a refused house lets its home go"
+
+
+def test_a_log_origin_of_other_keys_is_refused(home: Path) -> None:
+    _edit(home, "log_origin: log-2026a", "log_origin: log-2031a")
+    with pytest.raises(UnsafeConfig, match=r"evidence\.log_origin.*log-2026a.*log-2031a"):
+        wiring.build(read_settings(home), passphrase=PASSPHRASE)
+
+
+def test_a_broken_policy_is_refused_with_its_problem(home: Path) -> None:
+    policy = home / "policies" / "release-gate.yaml"
+    policy.write_text(policy.read_text().replace("it.kev", "it.kevv", 1))
+    with pytest.raises(UnsafeConfig, match="kevv"):
+        wiring.build(read_settings(home), passphrase=PASSPHRASE)
+    assert holder(home) is None
+
+
+def test_the_newest_house_is_the_current_one(home: Path, tmp_path: Path) -> None:
+    create_home(tmp_path / "other", passphrase=PASSPHRASE)
+    first = wiring.build(read_settings(home), passphrase=PASSPHRASE)
+    second = wiring.build(read_settings(tmp_path / "other"), passphrase=PASSPHRASE)
+    assert wiring.running() is second
+    second.stop()
+    assert wiring.running() is first
+    first.stop()
+    first.stop()
+    with pytest.raises(RuntimeError):
+        wiring.running()
+    assert holder(home) is None
