@@ -38,11 +38,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     not_ci = pytest.mark.skip(reason="ci: minutes of real play, with --ci or --long only")
     not_long = pytest.mark.skip(reason="long: kills, fuzzing and soaks run with --long only")
     for item in items:
-        if "long" in item.keywords and not long:
+        # By mark, not by keyword: a parameter may well be called `ci`.
+        marks = {mark.name for mark in item.iter_markers()}
+        if "long" in marks and not long:
             item.add_marker(not_long)
-        if "ci" in item.keywords and not (ci or long):
+        if "ci" in marks and not (ci or long):
             item.add_marker(not_ci)
-        if "browser" in item.keywords and browser_path() is None and not must:
+        if "browser" in marks and browser_path() is None and not must:
             item.add_marker(no_browser)
 
 

@@ -178,7 +178,8 @@ def closing(run: Run, reason: str) -> tuple[RunEvent, ...]:
         if step.spec.kind is StepKind.SEAL:
             continue
         if step.status is StepStatus.PENDING:
-            events.append(StepSkipped(step=step.id, reason=reason))
+            # The whole reason stands at the run's end; here its first words are enough.
+            events.append(StepSkipped(step=step.id, reason=reason.partition(":")[0]))
         elif step.open and step.attempt is not None:
             number = step.attempt.number
             if run.status is RunStatus.PAUSED and run.pause_reason.startswith("health"):
