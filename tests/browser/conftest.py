@@ -41,9 +41,9 @@ class Watched:
         assert not self.wrong, self.wrong
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The demo, slow enough that a stage can be looked at."""
+    """The demo, slow enough that a stage can be looked at; ended before other tests begin."""
     folder = tmp_path_factory.mktemp("demo")
     log = folder / "out.log"
     with socket.socket() as probe:
@@ -91,7 +91,7 @@ def browser(browser_executable: str) -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(browser: Browser, product: Product, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Use the link up, once, and keep the session for every test."""
     state = tmp_path_factory.mktemp("state") / "state.json"
