@@ -22,6 +22,11 @@ from pages.ui import models, session, words
 _OPEN: Final = "actions.open"
 _SEEN: Final = "actions.seen"
 _RECORDED: Final = "actions.recorded"
+_EXAMPLE: Final = {
+    Action.APPROVE: "why the warnings are all right",
+    Action.REJECT: "what has to change first",
+    Action.COMMENT: "what others should know about this run",
+}
 _WIDE: Final = frozenset({Action.ROLLBACK, Action.APPROVE, Action.REJECT})
 
 
@@ -57,7 +62,7 @@ def row(house: Services, run: Run, *, only: Sequence[Action] = ()) -> None:
                     width="stretch",
                 )
                 if offer.why_not:
-                    st.markdown(f":gray[:small[{offer.why_not}]]")
+                    st.markdown(f":gray[:small[{words.plain(offer.why_not)}]]")
                 if clicked:
                     _open(run, offer.action)
 
@@ -79,7 +84,7 @@ def dialog(house: Services, run: Run) -> None:
     action = Action(opened[1])
     button = words.ACTION[action]
     titled = st.dialog(
-        f"{button.label}: {run.label}",
+        f"{button.label}: {words.plain(run.label)}",
         width="medium" if action in _WIDE else "small",
         icon=f":material/{button.icon}:",
         on_dismiss=_close,
@@ -127,7 +132,7 @@ def _body(house: Services, run_id: str, action: Action) -> None:
     reason = st.text_area(
         _reason_label(run, action),
         key="actions.reason",
-        placeholder="incident #1234: elevated latency",
+        placeholder=_EXAMPLE.get(action, "incident #1234: elevated latency"),
         height=80,
     )
     if action in {Action.ROLLBACK, Action.RETRY_ROLLBACK}:

@@ -51,10 +51,11 @@ def data_health(found: health.DataHealth) -> None:
         odd = [source for source in found.sources if source.level != "OK"]
         for source in odd or found.sources:
             mark = words.DATA_HEALTH[source.level]
-            st.markdown(f":{mark.colour}[:material/{mark.material}:] {source.text}")
+            sign = f":{mark.colour}[:material/{mark.material}:]"
+            st.markdown(f"{sign} {words.plain(source.text)}")
         if odd and len(odd) < len(found.sources):
             fine = ", ".join(s.text for s in found.sources if s.level == "OK")
-            st.markdown(f":gray[:small[In order: {fine}]]")
+            st.markdown(f":gray[:small[In order: {words.plain(fine)}]]")
         st.markdown(":small[[Feeds and engine in detail](/api/v1/data-health)]")
 
 
@@ -65,7 +66,7 @@ def evidence(run: Run, pending: int) -> None:
         if summary.pending:
             badges += f" :gray-badge[{summary.pending} pending]"
         st.markdown(f"**Evidence** {badges}")
-        st.markdown(f":gray[:small[{summary.text}]]")
+        st.markdown(f":gray[:small[{words.plain(summary.text)}]]")
         export(run)
 
 
@@ -88,9 +89,11 @@ def approval(run: Run) -> None:
     with st.container(border=True, gap="xsmall"):
         st.markdown(f"**Approval** :violet-badge[:material/how_to_reg: {card.given}]")
         for person, decision, note in card.decisions:
-            st.markdown(f"**{person}** {decision}  \n:gray[:small[{note}]]")
+            st.markdown(
+                f"**{words.plain(person)}** {decision}  \n:gray[:small[{words.plain(note)}]]"
+            )
         text = f"Requested by {card.requester}. Bound to {card.binding_short}."
-        st.markdown(f":gray[:small[{text}]]")
+        st.markdown(f":gray[:small[{words.plain(text)}]]")
 
 
 def story(house: Services, run: Run, *, last: int = 6) -> None:
@@ -196,7 +199,7 @@ def notes(lines: Sequence[str]) -> None:
 
 def log_head(run: Run, step: StepState, number: int, shown: int, target: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        of = f" of {target}" if target else ""
+        of = f" of {words.plain(target)}" if target else ""
         st.markdown(f"**{shown} lines{of}** :gray[· attempt {number}, UTC]", width="content")
         st.link_button(
             "Download",

@@ -70,7 +70,9 @@ def _figure(
                 _line(times, baseline, "baseline (old version)", colour["baseline"], unit, "dot"),
                 _line(times, canary, "canary (new version)", colour["canary"], unit, "solid"),
             ],
-            "layout": _layout(colour, limit, unit, marks, _top((canary, baseline), limit)),
+            "layout": _layout(
+                colour, limit, unit, marks, _top((canary, baseline), limit), known=bool(times)
+            ),
         },
         skip_invalid=False,
     )
@@ -96,12 +98,38 @@ def _line(
     }
 
 
+def _limit(limit: float, unit: str, colour: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A dashed line over the whole width, and its words."""
+    line = {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": limit,
+        "y1": limit,
+        "line": {"color": colour, "width": 1.2, "dash": "dash"},
+    }
+    note = {
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "y": limit,
+        "yanchor": "bottom",
+        "text": f"limit {limit:g}{unit}",
+        "showarrow": False,
+        "font": {"size": 11, "color": colour},
+    }
+    return line, note
+
+
 def _layout(
     colour: dict[str, str],
     limit: float | None,
     unit: str,
     marks: Sequence[tuple[datetime, str]],
     top: float,
+    *,
+    known: bool,
 ) -> dict[str, Any]:
     shapes: list[dict[str, Any]] = [
         {
@@ -117,29 +145,9 @@ def _layout(
     ]
     notes: list[dict[str, Any]] = []
     if limit is not None:
-        shapes.append(
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": limit,
-                "y1": limit,
-                "line": {"color": colour["limit"], "width": 1.2, "dash": "dash"},
-            }
-        )
-        notes.append(
-            {
-                "xref": "paper",
-                "x": 0,
-                "xanchor": "left",
-                "y": limit,
-                "yanchor": "bottom",
-                "text": f"limit {limit:g}{unit}",
-                "showarrow": False,
-                "font": {"size": 11, "color": colour["limit"]},
-            }
-        )
+        line, note = _limit(limit, unit, colour["limit"])
+        shapes.append(line)
+        notes.append(note)
     axis = {
         "gridcolor": colour["grid"],
         "zeroline": False,
@@ -158,7 +166,14 @@ def _layout(
         "uirevision": "keep",
         "showlegend": True,
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {**axis, "showgrid": False, "tickformat": "%H:%M:%S", "nticks": 6},
+        "xaxis": {
+            **axis,
+            "type": "date",
+            "showgrid": False,
+            "showticklabels": known,  # without a poll there is no time to show
+            "tickformat": "%H:%M:%S",
+            "nticks": 6,
+        },
         "yaxis": {**axis, "range": [0, top], "ticksuffix": unit, "nticks": 5},
         "shapes": shapes,
         "annotations": notes,

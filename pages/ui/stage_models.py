@@ -137,7 +137,7 @@ def header(run: Run, step: StepState, data: StageData) -> StageHeader:
     sentence = criteria_sentence(data.criteria)
     held = f" {data.now.held_as()}." if data.now is not None and run.request.speed > 1 else ""
     cohort = run.cohort(step.id)
-    where = f"**{run.label}** to {run.request.region} / {run.environment}"
+    where = f"**{words.plain(run.label)}** to {run.request.region} / {run.environment}"
     sets = f" Stage: {plural(len(cohort), 'target')} of {len(run.targets)}." if cohort else ""
     watched = watched_step(run)
     live = watched is not None and watched.id == step.id

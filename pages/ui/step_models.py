@@ -73,7 +73,7 @@ def _line(run: Run, step: StepState, attempt: Attempt | None) -> str:
         parts.append(f":gray[End] {day_time(attempt.ended_us)}")
         parts.append(f":gray[Duration] {span(attempt.ended_us - attempt.started_us)}")
     result = attempt.result or words.STEP[attempt.status].word
-    parts.append(f":gray[Result] **{result}**")
+    parts.append(f":gray[Result] **{words.plain(result)}**")
     return " · ".join(parts)
 
 
@@ -159,9 +159,9 @@ def attempt_rows(step: StepState) -> tuple[dict[str, str], ...]:
                 "Status": words.STEP[attempt.status].badge,
                 "Started": day_time(attempt.started_us),
                 "Took": "–" if ended is None else span(ended - attempt.started_us),
-                "Result": attempt.result or "–",
-                "Reason": attempt.reason or "–",
-                "By": attempt.operator,
+                "Result": words.plain(attempt.result) or "–",
+                "Reason": words.plain(attempt.reason) or "–",
+                "By": words.plain(attempt.operator),
                 "Evidence": plural(len(attempt.evidence), "item"),
             }
         )

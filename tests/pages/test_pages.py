@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.core.commands import Action, Command
 from engine.core.statemachine import RunStatus
+from engine.service import Asker
 from pages.ui import session
 from tests.pages import kit
 from tests.pages.reading import House, asker, components, texts
@@ -140,3 +142,14 @@ def test_a_revoked_session_can_do_nothing_more(house: House, visit: Visit, signe
     house.services.identity.revoke_session(signed_in, reason="test")
     at.button(key="actions.do").click().run()
     assert house.services.service.run(house.canary).status is RunStatus.RUNNING
+
+
+def test_nobodys_words_are_read_as_markup(visit: Visit, house: House) -> None:
+    """A comment is text wherever it is shown: no picture, no emphasis, no link of its writer."""
+    words_of_a_person = "look ![x](https://elsewhere.example/x.png) *here* [now](https://e.example)"
+    command = Command(action=Action.COMMENT, reason=words_of_a_person)
+    house.services.service.ask(house.canary, command, Asker(user=kit.OPERATOR))
+    drawn = visit("releases/run.py", run=house.canary)
+    shown = [block.value for block in drawn.markdown if "elsewhere" in block.value]
+    assert shown
+    assert all("![x](" not in text and "[now](" not in text for text in shown)
