@@ -10,6 +10,7 @@ from engine import wiring
 from engine.core.errors import UnsafeConfig
 from engine.home import holder
 from engine.homes import create_home
+from engine.services import Services
 from engine.settings import read_settings
 
 PASSPHRASE = "correct horse"
@@ -19,6 +20,13 @@ PASSPHRASE = "correct horse"
 def home(tmp_path: Path) -> Path:
     create_home(tmp_path / "home", passphrase=PASSPHRASE)
     return tmp_path / "home"
+
+
+def _running() -> Services | None:
+    try:
+        return wiring.running()
+    except RuntimeError:
+        return None
 
 
 def _edit(home: Path, before: str, after: str) -> None:
@@ -51,6 +59,7 @@ def test_a_broken_policy_is_refused_with_its_problem(home: Path) -> None:
 
 def test_the_newest_house_is_the_current_one(home: Path, tmp_path: Path) -> None:
     create_home(tmp_path / "other", passphrase=PASSPHRASE)
+    open_before = _running()  # another test's house may be open in this process
     first = wiring.build(read_settings(home), passphrase=PASSPHRASE)
     second = wiring.build(read_settings(tmp_path / "other"), passphrase=PASSPHRASE)
     assert wiring.running() is second
@@ -58,6 +67,5 @@ def test_the_newest_house_is_the_current_one(home: Path, tmp_path: Path) -> None
     assert wiring.running() is first
     first.stop()
     first.stop()
-    with pytest.raises(RuntimeError):
-        wiring.running()
+    assert _running() is open_before
     assert holder(home) is None
