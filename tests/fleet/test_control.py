@@ -23,7 +23,6 @@ _START = """
 import sys, time
 from pathlib import Path
 from tests.fleet.kit import Rig
-
 rig = Rig(Path(sys.argv[1]))
 rig.deploy(rig.bundle("1"))
 rig.fleet.ensure_load(50)

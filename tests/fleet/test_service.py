@@ -42,7 +42,6 @@ def test_the_handler_answers_for_every_path(rig: Rig) -> None:
         rig,
         """
 import sys
-
 def handle(path):
     if path == '/boom': raise ValueError('no')
     if path == '/exit': sys.exit(3)
