@@ -301,7 +301,7 @@ def _environment(
         region=one.region,
         promotes_from=one.promotes_from,
         targets=tuple(one.targets),
-        driver=DriverConfig(kind=one.driver.kind, options={}),
+        driver=DriverConfig(kind=one.driver.kind),
         workflow=workflow,
         policy=policy,
         inputs=tuple(inputs),

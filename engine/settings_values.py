@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from engine.core.digest import Digest
 from engine.core.errors import NotFound
@@ -21,10 +21,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverConfig:
-    """`options` are the driver's own keys, as written."""
-
     kind: str
-    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
@@ -155,7 +155,6 @@ _WORDS: Final = {
     "baseline": ("concurrent", "history"),
     "on_insufficient": ("pause", "promote"),
 }
-_Scalar: TypeAlias = "int | bool | str"
 
 
 def criteria_from_document(document: object) -> Criteria:

@@ -73,9 +73,6 @@ class Role(StrEnum):
     CI = "ci"
 
 
-SYSTEM: Final = "system"
-
-
 @dataclass(frozen=True, slots=True)
 class Transition:
     """Attributes:

@@ -12,7 +12,6 @@ from typing import Final
 from engine.core.errors import Malformed
 
 INTEGER: Final = 0x02
-BIT_STRING: Final = 0x03
 OCTET_STRING: Final = 0x04
 OID: Final = 0x06
 UTC_TIME: Final = 0x17

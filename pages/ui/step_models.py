@@ -20,7 +20,6 @@ _ACTIONS: Final[Mapping[StepKind, tuple[Action, ...]]] = {
     StepKind.APPROVAL: (Action.APPROVE, Action.REJECT, Action.WITHDRAW),
 }
 _COMMON: Final = (Action.RETRY_STEP, Action.RERUN_STEP, Action.MARK_STEP_FAILED, Action.PAUSE)
-_TRIED: Final = frozenset({StepStatus.FAILED, StepStatus.ERRORED, StepStatus.INCONCLUSIVE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

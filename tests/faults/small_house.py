@@ -125,7 +125,7 @@ def settings(home: Path, *, approvals: int = 0, on_breach: str = "rollback") -> 
             region="EU-West",
             promotes_from="eu-stage",
             targets=TARGETS,
-            driver=DriverConfig(kind="local-fleet", options={}),
+            driver=DriverConfig(kind="local-fleet"),
             workflow=workflow,
             policy=files,
             inputs=(DeclaredInput(name="DB_PASSWORD", scheme="env", path="DB_PASSWORD"),),
