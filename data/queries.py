@@ -31,6 +31,13 @@ def runs_list(
     )
 
 
+def watched_runs(
+    cursor: duckdb.DuckDBPyConnection, *, environment: str = "", limit: int = 50
+) -> pl.DataFrame:
+    """Runs that a health gate has judged, the newest first."""
+    return _read(cursor, "watched_runs", environment=environment, limit=limit)
+
+
 def bundles_list(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return _read(cursor, "bundles_list")
 

@@ -32,6 +32,7 @@ BLOCKED: Final = 14
 FAILED: Final = 15
 CANCELLED: Final = 16
 INPUT: Final = 17
+MISMATCH: Final = 20
 INVALID_EVIDENCE: Final = 21
 UNREACHABLE: Final = 75
 BAD_CONFIG: Final = 78

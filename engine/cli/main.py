@@ -31,6 +31,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("checks:verify", "Check evidence offline, without any home."),
     "fsck": ("checks:fsck", "Rebuild what the store derives, and compare."),
     "policy": ("policy:policy", "Check policies."),
+    "gate-replay": ("gate:gate_replay", "Judge a run's stored ticks again, and compare."),
+    "gate-backtest": ("gate:gate_backtest", "What other limits would have done to past stages."),
     "gate": ("policy:gate", "Judge an input document by a policy, without a server."),
 }
 

@@ -118,7 +118,7 @@ class Criteria:
         if speed == 1:
             return self
         return replace(
-            self, **{name: max(1, getattr(self, name) // speed) for name in _DIVIDED_BY_SPEED}
+            self, **{name: max(1, getattr(self, name) // speed) for name in DIVIDED_BY_SPEED}
         )
 
     def sentence(self) -> str:
@@ -141,7 +141,7 @@ class Criteria:
 DEFAULT_CRITERIA: Final = Criteria()
 
 # decisions 19: what a run's speed divides.
-_DIVIDED_BY_SPEED: Final = (
+DIVIDED_BY_SPEED: Final = (
     "hold_ms",
     "window_ms",
     "staggered_start_ms",

@@ -275,7 +275,7 @@ def rebuild(rows: Sequence[GateTick]) -> Gate:
     """The gate as it stood after `rows`, which begin with a start mark, in order of recording."""
     gate = _begin(rows)
     for row in rows[1:]:
-        _feed(gate, row)
+        feed(gate, row)
     return gate
 
 
@@ -289,7 +289,7 @@ def replay(rows: Sequence[GateTick]) -> tuple[Replayed, ...]:
     gate = _begin(rows)
     answers = []
     for row in rows[1:]:
-        _feed(gate, row)
+        feed(gate, row)
         if not is_mark(row):
             answers.append(
                 Replayed(
@@ -310,7 +310,8 @@ def _begin(rows: Sequence[GateTick]) -> Gate:
     return gate_of(rows[0].tick)
 
 
-def _feed(gate: Gate, row: GateTick) -> None:
+def feed(gate: Gate, row: GateTick) -> None:
+    """Give the gate a stored tick or resume mark. Raises `Malformed`."""
     tick = decode(row.tick)
     match tick.get("mark"):
         case None:
