@@ -29,6 +29,9 @@ st.logo(
 _promotions = st.Page(
     "releases/promotions.py", title="Promotions", icon=":material/rocket_launch:", default=True
 )
+_backtest = st.Page(
+    "insights/backtest.py", title="Gate back-test", icon=":material/science:", url_path="backtest"
+)
 _page = st.navigation(
     {
         "Releases": [
@@ -39,11 +42,12 @@ _page = st.navigation(
                 "releases/stage.py", title="Deploy stage", url_path="stage", visibility="hidden"
             ),
         ],
+        "Insights": [_backtest],
     },
-    position="hidden",  # one visible page alone gets no menu of Streamlit's own
+    position="hidden",  # the menu is drawn by hand, with the open runs in it
 )
 _house = session.services()
-cards.menu(_house, _promotions)
+cards.menu(_house, _promotions, _backtest)
 for _source in cards.engine_trouble(_house):
     st.error(_source, icon=":material/report:", title="The engine is not working")
 _page.run()

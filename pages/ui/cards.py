@@ -242,7 +242,7 @@ def replay(run: Run) -> None:
     st.button("Replay policy", key="run.replay", icon=":material/replay:", disabled=True, help=kept)
 
 
-def menu(house: Services, promotions: Any) -> None:
+def menu(house: Services, promotions: Any, backtest: Any) -> None:
     """The sidebar: where to go, what is open right now, who is signed in."""
     with st.sidebar:
         st.markdown(":gray[:small[Releases]]")
@@ -250,6 +250,8 @@ def menu(house: Services, promotions: Any) -> None:
         with st.container(gap=None):
             for run in reversed(house.store.runs_open()[-5:]):
                 _open_run(run)
+        st.markdown(":gray[:small[Insights]]")
+        st.page_link(backtest, label="Gate back-test", icon=":material/science:")
         st.space("stretch")
         user = session.asker().user
         st.markdown(f":gray[Signed in as] **{user}**  \n:gray[{session.roles_text(house, user)}]")
