@@ -4,7 +4,8 @@ No clock, no I/O, no chance: the same criteria, history and ticks give the same 
 decision can be replayed from what was stored. The numbered rows below are the gate's table; the
 first that matches answers. Silence (row 1) is neither health nor illness: it holds, and pauses
 when it lasts, and never rolls back. What carries which row lives next door: `health_criteria`,
-`health_parse`, `health_evidence`, `health_judges`, `health_probes`, `health_tick`, `health_stage`.
+`health_parse`, `health_evidence`, `health_judges`, `health_looks`, `health_ranks`, `health_probes`,
+`health_tick`, `health_stage`.
 """
 
 from __future__ import annotations
@@ -14,24 +15,29 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from engine.core.burn import history_state
+from engine.core.errors import Malformed
 from engine.core.health_criteria import (
     DEFAULT_CRITERIA,
+    PLANNED,
     Criteria,
     criteria_from_document,
     duration,
+    shown,
 )
 from engine.core.health_evidence import (
     HISTORY_MS_MIN,
     History,
-    burn_state,
     dispersion,
     e_text,
+    level_dispersion,
     whole_fleet,
 )
 from engine.core.health_judges import Judges, log_line
+from engine.core.health_looks import PlannedLooks
 from engine.core.health_parse import parse_gate
 from engine.core.health_stage import Answer, Stage, answered
-from engine.core.health_tick import Tick, Window, read_tick
+from engine.core.health_tick import Tick, Window, pairs, read_tick, time_ms
 from engine.core.jcs import JsonValue
 
 __all__ = [
@@ -88,6 +94,7 @@ _WORD_OF_ROW: Final = {
     8: GateWord.AT_RISK,
     9: GateWord.WARMING_UP,
     10: GateWord.OK,
+    12: GateWord.AT_RISK,
 }
 _FINAL: Final = frozenset({"promote", "rollback"})
 _STICKY: Final = _FINAL | {"pause"}
@@ -109,9 +116,17 @@ def new_gate(
         history: (requests, errors) per target on the old version and poll, oldest first; None or
             less than 30 s = none is used, and the noise factor is 1.
         carry: `Gate.carry` of the stage before, when its evidence goes on.
+
+    Raises:
+        Malformed: names what is not as described.
     """
     read = criteria if isinstance(criteria, Criteria) else parse_gate(criteria)
-    return Gate(read, history or (), round(poll_s * 1000), carry if read.carry_evidence else None)
+    poll_ms = time_ms(poll_s, "poll_s")
+    if poll_ms < 1:
+        raise Malformed(f"expected seconds above 0, found {shown(poll_s)}", where="poll_s")
+    if not isinstance(carry, Mapping | None):
+        raise Malformed(f"expected a mapping, found {shown(carry)}", where="carried evidence")
+    return Gate(read, history or (), poll_ms, carry if read.carry_evidence else None)
 
 
 class Gate:
@@ -126,16 +141,21 @@ class Gate:
     ) -> None:
         self.criteria, self._poll_ms = criteria, poll_ms
         asked = max(1, criteria.history_ms // poll_ms)
-        kept = tuple(history)[-asked:]
-        self._history = kept if len(kept) * poll_ms >= HISTORY_MS_MIN else ()
-        self._phi = (
-            dispersion(self._history, poll_ms=poll_ms, windows_ms=criteria.dispersion_windows_ms)
-            if self._history
-            else 1.0
-        )
+        kept = [tuple(pairs(tick, "history")) for tick in tuple(history)[-asked:]]
+        self._history = kept if len(kept) * poll_ms >= HISTORY_MS_MIN else []
+        self._phi = self._phi_limit = 1.0
+        if self._history:
+            windows_ms = criteria.dispersion_windows_ms
+            self._phi = dispersion(self._history, poll_ms=poll_ms, windows_ms=windows_ms)
+            level = level_dispersion(self._history, poll_ms=poll_ms, windows_ms=windows_ms)
+            self._phi_limit = max(self._phi, level)
         self._before = whole_fleet(self._history) if criteria.baseline == "history" else []
         self._carried = carry is not None
-        self._stage = Stage(criteria, poll_ms, self._phi, Judges(criteria, self._phi, carry))
+        judges = Judges(criteria, self._phi, self._phi_limit, carry)
+        looks = None
+        if criteria.method in PLANNED:
+            looks = PlannedLooks(criteria, self._phi, self._phi_limit)
+        self._stage = Stage(criteria, poll_ms, self._phi, judges, looks)
         self._ticks = self._used = self._last_ok_ms = 0
         self._answer = Answer(action="hold", rule=0, reason="no tick yet", row=0)
         self._late = False
@@ -147,7 +167,8 @@ class Gate:
 
         A rollback, a promotion or a pause stays the answer, whatever comes after it.
         """
-        seen, stage = read_tick(tick), self._stage
+        stage = self._stage
+        seen = read_tick(tick, parts=self.criteria.method == "mann_whitney")
         if self.action in _STICKY:
             return self.action
         self._late = seen.t_ms <= stage.t_ms
@@ -162,13 +183,15 @@ class Gate:
     def resume(self, t: float) -> None:
         """Go on after a pause, at `t` seconds: the clock starts again, the evidence stays.
 
-        Nothing happens after a rollback or a promotion: they are final.
+        Only what proved a fleet-wide fault (row 5) has to be proven anew: with the old proof the
+        stage would pause again at once, whatever became of the fleet. Nothing happens after a
+        rollback or a promotion: they are final.
         """
         if self.action in _FINAL:
             return
-        stage = self._stage
-        stage.t_ms = stage.origin_ms = self._last_ok_ms = max(round(t * 1000), stage.t_ms)
-        stage.unseen(_RESUMED)
+        t_ms = max(time_ms(t, "t"), self._stage.t_ms)
+        self._last_ok_ms = t_ms
+        self._stage.resume(t_ms, _RESUMED, limits_too=self._answer.rule == 5)
         self._late = False
         self._answer = Answer(action="hold", rule=0, reason=_RESUMED, row=0)
 
@@ -196,7 +219,7 @@ class Gate:
         if self.action == "rollback":
             return Trigger.TRIGGERED
         stage = self._stage
-        suspect = stage.judges.proves("errors", "relative", self.criteria.alpha_hold_ppm)
+        suspect = stage.judge.proves("errors", "relative", self.criteria.alpha_hold_ppm)
         if suspect and not self.criteria.rollback_worse:
             return Trigger.SUPPRESSED  # by the workflow, which does not list the rule
         if suspect or stage.low_from_ms is not None or stage.slow_from_ms is not None:
@@ -243,6 +266,7 @@ class Gate:
                 "healthy": probes.expected - len(probes.sick),
                 "up": probes.up,
                 "unhealthy": probes.sick,
+                **self._fleet(),
             },
             "e_values": stage.judges.document(),
             "e_lines": {
@@ -250,7 +274,9 @@ class Gate:
                 "suspect": e_text(log_line(self.criteria.alpha_hold_ppm)),
             },
             "evidence_carried": self._carried,
+            **({} if stage.looks is None else {"judge": stage.looks.document()}),
             "phi": f"{self._phi:.6f}",
+            "phi_limit": f"{self._phi_limit:.6f}",
             "history": {
                 "asked_ms": self.criteria.history_ms,
                 "used_ms": len(self._history) * self._poll_ms,
@@ -286,8 +312,15 @@ class Gate:
             baseline = self._before[self._used] if self._used < len(self._before) else None
             self._used += 1
         self._last_ok_ms = seen.t_ms
-        self._stage.take_in(canary, baseline, seen.targets)
+        self._stage.fleet = seen.fleet
+        self._stage.take_in(canary, baseline, seen.targets, seen.parts)
         return self._stage.answer()
+
+    def _fleet(self) -> dict[str, JsonValue]:
+        if not self.criteria.fleet_share_bp_min:
+            return {}
+        seen = self._stage.fleet
+        return {"fleet": None if seen is None else {"healthy": seen[0], "targets": seen[1]}}
 
     def _guard(self) -> list[JsonValue]:
         """What the environment's burn rate was before the deploy, per rule of the guard."""
@@ -295,7 +328,7 @@ class Gate:
             {
                 "burn_centi": rule.burn_centi,
                 "windows_ms": list(rule.windows_ms),
-                "state": burn_state(
+                "state": history_state(
                     rule,
                     self._history,
                     poll_ms=self._poll_ms,

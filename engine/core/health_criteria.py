@@ -43,8 +43,13 @@ class Criteria:
         error_rate_strict: the rate must stay below the limit; False: it may touch it.
         slow_over_ms: a slower request counts as slow; 0 = no latency limit. The metric source
             counts with the same threshold.
-        method: `anytime` compares canary and baseline by sequential evidence; `threshold` rolls
-            back on the limit alone, for traffic so high that the limit is the contract.
+        method: who may roll back. `anytime`: sequential evidence, canary against baseline, asked
+            at every poll; the one to take unless there is a reason. `group_sequential`: the same
+            comparison at a few planned looks, for who must state beforehand how often it is looked
+            at. `mann_whitney`: ranks of the rates poll by poll at these looks, for traffic whose
+            single polls go wild and of which there is plenty. `threshold`: the limit alone, for
+            traffic so high that the limit is the contract.
+        looks: of the judges that look a planned number of times, within `hold_ms`.
         baseline: `concurrent` (targets on the old version) or `history` (before the deploy).
         margin_bp: how much worse than the baseline still counts as equal, 12_500 is 1.25 times.
         alpha_ppm: false rollbacks that a stage may have, per metric.
@@ -52,6 +57,8 @@ class Criteria:
         rollback_worse: row 4 is on; `rollback_limit` rows 5 and 6; `limit_unless_baseline` row 5.
         rollback_share_bp: row 3, 0 = off; `rollback_share_for_ms` its duration.
         on_insufficient: `pause` or `promote`, when too little traffic came until max_hold.
+        fleet_share_bp_min: row 12, 0 = off: the share of all targets, old version and new, that
+            has to be healthy, or the stage pauses after `rollback_share_for_ms`.
     """
 
     healthy_share_bp_min: int = 9_500
@@ -67,6 +74,7 @@ class Criteria:
     slow_share_ppm_max: int = 100_000
     slow_requests_min: int = 300
     method: str = "anytime"
+    looks: int = 5
     baseline: str = "concurrent"
     margin_bp: int = 12_500
     alpha_ppm: int = 5_000
@@ -84,6 +92,7 @@ class Criteria:
     no_data_ms: int = 120_000
     on_insufficient: str = "pause"
     max_hold_ms: int = 900_000
+    fleet_share_bp_min: int = 0
     guard_slo_bp: int = 9_900
     guard_burns: tuple[BurnRule, ...] = (
         BurnRule(burn_centi=1_440, windows_ms=(3_600_000, 300_000)),
@@ -96,6 +105,10 @@ class Criteria:
         for name in _NAMES:
             value = getattr(self, name)
             match name:
+                case "looks" if self.method not in PLANNED:
+                    continue
+                case "fleet_share_bp_min" if not value:
+                    continue
                 case "guard_burns":
                     document[name] = [
                         {"burn_centi": rule.burn_centi, "windows_ms": list(rule.windows_ms)}
@@ -106,6 +119,14 @@ class Criteria:
                 case _:
                     document[name] = value
         return document
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """Share of bad requests that each metric may have."""
+        return {
+            "errors": self.error_rate_ppm_max / 1_000_000,
+            "slow": self.slow_share_ppm_max / 1_000_000,
+        }
 
     @cached_property
     def digest(self) -> Digest:
@@ -135,6 +156,8 @@ class Criteria:
                 f"fewer than {percent_ppm(self.slow_share_ppm_max)} slower than "
                 f"{self.slow_over_ms} ms"
             )
+        if self.fleet_share_bp_min:
+            parts.append(f"{percent_bp(self.fleet_share_bp_min)} of the fleet healthy")
         return ", ".join(parts)
 
 
@@ -150,10 +173,28 @@ DIVIDED_BY_SPEED: Final = (
     "rollback_share_for_ms",
 )
 _NAMES: Final = tuple(field.name for field in fields(Criteria))
+METHODS: Final = ("anytime", "threshold", "group_sequential", "mann_whitney")
+PLANNED: Final = ("group_sequential", "mann_whitney")
+LOOKS_MAX: Final = 20
 _WORDS: Final = {
-    "method": ("anytime", "threshold"),
+    "method": METHODS,
     "baseline": ("concurrent", "history"),
     "on_insufficient": ("pause", "promote"),
+}
+# Whole numbers that the arithmetic divides by or takes a logarithm of. Others may be 0.
+_BETWEEN: Final[Mapping[str, tuple[int, int | None]]] = {
+    "hold_ms": (1, None),
+    "window_ms": (1, None),
+    "max_hold_ms": (1, None),
+    "staggered_start_ms": (1, None),
+    "history_ms": (1, None),
+    "error_rate_ppm_max": (1, 1_000_000),
+    "slow_share_ppm_max": (1, 1_000_000),
+    "alpha_ppm": (1, 1_000_000),
+    "alpha_hold_ppm": (1, 1_000_000),
+    "margin_bp": (10_000, 100_000),
+    "looks": (1, LOOKS_MAX),
+    "fleet_share_bp_min": (1, 10_000),
 }
 
 
@@ -166,12 +207,15 @@ def criteria_from_document(document: object) -> Criteria:
     if not isinstance(document, Mapping):
         raise Malformed(f"expected a mapping, found {shown(document)}", where="gate criteria")
     problems = []
+    names = [name for name in _NAMES if name != "looks" or document.get("method") in PLANNED]
+    if "fleet_share_bp_min" not in document:
+        names.remove("fleet_share_bp_min")
     if document.get("schema") != SCHEMA:
         problems.append(f"schema: expected {SCHEMA}, found {shown(document.get('schema'))}")
-    for name in sorted(set(map(str, document)) - {*_NAMES, "schema"}):
+    for name in sorted(set(map(str, document)) - {*names, "schema"}):
         problems.append(f"{name}: expected no such field, found {shown(document.get(name))}")
     values: dict[str, Any] = {}
-    for name in _NAMES:
+    for name in names:
         value = _field(name, document.get(name))
         if value is None:
             expected = _expected(name)
@@ -193,7 +237,10 @@ def _field(name: str, value: object) -> object | None:
         return None
     if name in _WORDS and value not in _WORDS[name]:
         return None
-    return None if isinstance(value, int) and value < 0 else value
+    low, high = _BETWEEN.get(name, (0, None))
+    if isinstance(value, int) and (value < low or (high is not None and value > high)):
+        return None
+    return value
 
 
 def _burns(value: object) -> tuple[BurnRule, ...] | None:
@@ -220,19 +267,28 @@ def _whole_numbers(value: object) -> tuple[int, ...] | None:
 
 def _expected(name: str) -> str:
     if name in _WORDS:
-        return " or ".join(_WORDS[name])
+        return one_of(_WORDS[name])
     match getattr(DEFAULT_CRITERIA, name):
         case bool():
             return "true or false"
         case int():
-            return "a whole number, 0 or more"
+            low, high = _BETWEEN.get(name, (0, None))
+            return f"a whole number, {low} {'or more' if high is None else f'to {high}'}"
         case _:
             return "a list"
 
 
+def one_of(words: tuple[str, ...]) -> str:
+    """`a, b or c`."""
+    return " or ".join((", ".join(words[:-1]), words[-1])) if len(words) > 1 else words[0]
+
+
 def shown(value: object) -> str:
     """`value` short enough for a sentence."""
-    text = "nothing" if value is None else repr(value)
+    try:
+        text = "nothing" if value is None else repr(value)
+    except ValueError:  # Python does not print whole numbers of thousands of digits
+        text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

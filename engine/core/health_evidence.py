@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from functools import lru_cache
+from itertools import accumulate, zip_longest
 from typing import Final, TypeAlias
 
 from engine.core.errors import Malformed
-from engine.core.health_criteria import BurnRule
 
 History: TypeAlias = "Sequence[Sequence[tuple[int, int]]]"
 
@@ -30,6 +30,7 @@ _SHARE_MAX: Final = 0.95
 _LOG_HALF: Final = math.log(0.5)
 # Pulls the estimate of a short history towards 1, and keeps a lucky quiet one from going below.
 _PRIOR: Final = 20
+_CONTINUITY: Final = 0.5
 HISTORY_MS_MIN: Final = 30_000
 
 
@@ -68,6 +69,13 @@ class Evidence:
         return self._log_e
 
     @property
+    def log_whole(self) -> float:
+        """E of the stage as a whole, without the staggered starts."""
+        return _log_sum(
+            [weight + total for weight, total in zip(_LOG_WEIGHTS, self._sums, strict=True)]
+        )
+
+    @property
     def sums(self) -> tuple[float, ...]:
         return tuple(self._sums)
 
@@ -82,8 +90,13 @@ class Evidence:
         to_come = self._planned - len(self._starts)
         if to_come:
             logs.append(log_one + math.log(to_come))
-        top = max(logs)
-        return top + math.log(math.fsum([math.exp(value - top) for value in logs]))
+        return _log_sum(logs)
+
+
+def _log_sum(logs: Sequence[float]) -> float:
+    """log of the sum of exp, without overflow."""
+    top = max(logs)
+    return top + math.log(math.fsum([math.exp(value - top) for value in logs]))
 
 
 def relative_terms(
@@ -109,26 +122,50 @@ def relative_terms(
 
 def limit_terms(requests: int, bad: int, *, limit: float, phi: float) -> tuple[float, ...]:
     """What one tick says of "the rate is r times the limit", per ratio."""
-    terms = []
+    good = requests - bad
+    return tuple([(bad * on_bad + good * on_good) / phi for on_bad, on_good in _limit_logs(limit)])
+
+
+@lru_cache(maxsize=64)
+def _limit_logs(limit: float) -> tuple[tuple[float, float], ...]:
+    """Per ratio, what one bad and one good request say of it."""
+    logs = []
     for ratio in RATIOS:
         rate = min(limit * ratio, _SHARE_MAX)
         if rate <= limit:  # a limit near 100 % leaves no room to be worse
-            terms.append(0.0)
-            continue
-        on_bad, on_good = math.log(rate / limit), math.log((1 - rate) / (1 - limit))
-        terms.append((bad * on_bad + (requests - bad) * on_good) / phi)
-    return tuple(terms)
+            logs.append((0.0, 0.0))
+        else:
+            logs.append((math.log(rate / limit), math.log((1 - rate) / (1 - limit))))
+    return tuple(logs)
 
 
 def rejects_limit(requests: int, bad: int, *, limit: float, phi: float, log_line: float) -> bool:
     """Whether so few requests alone already contradict "at most the limit"."""
     if not requests or bad / requests <= limit:
         return False
-    rate = bad / requests
-    divergence = rate * math.log(rate / limit)
-    if rate < 1:
-        divergence += (1 - rate) * math.log((1 - rate) / (1 - limit))
-    return requests * divergence / phi > log_line
+    return requests * divergence(bad / requests, limit) / phi > log_line
+
+
+def divergence(rate: float, limit: float) -> float:
+    """Kullback-Leibler divergence of two coins, of `rate` from `limit`, 0 < limit < 1."""
+    found = rate * math.log(rate / limit) if rate > 0 else 0.0
+    return found + (1 - rate) * math.log((1 - rate) / (1 - limit)) if rate < 1 else found
+
+
+def limit_z(requests: int, bad: int, *, limit: float, phi: float) -> float:
+    """By how many standard deviations `bad` is over the limit: the signed root of the likelihood
+    ratio, whose tail holds also for a handful; 0 when it is not over."""
+    rate = (bad - _CONTINUITY) / requests if requests else 0.0
+    if limit >= 1 or rate <= limit:
+        return 0.0
+    return math.sqrt(2 * requests * divergence(rate, limit) / phi)
+
+
+def share_z(bad: int, both: int, *, expected: float, phi: float) -> float:
+    """The same for the canary's share of all bad requests against what it may have."""
+    if not both or not 0 < expected < both:
+        return 0.0
+    return limit_z(both, bad, limit=expected / both, phi=phi)
 
 
 def dispersion(history: History, *, poll_ms: int, windows_ms: Sequence[int]) -> float:
@@ -137,32 +174,57 @@ def dispersion(history: History, *, poll_ms: int, windows_ms: Sequence[int]) -> 
     A cell is one target in one window; each window's own pooled rate is the expectation, so that
     a bad minute of the whole fleet does not count as a difference between targets.
     """
-    return max(
-        1.0, *(_dispersion(history, max(1, window_ms // poll_ms)) for window_ms in windows_ms)
-    )
+    return _worst(history, poll_ms, windows_ms, level=None)
 
 
-def _dispersion(history: History, ticks: int) -> float:
+def level_dispersion(history: History, *, poll_ms: int, windows_ms: Sequence[int]) -> float:
+    """The same around the rate of the whole history: a bad minute of the whole fleet counts. It is
+    what the limit is held against, where no other arm shares the bad minute."""
+    requests = sum(n for tick in history for n, _ in tick)
+    errors = sum(e for tick in history for _, e in tick)
+    if not 0 < errors < requests:
+        return 1.0
+    return _worst(history, poll_ms, windows_ms, level=errors / requests)
+
+
+def _worst(
+    history: History, poll_ms: int, windows_ms: Sequence[int], *, level: float | None
+) -> float:
+    columns = list(zip_longest(*history, fillvalue=(0, 0)))
+    sums = [list(accumulate(n for n, _ in column)) for column in columns]
+    bad_sums = [list(accumulate(e for _, e in column)) for column in columns]
+    found = [1.0]
+    for window_ms in windows_ms:
+        ticks = max(1, window_ms // poll_ms)
+        ends = range(ticks - 1, len(history), ticks)
+        cells = [_cells(sums, bad_sums, end=end, ticks=ticks) for end in ends]
+        found.append(_dispersion(cells, level))
+    return max(found)
+
+
+def _cells(
+    sums: Sequence[Sequence[int]], bad_sums: Sequence[Sequence[int]], *, end: int, ticks: int
+) -> list[tuple[int, int]]:
+    """(requests, errors) per target over the window that ends with tick `end`, from running sums;
+    targets without requests are left out."""
+    before = end - ticks
+    cells = [
+        (n[end] - n[before], bad[end] - bad[before]) if before >= 0 else (n[end], bad[end])
+        for n, bad in zip(sums, bad_sums, strict=True)
+    ]
+    return [cell for cell in cells if cell[0]]
+
+
+def _dispersion(windows: Sequence[Sequence[tuple[int, int]]], level: float | None) -> float:
     chi2, freedom = 0.0, 0
-    for begin in range(0, len(history) - ticks + 1, ticks):
-        cells = _cells(history[begin : begin + ticks])
-        requests, errors = sum(n for n, _ in cells), sum(e for _, e in cells)
-        if not 0 < errors < requests:
+    for cells in windows:
+        requests, errors = sum([n for n, _ in cells]), sum([e for _, e in cells])
+        if level is None and not 0 < errors < requests:
             continue
-        rate = errors / requests
-        chi2 += math.fsum((e - n * rate) ** 2 / (n * rate * (1 - rate)) for n, e in cells)
-        freedom += len(cells) - 1
+        rate = errors / requests if level is None else level
+        chi2 += math.fsum([(e - n * rate) ** 2 / (n * rate * (1 - rate)) for n, e in cells])
+        freedom += len(cells) - (level is None)
     return (chi2 + _PRIOR) / (freedom + _PRIOR)
-
-
-def _cells(window: History) -> list[tuple[int, int]]:
-    """(requests, errors) per target over the window; targets without requests are left out."""
-    cells = []
-    for column in zip_longest(*window, fillvalue=(0, 0)):
-        requests, errors = (sum(counts) for counts in zip(*column, strict=True))
-        if requests:
-            cells.append((requests, errors))
-    return cells
 
 
 def whole_fleet(history: History) -> list[Counts]:
@@ -171,20 +233,6 @@ def whole_fleet(history: History) -> list[Counts]:
         Counts(requests=sum(n for n, _ in tick), errors=sum(e for _, e in tick))
         for tick in reversed(history)
     ]
-
-
-def burn_state(rule: BurnRule, history: History, *, poll_ms: int, slo_bp: int) -> str:
-    """`burning` when every window of the rule burns, `calm`, or `not_enough_history`."""
-    budget_bp = 10_000 - slo_bp
-    states = []
-    for window_ms in rule.windows_ms:
-        ticks = window_ms // poll_ms
-        if ticks > len(history):
-            return "not_enough_history"
-        cells = [cell for tick in history[len(history) - ticks :] for cell in tick]
-        requests, errors = sum(n for n, _ in cells), sum(e for _, e in cells)
-        states.append(errors * 1_000_000 > rule.burn_centi * budget_bp * requests)
-    return "burning" if all(states) else "calm"
 
 
 def sums_to_text(sums: Sequence[float]) -> list[str]:

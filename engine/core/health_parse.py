@@ -7,7 +7,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from engine.core.errors import Malformed
-from engine.core.health_criteria import BurnRule, Criteria, shown
+from engine.core.health_criteria import (
+    LOOKS_MAX,
+    METHODS,
+    PLANNED,
+    BurnRule,
+    Criteria,
+    one_of,
+    shown,
+)
 
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _DAY_MS: Final = 86_400_000
@@ -39,6 +47,7 @@ def parse_gate(mapping: object) -> Criteria:
     _auto_pause(root, values)
     values["on_insufficient"] = root.word("on_insufficient", ("pause", "promote"))
     values["max_hold_ms"] = root.duration("max_hold")
+    values["fleet_share_bp_min"] = root.share("fleet_min", 10_000)
     _guard(root, values)
     root.close()
     criteria = Criteria(**{name: value for name, value in values.items() if value is not None})
@@ -85,10 +94,12 @@ def _latency(proceed: _Section, values: dict[str, Any]) -> None:
 
 def _judge(root: _Section, values: dict[str, Any]) -> None:
     if isinstance(root.mapping.get("judge"), str):
-        values["method"] = root.word("judge", ("anytime", "threshold"))
+        values["method"] = root.word("judge", METHODS)
         return
     section = root.section("judge")
-    values["method"] = section.word("method", ("anytime", "threshold"))
+    values["method"] = section.word("method", METHODS)
+    if values["method"] in PLANNED:
+        values["looks"] = section.count("looks", high=LOOKS_MAX)
     values["baseline"] = section.word("baseline", ("concurrent", "history"))
     values["margin_bp"] = section.ratio("margin", 10_000, low=10_000, high=100_000)
     values["alpha_ppm"] = section.share("alpha", 1_000_000)
@@ -206,10 +217,10 @@ class _Section:
         return found
 
     def word(self, key: str, words: tuple[str, ...], *, required: bool = False) -> str | None:
-        value = self._value(key, " or ".join(words), required)
+        value = self._value(key, one_of(words), required)
         if value is None or (isinstance(value, str) and value in words):
             return value
-        self.wrong(key, " or ".join(words), value)
+        self.wrong(key, one_of(words), value)
         return None
 
     def flag(self, key: str) -> bool | None:
@@ -219,11 +230,12 @@ class _Section:
         self.wrong(key, "true or false", value)
         return None
 
-    def count(self, key: str) -> int | None:
-        value = self._value(key, "a whole number from 1", False)
-        if value is None or (type(value) is int and 1 <= value <= 10**9):
+    def count(self, key: str, *, high: int = 10**9) -> int | None:
+        expected = "a whole number from 1" + (f" to {high}" if high < 10**9 else "")
+        value = self._value(key, expected, False)
+        if value is None or (type(value) is int and 1 <= value <= high):
             return value
-        self.wrong(key, "a whole number from 1", value)
+        self.wrong(key, expected, value)
         return None
 
     def share(

@@ -1,4 +1,4 @@
-"""Rows 3 to 11 of the gate's table: what is known of one stage, and the first row that matches.
+"""Rows 3 to 12 of the gate's table: what is known of one stage, and the first row that matches.
 
 `Stage` only sees ticks that count: late ones and those without data are answered in `health`.
 """
@@ -17,8 +17,9 @@ from engine.core.health_criteria import (
     percent_ppm,
     share,
 )
-from engine.core.health_evidence import Counts, e_text, rejects_limit
-from engine.core.health_judges import Judges, log_line, reaches
+from engine.core.health_evidence import Counts, rejects_limit
+from engine.core.health_judges import Judges, log_line
+from engine.core.health_looks import Judge, PlannedLooks
 from engine.core.health_probes import Probes
 from engine.core.health_tick import Totals, Window
 
@@ -39,16 +40,28 @@ def answered(rule: int, action: str, reason: str) -> Answer:
 
 class Stage:
     """Attributes:
+    judges: the E values, which are kept whoever judges; `judge` is who does.
     t_ms: of the newest tick.
     origin_ms: the stage's age counts from here: its start, or when a person let it go on.
     clock_from_ms: since when the criteria have held without a break; None = they do not.
     low_from_ms, slow_from_ms: since when most targets are down, or every tick is over the limit
         of slow requests; None = not.
+    fleet: healthy ones of all targets, in the newest tick; `fleet_low_from_ms` since when they
+        are too few.
     restarts: (time, cause) of every restart of a running clock.
     """
 
-    def __init__(self, criteria: Criteria, poll_ms: int, phi: float, judges: Judges) -> None:
+    def __init__(
+        self,
+        criteria: Criteria,
+        poll_ms: int,
+        phi: float,
+        judges: Judges,
+        looks: PlannedLooks | None,
+    ) -> None:
         self.criteria, self._poll_ms, self._phi, self.judges = criteria, poll_ms, phi, judges
+        self.looks = looks
+        self.judge: Judge = judges if looks is None else looks
         self.probes = Probes(criteria, poll_ms)
         self.window, self.short = Window(criteria.window_ms), Window(SHORT_MS)
         self.totals, self.totals_baseline = Totals(), Totals()
@@ -56,8 +69,11 @@ class Stage:
         self.clock_from_ms: int | None = None
         self.low_from_ms: int | None = None
         self.slow_from_ms: int | None = None
+        self.fleet: tuple[int, int] | None = None
+        self.fleet_low_from_ms: int | None = None
         self.restarts: list[tuple[int, str]] = []
         self._newest = Counts(requests=0, errors=0)
+        self._both_suspect = ""
 
     @property
     def held_ms(self) -> int:
@@ -72,10 +88,23 @@ class Stage:
     def unseen(self, cause: str) -> None:
         """Time went by without data: it counts neither for nor against the stage."""
         self.restart(cause)
-        self.low_from_ms = self.slow_from_ms = None
+        self.low_from_ms = self.slow_from_ms = self.fleet_low_from_ms = None
+
+    def resume(self, t_ms: int, cause: str, *, limits_too: bool) -> None:
+        """A person lets the stage go on; `limits_too`: after the limit was proven on both arms."""
+        self.t_ms = self.origin_ms = t_ms
+        self.unseen(cause)
+        if limits_too:
+            self.judges.forget_limits()
+        if self.looks is not None:
+            self.looks.resumed(t_ms, limits_too=limits_too)
 
     def take_in(
-        self, canary: Counts, baseline: Counts | None, targets: Mapping[str, bool | None]
+        self,
+        canary: Counts,
+        baseline: Counts | None,
+        targets: Mapping[str, bool | None],
+        parts: tuple[Counts, ...],
     ) -> None:
         self._newest = canary
         self.probes.observe(self.t_ms, targets)
@@ -84,10 +113,13 @@ class Stage:
         self.totals.add(canary)
         self.totals_baseline.add(baseline)
         self.judges.add(self.t_ms, canary, baseline)
+        if self.looks is not None:
+            self.looks.add(self.t_ms, canary, baseline, parts)
 
     def answer(self) -> Answer:
         t_ms = self.t_ms
-        return self._breached(t_ms) or self._held(t_ms) or self._going_on()
+        fleet = self._fleet_low(t_ms)
+        return self._breached(t_ms) or fleet or self._held(t_ms) or self._going_on()
 
     # --- rows 3 to 6 --------------------------------------------------------------------------
 
@@ -95,6 +127,7 @@ class Stage:
         criteria = self.criteria
         self.low_from_ms = self._since(self.low_from_ms, t_ms, self._mostly_down)
         self.slow_from_ms = self._since(self.slow_from_ms, t_ms, self._slow_now)
+        self._both_suspect = ""
         low_ms = None if self.low_from_ms is None else t_ms - self.low_from_ms
         if low_ms is not None and low_ms >= criteria.rollback_share_for_ms:
             return answered(
@@ -136,8 +169,8 @@ class Stage:
     def _proven(self, metric: str) -> Answer | None:
         """Rows 4 to 6 for one metric. Slow requests come in clumps (one stall delays a hundred),
         so their evidence counts only when every tick has been over the limit for long enough."""
-        criteria, judges = self.criteria, self.judges
-        if judges.bad[metric] < criteria.bad_min:
+        criteria, judge = self.criteria, self.judge
+        if judge.bad[metric] < criteria.bad_min:
             return None
         if metric == "slow" and (
             self.slow_from_ms is None
@@ -146,17 +179,31 @@ class Stage:
             return None
         alpha = criteria.alpha_ppm
         what, limit = self._named(metric)
-        if criteria.rollback_worse and judges.proves(metric, "relative", alpha):
-            e = e_text(judges.log_e(metric, "relative"))
-            return answered(
-                4, "rollback", f"worse than baseline: {what}, {self._compared(metric)} (E {e})"
-            )
-        if not criteria.rollback_limit or not judges.proves(metric, "limit", alpha):
+        if criteria.rollback_worse and judge.proves(metric, "relative", alpha):
+            how = f"{self._compared(metric)} ({judge.says(metric, 'relative', alpha)})"
+            return answered(4, "rollback", f"worse than baseline: {what}, {how}")
+        if not criteria.rollback_limit or not judge.proves(metric, "limit", alpha):
             return None
-        over = f"{what}, proven over {limit} (E {e_text(judges.log_e(metric, 'limit'))})"
-        if criteria.limit_unless_baseline and judges.proves(metric, "limit_baseline", alpha):
+        over = f"{what}, proven over {limit} ({judge.says(metric, 'limit', alpha)})"
+        if not criteria.limit_unless_baseline:
+            return answered(6, "rollback", over)
+        if judge.proves(metric, "limit_baseline", alpha):
             return answered(5, "pause", f"fleet-wide, not the release: {over}, the baseline too")
-        return answered(6, "rollback", over)
+        if not self._baseline_suspect(metric):
+            return answered(6, "rollback", over)
+        # Neither fine nor proven: when both arms fail alike, chance decides whose proof is there
+        # first. It may not decide between a pause and a rollback, so the stage holds (row 8).
+        self._both_suspect = f"{over}, and the baseline may be too"
+        return None
+
+    def _baseline_suspect(self, metric: str) -> bool:
+        """Whether the baseline may be over the limit too: over it in the last 30 s, or nearly
+        proven to be."""
+        criteria, seen = self.criteria, self.short.baseline
+        if self.judge.proves(metric, "limit_baseline", criteria.alpha_hold_ppm):
+            return True
+        bad, of = (seen.errors, seen.requests) if metric == "errors" else (seen.slow, seen.slow_of)
+        return bad > 0 and bad >= criteria.limits[metric] * of
 
     def _limit_alone(self) -> Answer | None:
         """Rows 5 and 6 of the plain threshold: the window's rate, without any evidence."""
@@ -191,6 +238,25 @@ class Stage:
         bad, of = (seen.errors, seen.requests) if metric == "errors" else (seen.slow, seen.slow_of)
         where = "before the deploy" if self.criteria.baseline == "history" else "at the baseline"
         return f"{share(bad, of)} {where}"
+
+    # --- row 12, which is asked behind row 6 ----------------------------------------------------
+
+    def _fleet_low(self, t_ms: int) -> Answer | None:
+        """Too few targets are healthy, whichever version they run: not the stage's to answer."""
+        criteria, (healthy, of) = self.criteria, self.fleet or (0, 0)
+        low = healthy * 10_000 < criteria.fleet_share_bp_min * of
+        self.fleet_low_from_ms = self._since(self.fleet_low_from_ms, t_ms, low)
+        if self.fleet_low_from_ms is None:
+            return None
+        low_ms = t_ms - self.fleet_low_from_ms
+        if low_ms < criteria.rollback_share_for_ms:
+            return None
+        return answered(
+            12,
+            "pause",
+            f"{healthy} of {of} targets of the fleet healthy, below "
+            f"{percent_bp(criteria.fleet_share_bp_min)} for {duration(low_ms)}",
+        )
 
     # --- rows 7 to 9, and 11 --------------------------------------------------------------------
 
@@ -234,17 +300,13 @@ class Stage:
         criteria, short = self.criteria, self.short.canary
         if criteria.method == "threshold":
             return None
-        log_e = self.judges.log_e("errors", "relative")
-        if reaches(log_e, criteria.alpha_hold_ppm):
-            line = e_text(log_line(criteria.alpha_hold_ppm))
-            return answered(
-                8, "hold", f"suspect: evidence against the release E {e_text(log_e)} of {line}"
-            )
-        limit = criteria.error_rate_ppm_max / 1_000_000
-        line_log = log_line(criteria.alpha_hold_ppm)
-        if rejects_limit(
-            short.requests, short.errors, limit=limit, phi=self._phi, log_line=line_log
-        ):
+        if self.judge.proves("errors", "relative", criteria.alpha_hold_ppm):
+            said = self.judge.says("errors", "relative", criteria.alpha_hold_ppm)
+            return answered(8, "hold", f"suspect: evidence against the release {said}")
+        if self._both_suspect:
+            return answered(8, "hold", f"suspect: {self._both_suspect}")
+        limit, line = criteria.limits["errors"], log_line(criteria.alpha_hold_ppm)
+        if rejects_limit(short.requests, short.errors, limit=limit, phi=self._phi, log_line=line):
             return answered(
                 8,
                 "hold",
@@ -258,9 +320,12 @@ class Stage:
         counted, needed, what = seen.requests, criteria.requests_min, "requests"
         if counted >= needed and criteria.slow_over_ms and seen.slow_of:
             counted, needed, what = seen.slow_of, criteria.slow_requests_min, "timed requests"
-        if counted >= needed:
-            return None
         reason = f"insufficient {counted}/{needed} {what} in {duration(criteria.window_ms)}"
+        if counted >= needed:
+            lacks = "" if criteria.method == "threshold" else self.judge.lacks()
+            if not lacks:
+                return None
+            reason = f"insufficient {lacks}"
         at_end = t_ms - self.origin_ms >= criteria.max_hold_ms
         if at_end and criteria.on_insufficient == "promote" and self._nothing_against:
             return answered(9, "promote", f"{reason}; promoted by on_insufficient, nothing against")

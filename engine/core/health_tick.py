@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import index
+from typing import Any, Final, SupportsIndex
 
 from engine.core.errors import Malformed
+from engine.core.health_criteria import shown
 from engine.core.health_evidence import Counts
 
-STATUSES = ("ok", "nodata", "error", "partial")
+STATUSES: Final = ("ok", "nodata", "error", "partial")
+# Beyond these a number is a defect of the source. Up to them the sums of a stage of thousands of
+# ticks stay whole numbers that every JSON reader holds.
+COUNT_MAX: Final = 10**12
+_SECONDS_MAX: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +24,8 @@ class Tick:
     """Attributes:
     canary: None when no target of the stage's cohort is in the metrics.
     targets: the cohort's probes; None for a target = missing from the metrics.
+    parts: the baseline target by target; empty when it was not asked for.
+    fleet: healthy ones of all targets of the environment; None when it was not asked for.
     """
 
     t_ms: int
@@ -25,39 +33,112 @@ class Tick:
     canary: Counts | None
     baseline: Counts | None
     targets: Mapping[str, bool | None]
+    parts: tuple[Counts, ...]
     note: str
+    fleet: tuple[int, int] | None = None
 
     @property
     def usable(self) -> bool:
         return self.status == "ok" and self.canary is not None
 
 
-def read_tick(tick: Mapping[str, Any]) -> Tick:
-    """Read the mapping of a tick. Raises `Malformed` naming the field."""
-    t = tick.get("t")
-    if isinstance(t, bool) or not isinstance(t, int | float):
-        raise Malformed(f"expected seconds since the stage's start, found {t!r}", where="tick.t")
+def read_tick(tick: Mapping[str, Any], *, parts: bool) -> Tick:
+    """Read the mapping of a tick, with the baseline's single targets when `parts` asks for them.
+
+    Raises:
+        Malformed: names the field.
+    """
+    if not isinstance(tick, Mapping):
+        raise Malformed(f"expected a mapping, found {shown(tick)}", where="tick")
     status = tick.get("status")
-    if status not in STATUSES:
-        raise Malformed(f"expected {', '.join(STATUSES)}, found {status!r}", where="tick.status")
-    targets = tick.get("targets") or {}
-    if not isinstance(targets, Mapping):
-        raise Malformed(f"expected a mapping, found {targets!r}", where="tick.targets")
+    if not isinstance(status, str) or status not in STATUSES:
+        raise Malformed(
+            f"expected {', '.join(STATUSES)}, found {shown(status)}", where="tick.status"
+        )
     return Tick(
-        t_ms=round(t * 1000),
+        t_ms=time_ms(tick.get("t"), "tick.t"),
         status=status,
         canary=_counts(tick.get("canary"), "tick.canary"),
         baseline=_counts(tick.get("baseline"), "tick.baseline"),
-        targets=targets,
+        targets=_targets(tick.get("targets")),
+        parts=_parts(tick.get("baseline_targets")) if parts else (),
         note=str(tick.get("note") or ""),
+        fleet=_fleet(tick.get("fleet")),
     )
+
+
+def time_ms(t: object, where: str) -> int:
+    """Milliseconds of `t` seconds. Raises `Malformed` for what is no time of a stage."""
+    if isinstance(t, bool) or not isinstance(t, int | float) or not abs(t) <= _SECONDS_MAX:
+        raise Malformed(f"expected a number of seconds, found {shown(t)}", where=where)
+    return round(t * 1000)
+
+
+def _targets(targets: Any) -> Mapping[str, bool | None]:
+    if targets is None:
+        return {}
+    if not isinstance(targets, Mapping):
+        raise Malformed(f"expected a mapping, found {shown(targets)}", where="tick.targets")
+    for name, probe in targets.items():
+        if not isinstance(name, str) or not (probe is None or isinstance(probe, bool)):
+            raise Malformed(
+                f"expected true, false or nothing for a target's name, found {shown(probe)} "
+                f"for {shown(name)}",
+                where="tick.targets",
+            )
+    return targets
+
+
+def _fleet(fleet: Any) -> tuple[int, int] | None:
+    if fleet is None:
+        return None
+    if not isinstance(fleet, Mapping):
+        raise Malformed(f"expected a mapping of counts, found {shown(fleet)}", where="tick.fleet")
+    healthy, of = (_count(fleet, name, "tick.fleet") for name in ("healthy", "targets"))
+    if not 0 <= healthy <= of:
+        raise Malformed(f"expected at most {of} of {of}, found {healthy}", where="tick.fleet")
+    return healthy, of
+
+
+def _parts(parts: Any) -> tuple[Counts, ...]:
+    """The baseline target by target, from (requests, errors) pairs."""
+    where = "tick.baseline_targets"
+    if parts is None:
+        return ()
+    return tuple(
+        Counts(requests=requests, errors=errors) for requests, errors in pairs(parts, where)
+    )
+
+
+def pairs(cells: Any, where: str) -> Iterator[tuple[int, int]]:
+    """The cells as (requests, errors). Raises `Malformed` at the first that is not."""
+    if not isinstance(cells, Sequence):
+        raise Malformed(f"expected (requests, errors) pairs, found {shown(cells)}", where=where)
+    for cell in cells:
+        if not isinstance(cell, list | tuple) or len(cell) != 2:
+            raise Malformed(f"expected (requests, errors), found {shown(cell)}", where=where)
+        requests, errors = _whole(cell[0]), _whole(cell[1])
+        if requests is None or errors is None:
+            raise Malformed(f"expected whole numbers, found {shown(cell)}", where=where)
+        if not 0 <= errors <= requests <= COUNT_MAX:
+            raise Malformed(f"expected errors within requests, found {shown(cell)}", where=where)
+        yield requests, errors
+
+
+def _whole(value: object) -> int | None:
+    """A whole number of any library as Python's own; None for truth values and all else."""
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    return index(value)
 
 
 def _counts(arm: Any, where: str) -> Counts | None:
     if arm is None:
         return None
     if not isinstance(arm, Mapping):
-        raise Malformed(f"expected a mapping of counts, found {arm!r}", where=where)
+        raise Malformed(f"expected a mapping of counts, found {shown(arm)}", where=where)
     requests, errors = _count(arm, "requests", where), _count(arm, "errors", where)
     slow = None if arm.get("slow") is None else _count(arm, "slow", where)
     if errors > requests or (slow is not None and slow > requests):
@@ -70,10 +151,11 @@ def _counts(arm: Any, where: str) -> Counts | None:
 
 
 def _count(arm: Mapping[str, Any], name: str, where: str) -> int:
-    count = arm.get(name)
-    if type(count) is not int or count < 0:
+    count = _whole(arm.get(name))
+    if count is None or not 0 <= count <= COUNT_MAX:
+        found = shown(arm.get(name))
         raise Malformed(
-            f"expected a whole number, 0 or more, found {count!r}", where=f"{where}.{name}"
+            f"expected a whole number, 0 or more, found {found}", where=f"{where}.{name}"
         )
     return count
 

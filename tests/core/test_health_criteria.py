@@ -113,7 +113,7 @@ def test_a_value_is_read(path: str, value: object, field: str, expected: object)
         ("proceed_if.healthy.shares", 0.9, "proceed_if.healthy.shares: expected no such key"),
         ("proceed_if.error_rate.strict", "yes", "expected true or false, found 'yes'"),
         ("proceed_if.error_rate.min_requests", 0, "expected a whole number from 1, found 0"),
-        ("judge.method", "vibes", "expected anytime or threshold, found 'vibes'"),
+        ("judge.method", "vibes", "group_sequential or mann_whitney, found 'vibes'"),
         ("judge.margin", 0.5, "judge.margin: expected a number from 1 to 10"),
         ("judge.alpha", 0.2, "judge.alpha_hold: expected at least alpha"),
         ("judge.dispersion.windows", [], "judge.dispersion.windows: expected a list"),
@@ -122,7 +122,7 @@ def test_a_value_is_read(path: str, value: object, field: str, expected: object)
         ("auto_rollback.0", {"when": "bored"}, "auto_rollback[0].when: expected worse_than"),
         ("auto_pause", [{"when": "no_data", "for": "2m"}], "which cannot be switched off"),
         ("env_guard.slo", ..., "env_guard.slo: expected a share"),
-        ("fleet_min", 1, "fleet_min: expected no such key, found 1"),
+        ("fleet_minimum", 1, "fleet_minimum: expected no such key, found 1"),
     ],
 )
 def test_a_wrong_value_is_named(path: str, value: object, says: str) -> None:
@@ -157,10 +157,10 @@ def test_the_document_holds_no_float_and_reads_back() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("hold_ms", 1.5, "hold_ms: expected a whole number, 0 or more, found 1.5"),
+        ("hold_ms", 1.5, "hold_ms: expected a whole number, 1 or more, found 1.5"),
         ("hold_ms", True, "hold_ms"),
         ("hold_ms", -1, "hold_ms"),
-        ("method", "coin", "method: expected anytime or threshold, found 'coin'"),
+        ("method", "coin", "threshold, group_sequential or mann_whitney, found 'coin'"),
         ("carry_evidence", 1, "carry_evidence: expected true or false, found 1"),
         ("dispersion_windows_ms", [], "dispersion_windows_ms: expected a list"),
         ("guard_burns", [{"burn_centi": 1}], "guard_burns: expected a list"),

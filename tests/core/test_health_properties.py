@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.health import DEFAULT_CRITERIA, Criteria, Gate, new_gate
-from engine.core.health_evidence import dispersion
+from engine.core.health_evidence import Evidence, dispersion, limit_terms, relative_terms
 from engine.core.jcs import canonical
 from tests.core.gate_kit import CALM, POLL_S, gate, silent, tick
 
@@ -150,6 +150,40 @@ def test_a_noisy_neighbour_in_the_history_raises_the_noise_factor() -> None:
     assert dispersion(loud, poll_ms=5_000, windows_ms=(5_000,)) > 5
     fleet_wide = [[(500, 40 if t % 10 == 0 else 2)] * 10 for t in range(180)]
     assert dispersion(fleet_wide, poll_ms=5_000, windows_ms=(5_000, 30_000)) == 1.0
+
+
+@given(st.integers(0, 10_000), st.integers(1, 9), st.floats(1.0, 50.0))
+@settings(max_examples=40, deadline=None)
+def test_equal_arms_never_prove_the_canary_worse(seed: int, targets: int, phi: float) -> None:
+    """The baseline does what the canary does, on as many targets more: no noise, no rollback."""
+    chance, evidence = random.Random(seed), Evidence(30)
+    for n in range(60):
+        requests = chance.randint(0, 5_000)
+        errors = chance.randint(0, requests // 20)
+        arms = (requests, errors), (targets * requests, targets * errors)
+        evidence.add(relative_terms(*arms, margin=1.25, phi=phi))
+        if n % 6 == 5:
+            evidence.start()
+        assert evidence.log_e <= 1e-9
+
+
+@given(
+    st.integers(1, 5_000), st.integers(0, 5_000), st.integers(0, 5_000), st.integers(0, 100),
+    st.floats(1.0, 50.0),
+)  # fmt: skip
+def test_more_canary_errors_are_never_less_evidence(
+    requests: int, bad: int, more: int, baseline_bad: int, phi: float
+) -> None:
+    bad, more = min(bad, requests), min(bad + more, requests)
+    for terms in (
+        lambda n: relative_terms((requests, n), (9_000, baseline_bad), margin=1.25, phi=phi),
+        lambda n: limit_terms(requests, n, limit=0.01, phi=phi),
+    ):
+        few, many = Evidence(30), Evidence(30)
+        few.add(terms(bad))
+        many.add(terms(more))
+        assert many.log_e >= few.log_e
+        assert many.log_whole >= few.log_whole
 
 
 def test_a_tick_costs_less_than_a_millisecond() -> None:

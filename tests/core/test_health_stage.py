@@ -86,6 +86,88 @@ def test_after_a_pause_the_clock_starts_again_and_the_evidence_stays() -> None:
     assert judge.observe(tick(1_300)) == "promote"
 
 
+def _outage(t: float) -> dict[str, Any]:
+    return tick(t, errors=20, baseline=(1_800, 180))
+
+
+def test_after_a_fleet_wide_pause_it_takes_new_proof_to_pause_again() -> None:
+    judge = gate()
+    assert feed(judge, 60, _outage) == "pause"
+    assert judge.rule == 5
+    relative = judge.evidence["e_values"]["errors_relative"]  # type: ignore[index,call-overload]
+    judge.resume(100)
+    assert judge.evidence["e_values"]["errors_relative"] == relative  # type: ignore[index,call-overload]
+    assert judge.observe(tick(105)) == "hold"
+    assert judge.rule == 7  # the window still holds the outage, and that is all
+    assert feed(judge, 900, after_s=105) == "promote"
+
+
+def test_an_outage_that_goes_on_after_a_resume_pauses_again_and_never_rolls_back() -> None:
+    judge = gate()
+    stopped = feed(judge, 60, _outage)
+    judge.resume(600)
+    again = feed(judge, 660, _outage, after_s=600)
+    assert (stopped, again, judge.rule) == ("pause", "pause", 5)
+
+
+def test_a_pause_for_another_reason_keeps_the_proof_of_the_limit() -> None:
+    judge = gate(replace(DEFAULT_CRITERIA, rollback_worse=False))
+    feed(judge, 10, lambda t: tick(t, errors=5))
+    feed(judge, 130, silent, after_s=10)
+    before = judge.evidence["e_values"]
+    judge.resume(600)
+    assert (judge.action, judge.evidence["e_values"]) == ("hold", before)
+
+
+# --- one arm's proof before the other's -----------------------------------------------------------
+
+
+def test_a_baseline_that_is_over_the_limit_but_not_yet_proven_is_not_fine() -> None:
+    judge = gate(replace(DEFAULT_CRITERIA, rollback_worse=False))
+    bad = lambda t: tick(t, requests=900, errors=45, baseline=(100, 5))  # noqa: E731
+    assert feed(judge, 5, bad) == "hold"  # the canary's proof is there first
+    assert feed(judge, 120, bad, after_s=5) == "pause"
+    assert judge.rule == 5
+
+
+def test_a_baseline_that_never_fails_does_not_keep_a_bad_canary_up() -> None:
+    judge = gate(replace(DEFAULT_CRITERIA, rollback_worse=False))
+    bad = lambda t: tick(t, requests=900, errors=45, baseline=(100, 0))  # noqa: E731
+    assert feed(judge, 10, bad) == "rollback"
+    assert judge.rule == 6
+
+
+def test_a_bad_minute_of_the_whole_fleet_does_not_stop_a_good_stage() -> None:
+    def minute(t: float) -> dict[str, Any]:
+        return tick(t, requests=5_000, errors=80, baseline=(45_000, 720))
+
+    good = lambda t: tick(t, requests=5_000, errors=20, baseline=(45_000, 180))  # noqa: E731
+    judge = gate()
+    feed(judge, 150, good)
+    assert feed(judge, 180, minute, after_s=150) == "hold"
+    assert judge.rule == 8
+    assert feed(judge, 300, good, after_s=180) == "promote"
+
+
+def test_history_with_bad_minutes_of_the_whole_fleet_asks_for_more_proof_of_the_limit() -> None:
+    rough = [[(500, 12 if 40 <= t < 52 else 2)] * 10 for t in range(180)]
+    judge = gate(history=rough)
+    evidence: Any = judge.evidence
+    assert evidence["phi"] == "1.000000"
+    assert float(evidence["phi_limit"]) > 3
+    bad = lambda t: tick(t, errors=5, baseline=(1_800, 45))  # noqa: E731
+    assert feed(judge, 60, bad) == "hold"
+    assert feed(gate(), 60, bad) == "pause"
+
+
+def test_without_a_baseline_a_late_fault_is_found_by_the_limit_alone() -> None:
+    judge = gate()
+    feed(judge, 200, lambda t: tick(t, requests=400, errors=1, baseline=None))
+    late = lambda t: tick(t, requests=400, errors=20, baseline=None)  # noqa: E731
+    assert feed(judge, 215, late, after_s=200) == "rollback"
+    assert judge.rule == 6
+
+
 def test_the_age_of_a_stage_counts_from_where_it_went_on() -> None:
     judge = gate()
     rare = lambda t: tick(t, requests=1, baseline=None)  # noqa: E731
