@@ -176,6 +176,8 @@ class LocalFleetDriver:
             def say(phase: str, message: str) -> None:
                 log.say(change.target, phase, message)
 
+            if cancel.is_set():  # it came while this turn was waiting for its thread
+                return _skipped(change.target, "cancelled")
             one = Turn(self._fleet, self._blobs, change, epoch=epoch, say=say)
             return one.take(drained[change.target], Deadline(deadline.left_s(TARGET_S)))
 

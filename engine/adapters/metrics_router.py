@@ -12,7 +12,10 @@ from engine.ports import Clock
 
 
 class RouterMetrics:
-    """`MetricSource` of one environment. A router that was restarted counts from 0 again."""
+    """`MetricSource` and `BurnSource` of one environment.
+
+    A router that was restarted counts from 0 again.
+    """
 
     def __init__(self, fleet: Fleet, *, clock: Clock) -> None:
         self._fleet = fleet
@@ -57,6 +60,34 @@ class RouterMetrics:
             return ()
         first = len(rows) % per_row  # the newest rows are whole; what is odd is the oldest
         return tuple(_sum(rows[n : n + per_row]) for n in range(first, len(rows), per_row))
+
+    def burn_query(self, *, windows_s: Sequence[int]) -> str:
+        return f"router of {self._fleet.environment}: GET {_burn_path(windows_s)}"
+
+    def bad_and_total(
+        self, *, windows_s: Sequence[int], deadline_s: float
+    ) -> Mapping[int, tuple[int, int] | None]:
+        """Of what the clients were answered, for as long as the router runs and 6 h 10 min at most.
+
+        A router that was started anew knows nothing of before; a window is up to 10 s longer.
+        """
+        answer = self._fleet.router(_burn_path(windows_s), deadline_s=deadline_s)
+        try:
+            found = answer["windows"]
+            return {window_s: _pair(found[str(window_s)]) for window_s in windows_s}
+        except (KeyError, TypeError, ValueError) as error:
+            raise AdapterFailed(f"unreadable burn counts: {error!r}", transient=True) from error
+
+
+def _burn_path(windows_s: Sequence[int]) -> str:
+    return f"/burn?windows={','.join(map(str, windows_s))}"
+
+
+def _pair(found: Any) -> tuple[int, int] | None:
+    if found is None:
+        return None
+    bad, total = found
+    return int(bad), int(total)
 
 
 def _sum(rows: Sequence[Sequence[tuple[int, int]]]) -> tuple[tuple[int, int], ...]:

@@ -10,7 +10,7 @@ from engine.fleet.ask import ask
 from engine.fleet.control import Fleet
 from engine.fleet.marker import SERVICE
 from engine.fleet.turn import LOOK_S, Deadline
-from engine.ports import RuntimeFacts
+from engine.ports_observed import RuntimeFacts
 
 
 class FleetRuntime:

@@ -45,6 +45,7 @@ class TargetCounters:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """Attributes:
+    at_us: when the counters stood like this; of several times the oldest.
     targets: by target id; a target that the source does not know is missing, not zero.
     query: what was asked, so that it can be asked again (text and evaluation time).
     """
@@ -54,3 +55,25 @@ class Reading:
     targets: Mapping[str, TargetCounters] = field(default_factory=dict)
     note: str = ""
     query: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesNames:
+    """How a source that keeps series by name and labels calls what we need.
+
+    Attributes:
+        select: label matchers that choose one environment's series; `{environment}` stands for its
+            name.
+        requests: counter, one series per target and code.
+        errors: pattern that a whole code has to match to be an error.
+        durations: histogram in seconds; empty = there is none, and no request is ever slow.
+        ready: gauge, 1 when the target is healthy; empty = a target that can be scraped is.
+    """
+
+    select: str = 'environment="{environment}"'
+    requests: str = "http_requests_total"
+    durations: str = "http_request_duration_seconds_bucket"
+    ready: str = "target_ready"
+    target_label: str = "target"
+    code_label: str = "code"
+    errors: str = "5.."

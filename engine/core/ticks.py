@@ -37,6 +37,7 @@ def tick_between(
     t_ms: int,
     age_ms: int,
     age_ms_max: int,
+    fleet: bool = False,
 ) -> dict[str, Any]:
     """The gate's tick for what happened since `previous`.
 
@@ -45,6 +46,7 @@ def tick_between(
             no counts and so no data.
         cohort: targets that must run the new bundle in this stage; the others are the baseline.
         age_ms: how old `now` is; older than `age_ms_max` counts as no data.
+        fleet: also count the healthy ones of all targets; one that is missing is not healthy.
     """
     tick: dict[str, Any] = {"t": t_ms / 1000, "status": now.status.value, "note": now.note}
     if now.status is ReadingStatus.OK and age_ms > age_ms_max:
@@ -64,6 +66,9 @@ def tick_between(
     tick["targets"] = {
         name: now.targets[name].healthy if name in now.targets else None for name in canary
     }
+    if fleet:
+        up = sum(name in now.targets and now.targets[name].healthy is True for name in targets)
+        tick["fleet"] = {"healthy": up, "targets": len(targets)}
     return tick
 
 

@@ -16,6 +16,7 @@ from engine.core.metrics import LATENCY_BOUNDS_MS
 HISTORY_S: Final = 900
 DEFAULT_WEIGHT: Final = 100
 PROBES_UNTIL_DOWN: Final = 2
+FAILED_FROM: Final = 500  # statuses that are the target's failure, not the asker's
 
 
 class Backend:
@@ -25,6 +26,7 @@ class Backend:
         weight: 0 to 100, as set; kept over restarts.
         drained: taken out for a switch; its weight waits for it.
         healthy: answer of the newest probe; None when it gave none.
+        codes: requests by the status that they were answered with.
         refused: it did not take a connection since the newest good probe.
     """
 
@@ -42,6 +44,8 @@ class Backend:
         self.errors = 0
         self.slow = 0
         self.buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        self.codes: dict[int, int] = {}
+        self.took_us = 0
         self.second = (0, 0)
         self.past: deque[tuple[int, int]] = deque(maxlen=HISTORY_S)
 
@@ -103,9 +107,13 @@ class Balance:
         chosen.current -= sum(b.weight for b in candidates)
         return chosen
 
-    def count(self, backend: Backend, *, failed: bool, took_ms: float, now_s: float) -> None:
+    def count(self, backend: Backend, *, code: int, took_ms: float, now_s: float) -> None:
+        """Count a request that ended. `code` is the status that the client was answered with."""
         self.roll(now_s)
+        failed = code >= FAILED_FROM
         backend.requests += 1
+        backend.codes[code] = backend.codes.get(code, 0) + 1
+        backend.took_us += round(took_ms * 1000)
         backend.errors += failed
         backend.slow += took_ms > self.slow_over_ms
         backend.buckets[bisect_left(LATENCY_BOUNDS_MS, took_ms)] += 1

@@ -96,7 +96,11 @@ class Fleet:
         Raises:
             AdapterFailed: it could not be started, or does not answer.
         """
-        config = {"targets": list(self.targets), "slow_over_ms": self.slow_over_ms}
+        config = {
+            "environment": self.environment,
+            "targets": list(self.targets),
+            "slow_over_ms": self.slow_over_ms,
+        }
         with self._starting("router", deadline_s) as home:
             process = self._adopt(ROUTER, "/healthz", deadline_s)
             if process is None:

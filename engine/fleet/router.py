@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from engine.fleet import marker
-from engine.fleet.balance import Backend, Balance
+from engine.fleet import exposition, marker
+from engine.fleet.balance import FAILED_FROM, Backend, Balance
+from engine.fleet.budget import Budget
 from engine.fleet.logfile import LogFile
 from engine.fleet.upstream import NotReached, Pool
 from engine.fleet.wire import (
@@ -44,22 +45,31 @@ WEIGHT_MAX: Final = 100
 
 
 class Router:
-    def __init__(self, home: Path, log: LogFile, *, slow_over_ms: int) -> None:
+    def __init__(self, home: Path, log: LogFile, *, slow_over_ms: int, admin_port: int) -> None:
         self.home = home
         self.log = log
+        self.environment = home.parent.name
+        self.admin_port = admin_port
         self.since_us = time.time_ns() // 1000
         self.balance = Balance(slow_over_ms=slow_over_ms, now_s=time.monotonic())
+        self.budget = Budget(time.monotonic())
         self.pool = Pool()
         self.unrouted = 0
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()  # the last request under way at a drained target ended
         self._saved = self._read_state()
+        self._addresses = ""  # as last written
 
     # --- traffic --------------------------------------------------------------------------
 
     async def forward(self, request: Request) -> Response:
         if request.path.startswith("/-/"):
             return Response(404, b"control requests are not routed")
+        answer = await self._answer(request)
+        self.budget.count(bad=answer.status >= FAILED_FROM, now_s=time.monotonic())
+        return answer
+
+    async def _answer(self, request: Request) -> Response:
         tried: list[str] = []
         while len(tried) < 2:
             backend = self.balance.pick(tried)
@@ -93,16 +103,17 @@ class Router:
     async def _attempt(self, backend: Backend, request: Request) -> Response:
         """One try at one target, counted. Raises `NotReached` when another one may be tried."""
         began = time.monotonic()
-        failed = True
+        code = 502
         backend.in_flight += 1
         try:
             response = await self.pool.exchange(backend, request)
-            failed = response.status >= 500
+            code = response.status
         except NotReached:
             backend.refused = True
             raise
         except PeerGone as gone:
-            return Response(504 if gone.timed_out else 502, f"{backend.target}: {gone}".encode())
+            code = 504 if gone.timed_out else 502
+            return Response(code, f"{backend.target}: {gone}".encode())
         else:
             return response
         finally:
@@ -110,7 +121,7 @@ class Router:
             if backend.drained and not backend.in_flight:
                 self._ended.set()
             ended = time.monotonic()
-            self.balance.count(backend, failed=failed, took_ms=(ended - began) * 1000, now_s=ended)
+            self.balance.count(backend, code=code, took_ms=(ended - began) * 1000, now_s=ended)
 
     # --- what the targets are -------------------------------------------------------------
 
@@ -122,6 +133,7 @@ class Router:
             await asyncio.gather(*(self.probe(b) for b in backends))
             if any(b.healthy is not True for b in backends):
                 await self.discover()
+            self._tell_addresses()
             self.balance.roll(time.monotonic())
             self.log.rotate()
             await asyncio.sleep(max(0.05, PROBE_EVERY_S - (time.monotonic() - began)))
@@ -161,6 +173,22 @@ class Router:
             self.pool.drop(target)
             self._changed.set()
 
+    def _tell_addresses(self) -> None:
+        """Write down, for whoever scrapes us, where everybody is now."""
+        ports = {t: b.port for t, b in self.balance.backends.items() if b.port is not None}
+        text = exposition.addresses(self.environment, admin_port=self.admin_port, ports=ports)
+        if text == self._addresses:
+            return
+        place = self.home.parent / "prometheus.json"
+        fresh = place.with_suffix(".new")
+        try:
+            fresh.write_text(text)
+            fresh.replace(place)
+        except OSError as error:  # the traffic goes on; the next look writes it
+            self.log.write("error", f"{place.name} can't be written: {error}")
+            return
+        self._addresses = text
+
     # --- control --------------------------------------------------------------------------
 
     def control(self, request: Request) -> Response | Awaitable[Response]:
@@ -170,8 +198,16 @@ class Router:
                 return as_json({"role": "router", "pid": os.getpid(), "since_us": self.since_us})
             case "/counters":
                 return as_json(self._counters())
+            case exposition.ROUTER_PATH:
+                return exposition.as_text(
+                    exposition.of_router(
+                        self.balance, unrouted=self.unrouted, since_us=self.since_us
+                    )
+                )
             case "/history":
                 return self._history(query)
+            case "/burn":
+                return self._burn(query)
             case "/config" | "/weights" | "/drain" | "/undrain":
                 return self._change(path, request)
             case _:
@@ -191,6 +227,14 @@ class Router:
             return Response(400, b"seconds is a whole number")
         targets, rows = self.balance.history(int(text), time.monotonic())
         return as_json({"targets": targets, "rows": rows})
+
+    def _burn(self, query: str) -> Response:
+        """Bad and all requests by window; null for one that we don't reach back to."""
+        texts = parse_qs(query).get("windows", [""])[0].split(",")
+        if not all(text.isdecimal() and len(text) < 8 for text in texts):
+            return Response(400, b"windows is a list of whole seconds")
+        now_s = time.monotonic()
+        return as_json({"windows": {text: self.budget.over(int(text), now_s) for text in texts}})
 
     async def _change(self, path: str, request: Request) -> Response:
         try:
@@ -212,11 +256,13 @@ class Router:
     async def _configure(self, body: dict[str, Any]) -> Response:
         self.balance.retarget([str(target) for target in body["targets"]])
         self.balance.slow_over_ms = int(body["slow_over_ms"])
+        self.environment = str(body.get("environment", self.environment))
         for target, backend in self.balance.backends.items():
             kept = self._saved.get(target)
             if kept is not None:
                 backend.weight, backend.drained = kept
         await self.discover()
+        self._tell_addresses()
         self._save()
         return as_json(self._counters())
 
@@ -282,7 +328,8 @@ class Router:
 
 async def run(traffic: socket.socket, admin: socket.socket, home: Path, slow_over_ms: int) -> None:
     log = LogFile(home / "router.log")
-    router = Router(home, log, slow_over_ms=slow_over_ms)
+    admin_port = admin.getsockname()[1]
+    router = Router(home, log, slow_over_ms=slow_over_ms, admin_port=admin_port)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     front, back = Server(router.forward), Server(router.control)

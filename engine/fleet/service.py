@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from engine.fleet import exposition
 from engine.fleet.logfile import LogFile
 from engine.fleet.shipped import BadBundle, Shipped
 from engine.fleet.wire import BadMessage, Request, Response, Server, as_json, control_body
@@ -63,6 +64,8 @@ class Service:
                 return as_json(self._runtime(), 200)
             case "/-/inject":
                 return self._inject(request)
+            case exposition.SERVICE_PATH:
+                return self._metrics()
             case _:
                 return self._serve(request)
 
@@ -93,6 +96,14 @@ class Service:
             "components": [purl for purl, _module in shipped.ships],
             "observed": shipped.observed(),
         }
+
+    def _metrics(self) -> Response:
+        digest = None if self.shipped is None else self.shipped.digest
+        return exposition.as_text(
+            exposition.of_service(
+                ready=self.handle is not None, digest=digest, since_us=self.since_us
+            )
+        )
 
     def _inject(self, request: Request) -> Response:
         try:

@@ -89,7 +89,7 @@ def test_when_all_are_down_all_are_tried() -> None:
 def test_edges_of_a_bucket_and_of_slow(took_ms: float, bucket: int, slow: int) -> None:
     made = balance("a")
     one = made.backends["a"]
-    made.count(one, failed=False, took_ms=took_ms, now_s=0.0)
+    made.count(one, code=200, took_ms=took_ms, now_s=0.0)
     assert [n for n, count in enumerate(one.buckets) if count] == [bucket]
     assert len(one.buckets) == len(LATENCY_BOUNDS_MS) + 1
     assert one.slow == slow
@@ -98,9 +98,9 @@ def test_edges_of_a_bucket_and_of_slow(took_ms: float, bucket: int, slow: int) -
 def test_history_holds_whole_seconds_of_all_targets_in_step() -> None:
     made = balance("a", "b")
     a, b = made.backends["a"], made.backends["b"]
-    made.count(a, failed=False, took_ms=1, now_s=0.2)
-    made.count(a, failed=True, took_ms=1, now_s=0.9)
-    made.count(b, failed=False, took_ms=1, now_s=3.5)
+    made.count(a, code=200, took_ms=1, now_s=0.2)
+    made.count(a, code=500, took_ms=1, now_s=0.9)
+    made.count(b, code=200, took_ms=1, now_s=3.5)
     targets, rows = made.history(900, 4.0)
     assert targets == ["a", "b"]
     assert rows == [((2, 1), (0, 0)), ((0, 0), (0, 0)), ((0, 0), (0, 0)), ((0, 0), (1, 0))]
@@ -115,7 +115,7 @@ def test_history_is_a_ring_and_agrees_with_the_counters() -> None:
         now += rng.random() / 10
         chosen = made.pick()
         assert chosen is not None
-        made.count(chosen, failed=rng.random() < 0.1, took_ms=1, now_s=now)
+        made.count(chosen, code=500 if rng.random() < 0.1 else 200, took_ms=1, now_s=now)
     now = int(now) + 1.0
     _, rows = made.history(HISTORY_S, now)
     for n, backend in enumerate(made.backends.values()):
@@ -127,7 +127,7 @@ def test_history_is_a_ring_and_agrees_with_the_counters() -> None:
 
 def test_targets_that_stay_keep_their_counts() -> None:
     made = balance("a", "b")
-    made.count(made.backends["a"], failed=False, took_ms=1, now_s=0.0)
+    made.count(made.backends["a"], code=200, took_ms=1, now_s=0.0)
     made.retarget(["a", "c"])
     assert list(made.backends) == ["a", "c"]
     assert made.backends["a"].requests == 1
