@@ -19,7 +19,16 @@ from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.events import EVENT_TYPES, Event
 from engine.core.jcs import canonical
-from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, TlogHead, VerdictRow
+from engine.core.rows import (
+    CommandRow,
+    GateTick,
+    Retired,
+    Row,
+    Segment,
+    TlogEntry,
+    TlogHead,
+    VerdictRow,
+)
 
 Document: TypeAlias = dict[str, Any]
 _Read: TypeAlias = Callable[[Any, str], Any]
@@ -32,6 +41,8 @@ ROW_TYPES: Final[Mapping[str, type[Row]]] = {
     "tlog_head": TlogHead,
     "verdict": VerdictRow,
     "command": CommandRow,
+    "segment": Segment,
+    "retired": Retired,
 }
 ROW_KINDS: Final = {cls: kind for kind, cls in ROW_TYPES.items()}
 

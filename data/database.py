@@ -1,19 +1,22 @@
 """The DuckDB file of a home: opened, brought to the newest schema, written by one commit at a time.
 
 It is a fast copy of the journal, plus samples and log lines. Whoever reads takes a cursor of its
-own; whoever writes is the store's one writer. What the numbers mean is not known here.
+own; what is journaled is written by the store's one writer, samples and log lines beside it. What
+the numbers mean is not known here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import polars as pl
 
 from data.chain import EventText
 from data.journal import START, Position
@@ -23,8 +26,10 @@ from engine.core.errors import UnsafeConfig
 from engine.core.rows import (
     CommandRow,
     GateTick,
+    Retired,
     Row,
     Sample,
+    Segment,
     StepLog,
     TlogEntry,
     TlogHead,
@@ -38,7 +43,8 @@ TABLES: Final[dict[type, str]] = {
     TlogHead: "tlog_heads",
     VerdictRow: "verdicts",
     CommandRow: "commands",
-    Sample: "health_samples",
+    Segment: "segments",
+    Retired: "retired",
     Projected: "projections",
 }
 
@@ -55,8 +61,10 @@ def _insert(table: str, names: Sequence[str]) -> str:
 
 
 _INSERT: Final = {cls: _insert(table, columns(cls)) for cls, table in TABLES.items()}
-_LOG_COLUMNS: Final = ("run_id", "step", "attempt", "n", "ts_us", "level", "target", "text")
-_INSERT_LOGS: Final = _insert("step_logs", _LOG_COLUMNS)
+SAMPLES: Final = "health_samples"
+LOGS: Final = "step_logs"
+LOG_COLUMNS: Final = ("run_id", "step", "attempt", "n", "ts_us", "level", "target", "text")
+_sample_values: Final = attrgetter(*columns(Sample))
 # The range prunes by DuckDB's own block statistics; the list then picks the rows.
 _DELETE_PROJECTED: Final = """
 DELETE FROM projections
@@ -76,7 +84,9 @@ class Batch:
 
 
 class Database:
-    """Raises `duckdb.Error` as it comes: what it means for the home is the store's decision."""
+    """`log_n` is the number of the newest log line.
+
+    Raises `duckdb.Error` as it comes: what it means for the home is the store's decision."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.
@@ -97,7 +107,7 @@ class Database:
             self._connection.execute("SET enable_external_access = false")
             self._connection.execute("SET lock_configuration = true")
             self._writing = self._connection.cursor()
-            self._log_n = self._scalar("SELECT coalesce(max(n), 0) FROM step_logs")
+            self.log_n = self._scalar("SELECT coalesce(max(n), 0) FROM step_logs")
         except BaseException:
             self._connection.close()
             raise
@@ -109,8 +119,15 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def rows(self, query: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return self.cursor().execute(query, list(params)).fetchall()
+    def rows(
+        self, query: str, params: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
+        given = params if isinstance(params, Mapping) else list(params)
+        return self.cursor().execute(query, given).fetchall()
+
+    def frame(self, query: str, params: Sequence[object]) -> pl.DataFrame:
+        found: pl.DataFrame = self.cursor().sql(query, params=list(params)).pl()
+        return found
 
     def mark(self) -> Position:
         """How far the journal has been taken in."""
@@ -157,25 +174,39 @@ class Database:
             self._writing.rollback()
 
     def add_volume(self, samples: Sequence[Sample], logs: Sequence[StepLog]) -> None:
-        """Samples and log lines, in a commit of their own."""
+        """Samples and log lines, in a commit of their own. One caller at a time."""
         if not samples and not logs:
             return
-        self._writing.begin()
-        try:
+        with self.transaction() as cursor:
             if samples:
-                self._insert(Sample, samples)
+                _append(cursor, SAMPLES, columns(Sample), [_sample_values(one) for one in samples])
             if logs:
-                first = self._log_n + 1
-                numbered = [
-                    (r.run_id, r.step, r.attempt, n, r.ts_us, r.level, r.target, r.text)
-                    for n, r in enumerate(logs, start=first)
-                ]
-                self._writing.execute(_INSERT_LOGS, [list(c) for c in zip(*numbered, strict=True)])
-            self._writing.commit()
+                numbered = enumerate(logs, start=self.log_n + 1)
+                _append(
+                    cursor,
+                    LOGS,
+                    LOG_COLUMNS,
+                    [
+                        (r.run_id, r.step, r.attempt, n, r.ts_us, r.level, r.target, r.text)
+                        for n, r in numbered
+                    ],
+                )
+        self.log_n += len(logs)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction beside the writer's, on tables that it does not write."""
+        cursor = self.cursor()
+        cursor.begin()
+        try:
+            yield cursor
+            cursor.commit()
         except BaseException:
-            self.rollback()
+            with contextlib.suppress(duckdb.Error):
+                cursor.rollback()
             raise
-        self._log_n += len(logs)
+        finally:
+            cursor.close()
 
     def _insert(self, cls: type, values: Iterable[Any]) -> None:
         listed = list(values)
@@ -186,3 +217,16 @@ class Database:
     def _scalar(self, query: str) -> int:
         ((value,),) = self.rows(query)
         return int(value)
+
+
+def _append(
+    cursor: duckdb.DuckDBPyConnection,
+    table: str,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """All of `rows` at once. The appender never leaves this function: one that is dropped before
+    its flush would lose what it holds without a word."""
+    appender = cursor.appender(table, columns=list(names))
+    appender.append_rows(rows)
+    appender.flush()

@@ -7,16 +7,27 @@ from it in memory. What differs is named by table and key; nothing is changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from data.blobs import Blobs
 from data.chain import EventText
 from data.database import TABLES, Database, columns
+from data.findings import Finding, FsckReport
+from data.fsck_volume import Unarchived, volume
 from data.journal import START, Journal
 from data.loading import Follower
 from data.project import Projected, project
 from engine.core.errors import IllegalTransition, Malformed
-from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, TlogHead, VerdictRow
+from engine.core.rows import (
+    CommandRow,
+    GateTick,
+    Retired,
+    Row,
+    Segment,
+    TlogEntry,
+    TlogHead,
+    VerdictRow,
+)
 
 # What names a row in its table. Heads have no key of their own: all their fields name them.
 _KEYS: Final[Mapping[type, tuple[str, ...]]] = {
@@ -26,43 +37,19 @@ _KEYS: Final[Mapping[type, tuple[str, ...]]] = {
     TlogHead: ("size", "root", "note", "gseq", "hash"),
     VerdictRow: ("verdict_id",),
     CommandRow: ("command_id",),
+    Segment: ("kind", "run_id", "step", "attempt", "part"),
+    Retired: ("run_id", "step", "attempt"),
     Projected: ("number", "kind", "name", "idx"),
 }
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One difference.
-
-    Attributes:
-        table: where it is; `journal` for the journal itself.
-        key: the row, or file and line.
-        lost: gone with a damaged database and known to be; not damage that is there now.
-    """
-
-    table: str
-    key: str
-    problem: str
-    lost: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.table} {self.key}: {self.problem}"
+_ROWS: Final = (GateTick, TlogEntry, TlogHead, VerdictRow, CommandRow, Segment, Retired)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FsckReport:
-    """`ok`: nothing is wrong now; findings may still say what was lost earlier."""
-
-    ok: bool
-    findings: tuple[Finding, ...]
-    lines: int
-    events: int
-
-
-def check(database: Database, journal: Journal) -> FsckReport:
+def check(database: Database, journal: Journal, blobs: Blobs) -> FsckReport:
     """Raises `duckdb.Error` when the database cannot be read at all."""
     events: list[EventText] = []
     rows: list[Row] = []
+    unarchived = Unarchived()
     follower = Follower(None)
     follower.gseq = 0
     lines = 0
@@ -71,6 +58,7 @@ def check(database: Database, journal: Journal) -> FsckReport:
             follower.take(line.events, where=f"journal line {line.number}")
             events += line.events
             rows += line.rows
+            unarchived.take(line)
             lines = line.number
         if lines != journal.end.line:
             raise Malformed(
@@ -85,7 +73,7 @@ def check(database: Database, journal: Journal) -> FsckReport:
         *_compare(database, EventText, events),
         *(
             finding
-            for cls in (GateTick, TlogEntry, TlogHead, VerdictRow, CommandRow)
+            for cls in _ROWS
             for finding in _compare(database, cls, [r for r in rows if type(r) is cls])
         ),
         *_compare(
@@ -93,7 +81,7 @@ def check(database: Database, journal: Journal) -> FsckReport:
             Projected,
             [row for run in follower.runs.values() for row in project(run)],
         ),
-        *_lost(database),
+        *volume(database, blobs, rows, unarchived),
     ]
     wrong = [f for f in findings if not f.lost]
     return FsckReport(ok=not wrong, findings=tuple(findings), lines=lines, events=len(events))
@@ -144,17 +132,3 @@ def _finding(cls: type, table: str, key: tuple[Any, ...], problem: str) -> Findi
         number, kind, name, idx = key
         return Finding(table=kind, key=f"run-{number} {name} {idx}", problem=problem)
     return Finding(table=table, key=" ".join(map(str, key)), problem=problem)
-
-
-def _lost(database: Database) -> Iterable[Finding]:
-    """Watched stages whose ticks are journaled and whose samples are gone."""
-    for run_id, step, attempt in database.rows(
-        "SELECT DISTINCT run_id, step, attempt FROM gate_ticks "
-        "ANTI JOIN health_samples USING (run_id, step, attempt) ORDER BY ALL"
-    ):
-        yield Finding(
-            table="health_samples",
-            key=f"{run_id} {step} {attempt}",
-            problem="samples were lost with an earlier database; the gate's ticks are kept",
-            lost=True,
-        )

@@ -17,6 +17,8 @@ from data.database import Batch
 from data.project import changes
 from engine.core.errors import Conflict, IllegalTransition, Malformed, NotFound
 from engine.core.events import Event, Recorded
+from engine.core.holds import Holds
+from engine.core.holds import evolve as evolve_holds
 from engine.core.house import ADMIN, BUNDLES, HouseEvent
 from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
 from engine.core.run import Run, evolve
@@ -83,6 +85,9 @@ class Facts:
         runs: folded runs; every open one, and the ended ones used lately.
         ticks: (run, step, attempt) to the highest tick number.
         names: verdict ids and answered command ids, as `verdict/<id>`, `command/<id>`.
+        holds: what is held where; empty in a draft, for it follows what is recorded.
+        started: environment to the runs that took it, in that order; empty in a draft.
+        heirs: a finished run to those that were made from it, in order; empty in a draft.
     """
 
     gseq: int = 0
@@ -94,6 +99,9 @@ class Facts:
     leaves: list[str] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
     last_number: int = 0
+    holds: Holds = field(default_factory=dict)
+    started: dict[str, list[str]] = field(default_factory=dict)
+    heirs: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Ledger:
@@ -137,6 +145,12 @@ class Ledger:
         for environment, epoch in new.epochs.items():
             mine.epochs[environment] = max(mine.epochs.get(environment, 0), epoch)
         mine.last_number = max(mine.last_number, new.last_number)
+        for one in draft.recorded:
+            of = new.runs.get(one.stream)
+            if of is None:
+                note_meaning(mine, one, None, "")
+            else:
+                note_meaning(mine, one, of.request, of.requested_by)
         self._forget_ended()
 
     def _forget_ended(self) -> None:
@@ -292,6 +306,20 @@ def note_numbers(facts: Facts, event: Event, environment: str) -> None:
             facts.last_number = max(facts.last_number, number)
         case RunStarted(epoch=epoch):
             facts.epochs[environment] = max(facts.epochs.get(environment, 0), epoch)
+        case _:
+            pass
+
+
+def note_meaning(
+    facts: Facts, recorded: Recorded, request: RunRequested | None, requested_by: str
+) -> None:
+    """Keep what an event means beyond its own stream: holds, and which run came after which."""
+    facts.holds = evolve_holds(facts.holds, recorded, request, requested_by=requested_by)
+    match recorded.event:
+        case RunStarted() if request is not None:
+            facts.started.setdefault(request.environment, []).append(recorded.stream)
+        case RunRequested(rerun_of=again, rolls_back=back) if again or back:
+            facts.heirs.setdefault(again or back, []).append(recorded.stream)
         case _:
             pass
 

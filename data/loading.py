@@ -12,12 +12,14 @@ from typing import Final
 from data.chain import ZEROS, EventText
 from data.database import Batch, Database, columns
 from data.journal import Journal, Position
-from data.ledger import Facts
+from data.ledger import Facts, note_meaning
 from data.project import changes
 from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
+from engine.core.holds import FOLDED
 from engine.core.rows import GateTick
 from engine.core.run import Run, evolve, fold
+from engine.core.run_events import RunRequested
 
 _CHUNK: Final = 5_000
 _EVENTS: Final = f"SELECT {', '.join(columns(EventText))} FROM events"  # noqa: S608
@@ -81,6 +83,7 @@ def facts_from(database: Database) -> Facts:
         leaf for (leaf,) in database.rows("SELECT leaf_hash FROM tlog_entries ORDER BY idx")
     ]
     _numbers(database, facts)
+    _meanings(database, facts)
     ended = ["CANCELLED", "EXPIRED", "FAILED", "REJECTED", "ROLLED_BACK", "SUCCEEDED"]
     for (run_id,) in database.rows(
         "SELECT run_id FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY number", [ended]
@@ -102,6 +105,19 @@ def _numbers(database: Database, facts: Facts) -> None:
         " WHERE s.kind = 'run.started/1' GROUP BY 1"
     ):
         facts.epochs[environment] = epoch
+
+
+def _meanings(database: Database, facts: Facts) -> None:
+    """What is held, and which run came after which: from the few kinds of event that say so."""
+    kinds = [kind.TYPE for kind in (RunRequested, *FOLDED)]
+    requests: dict[str, tuple[RunRequested, str]] = {}
+    for recorded in _recorded(
+        database, f"{_EVENTS} WHERE kind IN (SELECT unnest(?)) ORDER BY gseq", [kinds]
+    ):
+        if isinstance(recorded.event, RunRequested):
+            requests[recorded.stream] = (recorded.event, recorded.actor)
+        request, by = requests.get(recorded.stream, (None, ""))
+        note_meaning(facts, recorded, request, by)
 
 
 def catch_up(database: Database, journal: Journal, after: Position) -> int:

@@ -13,6 +13,8 @@ from typing import Final
 import duckdb
 import polars as pl
 
+from data.arms import with_arms
+
 FOLDER: Final = Path(__file__).parent / "sql" / "queries"
 SQL: Final = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.sql"))}
 
@@ -75,8 +77,16 @@ def logs_as_text(frame: pl.DataFrame) -> str:
 
 
 def stage_samples(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
-    """Per poll a row for each arm (`target` is empty) and one for each target."""
-    return _read(cursor, "stage_samples", run_id=run_id, step=step)
+    """Per poll a row for each arm (`target` is empty) and one for each target, the arm first.
+
+    Raw rows, gone when they are older than the home keeps them: `stage_minutes` then still answers.
+    """
+    return with_arms(_read(cursor, "stage_samples", run_id=run_id, step=step))
+
+
+def stage_minutes(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
+    """Like `stage_samples`, with a minute for each poll; of attempts that have ended."""
+    return with_arms(_read(cursor, "stage_minutes", run_id=run_id, step=step))
 
 
 def stage_ticks(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
@@ -93,6 +103,11 @@ def run_events(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFram
 
 def targets_of(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFrame:
     return _read(cursor, "targets_of", run_id=run_id)
+
+
+def reviews(cursor: duckdb.DuckDBPyConnection, *, open_only: bool) -> pl.DataFrame:
+    """What people look at after a rollback or an override; the one that is due first, first."""
+    return _read(cursor, "reviews", open_only=open_only)
 
 
 def audit(cursor: duckdb.DuckDBPyConnection, *, limit: int = 200) -> pl.DataFrame:

@@ -8,10 +8,11 @@ other.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,7 @@ class Shelf:
         """Raises `Malformed` for a damaged journal, `UnsafeConfig` when another process is here."""
         self._home, self._clock = home, clock
         self.lock, self.writing = threading.RLock(), threading.Lock()
+        self._filling = threading.Lock()  # innermost: its holder takes no other
         self._path = home / DATABASE
         self.journal = Journal(home / "journal")
         self._database: Database | None = None
@@ -90,11 +92,32 @@ class Shelf:
             raise
 
     def add_volume(self, samples: Sequence[Sample], logs: Sequence[StepLog]) -> None:
+        """Beside the writer. Raises `StorageFull`; nothing of it was written then."""
+        with self.filling() as database:
+            database.add_volume(samples, logs)
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[Database]:
+        """The database, which stays open meanwhile; for what is not journaled.
+
+        Raises:
+            StorageFull: it cannot be written; it is closed, and opened again by whoever is next.
+        """
+        while True:
+            database = self.database()
+            self._filling.acquire()
+            if database is self._database:
+                break
+            self._filling.release()  # exchanged in between
         try:
-            self.database().add_volume(samples, logs)
+            try:
+                yield database
+            finally:
+                self._filling.release()
         except duckdb.Error as error:
-            with self.lock:
-                self._drop()
+            with self.writing, self.lock:
+                if database is self._database:
+                    self._drop()
             raise _full(error) from error
 
     def note(self, event: Event) -> Append:
@@ -223,12 +246,13 @@ class Shelf:
                 raise _full(again) from error
 
     def _drop(self) -> None:
-        if self._database is not None:
-            try:
-                self._database.close()
-            except duckdb.Error:
-                _log.warning("the database did not close", exc_info=True)
-            self._database = None
+        with self._filling:
+            database, self._database = self._database, None
+            if database is not None:
+                try:
+                    database.close()
+                except duckdb.Error:
+                    _log.warning("the database did not close", exc_info=True)
 
 
 def _full(error: Exception) -> StorageFull:

@@ -6,22 +6,46 @@ database to decide; everything else reads. One process at a time may have a home
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
+from data.archive import Archive
 from data.blobs import Blobs
 from data.dispatch import Dispatcher
-from data.fsck import FsckReport, check
+from data.findings import FsckReport
+from data.fsck import check
 from data.ledger import Append
 from data.loading import events_between, events_of, ticks_of
+from data.retire import Retiring
 from data.shelf import Shelf
+from data.volume import Volume
 from data.writer import Writer
+from engine.core.digest import Digest
+from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
+from engine.core.retirement import Retirement
 from engine.core.rows import GateTick, Row, Sample, StepLog
 from engine.core.run import Run
+from engine.core.standing import Hold
 from engine.ports import Clock
+
+_log = logging.getLogger(__name__)
+
+_LEFT_OPEN: Final = """
+SELECT 'run-' || number
+  FROM (SELECT number, name, idx FROM projections WHERE kind = 'attempts')
+  ANTI JOIN (
+    SELECT CAST(run_id[5:] AS INTEGER) AS number, step AS name, attempt AS idx
+      FROM segments
+     WHERE kind = 'logs'
+  ) USING (number, name, idx)
+ GROUP BY number
+ ORDER BY number
+"""
 
 
 class Store:
@@ -33,6 +57,13 @@ class Store:
         self._epochs: dict[str, int] = {}
         self._dispatcher = Dispatcher()
         self._writer = Writer(shelf, dispatcher=self._dispatcher, clock=clock)
+        self._volume = Volume(shelf)
+        self._archive = Archive(
+            shelf, blobs, flush=self._volume.flush, record=self.record, clock=clock
+        )
+        self._retiring = Retiring(
+            shelf, blobs, working=self._archive.working, record=self.record, clock=clock
+        )
         self._closed = False
 
     @classmethod
@@ -48,8 +79,13 @@ class Store:
         home.mkdir(parents=True, exist_ok=True)
         shelf = Shelf(home, clock=clock)
         store = cls(shelf, Blobs(home / "blobs"), clock=clock)
-        if shelf.rebuilt is not None:
-            store._writer.submit(shelf.note(shelf.rebuilt)).answer()
+        try:
+            if shelf.rebuilt is not None:
+                store._writer.submit(shelf.note(shelf.rebuilt)).answer()
+            store._take_in()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @property
@@ -75,10 +111,25 @@ class Store:
         self.append("", (), after=0, actor="", rows=rows)
 
     def samples(self, samples: Sequence[Sample]) -> None:
-        self._writer.volume(samples, ())
+        self._volume.take(samples, ())
 
     def logs(self, lines: Sequence[StepLog]) -> None:
-        self._writer.volume((), lines)
+        self._volume.take((), lines)
+
+    def put_away(self, run_id: str) -> int:
+        """Archive what ended attempts of the run left since the last time. Returns how many
+        archives that made. Raises `StorageFull`, `NotFound`."""
+        return self._archive.put_away(self.run(run_id))
+
+    def left_open(self) -> tuple[str, ...]:
+        """Runs with an attempt whose log lines were never put away, in order of their number."""
+        return tuple(run_id for (run_id,) in self._shelf.database().rows(_LEFT_OPEN))
+
+    def retire(
+        self, before_us: int, *, dry_run: bool = False, stop: Callable[[], bool] = lambda: False
+    ) -> Retirement:
+        """Take raw samples of ended runs away that are older than this; see `data.retire`."""
+        return self._retiring.retire(before_us, dry_run=dry_run, stop=stop)
 
     def load(self, stream: str, after: int = 0) -> tuple[Recorded, ...]:
         with self._lock:
@@ -114,6 +165,23 @@ class Store:
             self._epochs[environment] = given
             return given
 
+    def holds(self) -> tuple[Hold, ...]:
+        with self._lock:
+            found = self._shelf.ledger.facts.holds.values()
+        return tuple(sorted(found, key=lambda hold: (hold.environment, hold.since_us, hold.run)))
+
+    def hold(self, environment: str, bundle: Digest) -> Hold | None:
+        with self._lock:
+            return self._shelf.ledger.facts.holds.get((environment, bundle))
+
+    def runs_started(self, environment: str) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._shelf.ledger.facts.started.get(environment, ()))
+
+    def heirs(self, run_id: str) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._shelf.ledger.facts.heirs.get(run_id, ()))
+
     def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
         with self._lock:
             database = self._shelf.database()
@@ -133,15 +201,33 @@ class Store:
 
     def fsck(self) -> FsckReport:
         """Read the journal again and compare every table with it. Appends wait meanwhile."""
-        self._writer.flush()
-        with self._shelf.writing:
-            return check(self._shelf.database(), self._shelf.journal)
+        self._volume.flush()
+        with self._archive.working, self._shelf.writing:
+            return check(self._shelf.database(), self._shelf.journal, self._blobs)
 
     def close(self) -> None:
         """Write what is left and let go of the home. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
+        self._volume.stop()
         self._writer.stop()
         self._dispatcher.stop()
         self._shelf.close()
+
+    def _take_in(self) -> None:
+        """Samples and log lines that a database made anew does not have yet. A full disk does not
+        keep the home from opening: the next start goes on."""
+        try:
+            taken = self._archive.take_in()
+        except StorageFull as full:
+            _log.warning("archives wait to be taken in: %s", full)
+            return
+        if taken.samples or taken.lines or taken.unread:
+            _log.warning(
+                "%d samples and %d log lines were brought back from archives, %d archives could "
+                "not be read",
+                taken.samples,
+                taken.lines,
+                taken.unread,
+            )

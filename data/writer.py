@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,14 +21,11 @@ from data.loading import events_between
 from data.shelf import Shelf
 from engine.core.errors import StorageFull
 from engine.core.house import DiskFull
-from engine.core.rows import Sample, StepLog
 from engine.ports import Clock
 
 _log = logging.getLogger(__name__)
 
-FLUSH_S: Final = 0.2
 _GROUP_MAX: Final = 256
-_VOLUME_MAX: Final = 200_000  # samples or lines kept while they cannot be written
 
 
 class Writer:
@@ -37,9 +33,6 @@ class Writer:
         self._shelf, self._dispatcher, self._clock = shelf, dispatcher, clock
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._intake = threading.Lock()
-        self._samples: list[Sample] = []
-        self._logs: list[StepLog] = []
-        self._flush_at_s: float | None = None
         self._full_since_us: int | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -52,17 +45,6 @@ class Writer:
                 raise RuntimeError("the store is closed")
             self._queue.put(pending)
         return pending
-
-    def volume(self, samples: Sequence[Sample], logs: Sequence[StepLog]) -> None:
-        """Keep for the next flush, which comes within a quarter of a second."""
-        with self._intake:
-            first = self._flush_at_s is None
-            self._samples += samples
-            self._logs += logs
-            if first:
-                self._flush_at_s = time.monotonic() + FLUSH_S
-        if first:
-            self._queue.put(None)  # the writer may be waiting without a time limit
 
     def stop(self) -> None:
         """Write what is left, then end."""
@@ -81,15 +63,13 @@ class Writer:
                     _log.exception("the writer failed")
                     for pending in group:
                         pending.fail(defect)
-            if self._flush_due():
-                self.flush()
             if self._closing.is_set() and self._queue.empty():
                 return
 
     def _gather(self) -> list[Pending]:
         group: list[Pending] = []
+        item = self._queue.get()
         try:
-            item = self._queue.get(timeout=self._patience_s())
             while True:
                 if item is not None:
                     group.append(item)
@@ -99,11 +79,6 @@ class Writer:
         except queue.Empty:
             pass
         return group
-
-    def _patience_s(self) -> float | None:
-        with self._intake:
-            at_s = self._flush_at_s
-        return None if at_s is None else max(0.0, at_s - time.monotonic())
 
     def _commit(self, group: Sequence[Pending]) -> None:
         with self._shelf.writing:
@@ -155,30 +130,6 @@ class Writer:
         since_us, self._full_since_us = self._full_since_us, None
         event = DiskFull(from_us=since_us, to_us=self._clock.now_us())
         self._commit([Pending(self._shelf.note(event), waits_for_subscribers=False)])
-
-    def _flush_due(self) -> bool:
-        with self._intake:
-            at_s = self._flush_at_s
-        return at_s is not None and (self._closing.is_set() or time.monotonic() >= at_s)
-
-    def flush(self) -> None:
-        """Write the samples and log lines that wait. Any thread may ask for it."""
-        with self._intake:
-            samples, self._samples = self._samples, []
-            logs, self._logs = self._logs, []
-            self._flush_at_s = None
-        try:
-            with self._shelf.writing:
-                self._shelf.add_volume(samples, logs)
-        except (StorageFull, duckdb.Error) as error:
-            _log.warning("samples and log lines wait: %s", error)
-            if self._closing.is_set():
-                _log.error("lost: %d samples, %d log lines", len(samples), len(logs))
-                return
-            with self._intake:
-                self._samples = [*samples, *self._samples][-_VOLUME_MAX:]
-                self._logs = [*logs, *self._logs][-_VOLUME_MAX:]
-                self._flush_at_s = time.monotonic() + 1.0
 
 
 def _take(draft: Draft, group: Sequence[Pending]) -> list[tuple[Pending, int]]:

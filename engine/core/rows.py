@@ -1,7 +1,8 @@
 """Append-only records beside the events: ticks, verdicts, log entries, samples and log lines.
 
-`Row`s are journaled like events; `Sample`s and `StepLog`s are not (volume), and what of them was
-open when damage happened is reported as lost, never silently.
+`Row`s are journaled like events; `Sample`s and `StepLog`s are not (volume). A `Segment` says which
+blob holds those of an ended attempt; what of them was open when damage happened is reported as
+lost, never silently.
 """
 
 from __future__ import annotations
@@ -82,7 +83,42 @@ class CommandRow:
     response: str
 
 
-Row: TypeAlias = GateTick | TlogEntry | TlogHead | VerdictRow | CommandRow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Samples or log lines of an ended attempt, put away as one blob.
+
+    Attributes:
+        kind: `samples` (Parquet) or `logs` (gzip of JSON lines).
+        part: 1-based; a further one holds what came in after the one before was made.
+        blob: its digest; empty when the attempt left nothing, and `count` is then 0.
+        first_us, last_us: of its earliest and its latest row; 0 without rows.
+    """
+
+    kind: str
+    run_id: str
+    step: str
+    attempt: int
+    part: int
+    blob: str
+    count: int
+    first_us: int
+    last_us: int
+    ts_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """The raw samples of an attempt may go: they equal `minutes` rows of its roll-up."""
+
+    run_id: str
+    step: str
+    attempt: int
+    samples: int
+    minutes: int
+    ts_us: int
+
+
+Row: TypeAlias = GateTick | TlogEntry | TlogHead | VerdictRow | CommandRow | Segment | Retired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def gate_tick(n: int = 1, *, run_id: str = "run-1", attempt: int = 1) -> GateTic
         n=n,
         t_ms=n * 5_000,
         ts_us=n * 5_000_000,
-        tick='{"any":"tick"}',
+        tick='{"any":"tick","status":"ok"}',
         action="hold",
         rule=9,
         reason="warming up",
@@ -142,5 +142,6 @@ def everything(store: Store) -> None:
     play(store, history(6))
     store.record([gate_tick(1), gate_tick(2), leaf(0), leaf(1), head(2), verdict_row()])
     store.record([answer_row()])
-    store.samples([sample(1, "t-01"), sample(1, "t-02", arm="baseline")])
+    for ts_us in (1, 2):
+        store.samples([sample(ts_us, "t-01"), sample(ts_us, "t-02", arm="baseline")])
     store.logs([log_line("one"), log_line("two", target="t-01")])

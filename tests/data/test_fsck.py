@@ -22,6 +22,8 @@ APPEND_ONLY = (
     "journal_marks",
     "health_samples",
     "step_logs",
+    "segments",
+    "retired",
 )
 # A column to change and the key under which the finding must name the row.
 CHANGED = {
@@ -181,7 +183,9 @@ def test_samples_that_are_gone_are_reported_as_lost_and_nothing_is_wrong(full: S
     assert report.ok
     (finding,) = report.findings
     assert finding.lost
-    assert str(finding).startswith("health_samples run-1 canary 1: samples were lost")
+    assert str(finding).startswith(
+        "health_samples run-1 canary 1: samples of 2 of 2 polls were lost"
+    )
 
 
 def test_a_home_in_order_has_no_findings(full: Store) -> None:

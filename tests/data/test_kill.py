@@ -16,14 +16,15 @@ from tests.data.kit import TestClock
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = Path(__file__).with_name("play_appends.py")
+PLAY_RETIRE = Path(__file__).with_name("play_retire.py")
 
 
-def life(home: Path, output: Path, seconds: float) -> int:
+def life(home: Path, output: Path, seconds: float, *, play: Path = PLAY) -> int:
     """One process, killed `seconds` after it opened the store. Returns how many events it said."""
     with output.open("ab") as said:
         before = output.stat().st_size
         process = subprocess.Popen(
-            [sys.executable, str(PLAY), str(home)],
+            [sys.executable, str(play), str(home)],
             stdout=said,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
@@ -76,3 +77,35 @@ def test_many_kills(tmp_path: Path) -> None:
         life(home, output, rng.expovariate(3.0))
         if n % 10 == 9:
             check(home, output)
+
+
+@pytest.mark.fault
+def test_kills_while_samples_are_put_away_and_retired(tmp_path: Path) -> None:
+    """Every run that was said to be put away has its roll-up, complete, and nothing is wrong."""
+    rng, home, output = random.Random(3), tmp_path / "home", tmp_path / "said"
+    for lives in range(1, 9):
+        life(home, output, rng.uniform(0.3, 3.0), play=PLAY_RETIRE)
+        if lives >= 4 and output.read_text().count("round") >= 2:
+            break
+    store = Store.open(home, clock=TestClock())
+    try:
+        for run_id in store.left_open():
+            if store.run(run_id).terminal:
+                store.put_away(run_id)
+        store.retire(10**18)
+        said = {f"run-{line.split()[1]}" for line in output.read_text().splitlines() if " " in line}
+        polls = dict(
+            store.cursor()
+            .execute(
+                "SELECT run_id, sum(healthy_polls + unhealthy_polls + missing_polls) "
+                "FROM sample_minutes GROUP BY 1"
+            )
+            .fetchall()
+        )
+        assert said and {run_id: polls[run_id] for run_id in said} == dict.fromkeys(said, 40)
+        raw = store.cursor().execute("SELECT DISTINCT run_id FROM health_samples").fetchall()
+        assert not said & {run_id for (run_id,) in raw}
+        wrong = [str(f) for f in store.fsck().findings if not f.lost]
+        assert not wrong, wrong
+    finally:
+        store.close()

@@ -19,15 +19,18 @@ from tests.data.kit import everything, history, log_line, play, sample
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "runs_list": {"environment": "", "status": "", "limit": 50, "before": None},
+    "watched_runs": {"environment": "", "limit": 10},
     "bundles_list": {},
     "environments_live": {},
     "verdict": {"verdict_id": "verdict-1"},
     "step_logs": {"run_id": "run-1", "step": "canary", "attempt": 1, "limit": 10},
     "stage_samples": {"run_id": "run-1", "step": "canary"},
+    "stage_minutes": {"run_id": "run-1", "step": "canary"},
     "stage_ticks": {"run_id": "run-1", "step": "canary"},
     "run_evidence": {"run_id": "run-1"},
     "run_events": {"run_id": "run-1"},
     "targets_of": {"run_id": "run-1"},
+    "reviews": {"open_only": False},
     "audit": {"limit": 10},
 }
 
