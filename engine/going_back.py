@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event as ThreadEvent
 
+from engine.core.back_events import TargetRollbackFailed, TargetRollbackVerified
 from engine.core.decide import closing
+from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event
@@ -16,121 +20,193 @@ from engine.core.fact_events import (
     VerifySnapshot,
 )
 from engine.core.jcs import canonical
-from engine.core.plan import Observation, RollbackPlan, TargetObservation, plan_rollback
+from engine.core.plan import Observation, RollbackPlan
+from engine.core.rollback_preview import plan_back
 from engine.core.run import Run
 from engine.core.run_events import RollbackFailed, RunCancelled, RunPaused
 from engine.core.spec import StepKind
 from engine.core.statemachine import RunStatus
 from engine.core.step_events import StepFailed
+from engine.core.way_back import WayBack
 from engine.outside import Outside
-from engine.ports import RuntimeFacts, StageResult
+from engine.ports import StageResult
+from engine.ports_observed import RuntimeFacts
 from engine.recording import record
-from engine.steps import OBSERVE_DEADLINE_S, STAGE_DEADLINE_S, errored, facts_of, is_open, logger
+from engine.steplog import StepLogger
+from engine.steps import (
+    OBSERVE_DEADLINE_S,
+    STAGE_DEADLINE_S,
+    errored,
+    facts_of,
+    is_open,
+    logger,
+    observe,
+)
 
 
 def revert(out: Outside, run: Run) -> None:
     """Observe, plan from what is seen, go back, and look again before saying so."""
-    deployed = [s for s in run.steps if s.spec.kind is StepKind.DEPLOY and s.attempts]
-    step = deployed[-1] if deployed else run.steps[0]
-    log = logger(out, run, step.id, len(step.attempts))
-    driver = out.places[run.environment].driver
+    log = _logger(out, run)
     log.warn(f"rollback begins: {run.rollback_reason}")
     try:
-        observation = driver.observe(deadline_s=OBSERVE_DEADLINE_S)
-        plan = _plan(run, observation)
-        log.info(
-            f"{len(plan.plan.changes)} targets go back, {len(plan.unchanged)} unchanged, "
-            f"plan {plan.digest.short}"
-        )
-        result = driver.apply(
-            plan.plan,
-            op_id=f"{run.run_id}/rollback/{plan.digest.short}",
-            epoch=run.epoch,
-            deadline_s=STAGE_DEADLINE_S,
-            cancel=out.interrupts.flag(f"{run.run_id}/rollback"),
-            emit=log.driver,
-        )
+        done = _carry_out(out, run, log, only=(), cancel=out.interrupts.flag(f"{run.run_id}/back"))
     except AdapterFailed as failed:
         reason = f"no target could be reached: {failed}"
         log.error(reason)
         record(out.store, run.run_id, lambda now: _failed(now, reason, now.changed_targets))
         return
-    record(out.store, run.run_id, lambda now: _reverted(now, plan, result))
+    record(out.store, run.run_id, lambda now: _reverted(now, done))
 
 
-def _plan(run: Run, observation: Observation) -> RollbackPlan:
-    seen = observation.by_target()
-    touched = set(run.touched_targets)
-    present = {}
-    for known in run.targets:
-        one = seen.get(known.target)
-        present[known.target] = () if one is None else one.present
-        if known.reversible and known.baseline is not None and not _answered(one):
-            # It does not answer, so what it holds is not known: a rollback tries every target.
-            present[known.target] = (known.baseline,)
-    return plan_rollback(
-        run_id=run.run_id,
-        environment=run.environment,
-        baseline={t.target: t.baseline for t in run.targets},
-        current={t: o.digest for t, o in seen.items()},
-        present=present,
-        only=[
-            t.target
-            for t in run.targets
-            if t.target in touched
-            or (t.baseline is not None and t.target in seen and seen[t.target].digest == t.baseline)
-        ],
+def revert_targets(out: Outside, run: Run, number: int) -> None:
+    """Bring the named targets of a way back to their recorded bundles; the run stays paused."""
+    # Lowered before the newest state is read, as for a stage: a full rollback takes over.
+    cancel = out.interrupts.flag(run.run_id)
+    run = out.store.run(run.run_id)
+    way = run.way_back
+    if run.status is not RunStatus.PAUSED or way is None or way.number != number:
+        return
+    log = _logger(out, run)
+    log.warn(f"{', '.join(way.targets)} sent back by {way.by}: {way.reason}")
+    try:
+        done = _carry_out(out, run, log, only=way.targets, cancel=cancel)
+    except AdapterFailed as failed:
+        reason = f"no target could be reached: {failed}"
+        log.error(reason)
+        record(out.store, run.run_id, lambda now: _named_failed(now, way, way.targets, reason))
+        return
+    record(out.store, run.run_id, lambda now: _named_reverted(now, way, done))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What was tried and what came of it; `op_id` names it to the driver."""
+
+    plan: RollbackPlan
+    op_id: str
+    result: StageResult
+
+
+def _logger(out: Outside, run: Run) -> StepLogger:
+    deployed = [s for s in run.steps if s.spec.kind is StepKind.DEPLOY and s.attempts]
+    step = deployed[-1] if deployed else run.steps[0]
+    return logger(out, run, step.id, len(step.attempts))
+
+
+def _carry_out(
+    out: Outside, run: Run, log: StepLogger, *, only: Sequence[str], cancel: ThreadEvent
+) -> _Done:
+    plan = plan_back(run, observe(out, run.environment), only)
+    log.info(
+        f"{len(plan.plan.changes)} targets go back, {len(plan.unchanged)} unchanged, "
+        f"plan {plan.digest.short}"
     )
-
-
-def _answered(one: TargetObservation | None) -> bool:
-    return one is not None and one.digest is not None
-
-
-def _reverted(run: Run, plan: RollbackPlan, result: StageResult) -> Sequence[Event]:
-    if run.status is not RunStatus.ROLLING_BACK:
-        return ()
-    events: list[Event] = [
-        TargetReverted(
-            target=one.target,
-            outcome=one.outcome.value,
-            to_digest=change.to_digest,
-            digest=one.digest,
-            healthy=one.healthy,
-            note=one.note,
-            duration_ms=one.duration_ms,
-        )
-        for one, change in zip(result.results, plan.plan.changes, strict=True)
-    ]
-    seen = result.observation.by_target()
-    # What this run never touched is not its to answer for, sick or not.
-    touched = set(run.touched_targets) | {c.target for c in plan.plan.changes}
-    baseline = {t.target: t.baseline for t in run.targets if t.target in touched}
-    wrong = [
-        target
-        for target, digest in baseline.items()
-        if target not in seen or seen[target].digest != digest or seen[target].healthy is not True
-    ]
-    # The last word is the observation of all targets, not what the change answered.
-    events.append(
-        TargetsObserved(
-            purpose="rollback", targets=facts_of(result.observation, run.request.targets)
-        )
+    # A way back that is gone on with after a lost engine is the same deed.
+    number = "" if run.way_back is None else f"{run.way_back.number}/"
+    op_id = f"{run.run_id}/rollback/{number}{plan.digest.short}"
+    result = out.places[run.environment].driver.apply(
+        plan.plan,
+        op_id=op_id,
+        epoch=run.epoch,
+        deadline_s=STAGE_DEADLINE_S,
+        cancel=cancel,
+        emit=log.driver,
     )
-    if wrong:
-        why = dict(plan.irreversible)
-        named = ", ".join(f"{t} ({why[t]})" if t in why else t for t in wrong)
-        return (*events, *_failed(run, f"not back on their recorded bundle: {named}", wrong))
+    return _Done(plan=plan, op_id=op_id, result=result)
+
+
+def _seen_back(run: Run, done: _Done) -> tuple[Event, ...]:
+    """What each target answered, then what all of them are seen to be: the last word."""
+    results = zip(done.result.results, done.plan.plan.changes, strict=True)
     return (
-        *events,
-        RollbackVerified(targets=tuple(c.target for c in plan.plan.changes), plan=plan.digest),
+        *(
+            TargetReverted(
+                target=one.target,
+                outcome=one.outcome.value,
+                to_digest=change.to_digest,
+                digest=one.digest,
+                healthy=one.healthy,
+                note=one.note,
+                duration_ms=one.duration_ms,
+                op_id=done.op_id,
+                epoch=run.epoch,
+            )
+            for one, change in results
+        ),
+        TargetsObserved(
+            purpose="rollback", targets=facts_of(done.result.observation, run.request.targets)
+        ),
     )
 
 
-def _failed(run: Run, reason: str, targets: Sequence[str]) -> Sequence[Event]:
+def _not_back(run: Run, done: _Done, targets: Collection[str]) -> dict[str, str]:
+    """Those of `targets` that are not seen on their recorded bundle and healthy; each with why."""
+    seen = done.result.observation.by_target()
+    stuck = dict(done.plan.irreversible)
+    notes = {one.target: one.note for one in done.result.results}
+    return {
+        t.target: stuck.get(t.target) or notes.get(t.target, "")
+        for t in run.targets
+        if t.target in targets
+        and (
+            t.target not in seen
+            or t.baseline is None
+            or seen[t.target].digest != t.baseline
+            or seen[t.target].healthy is not True
+        )
+    }
+
+
+def _told(wrong: Mapping[str, str]) -> str:
+    named = ", ".join(f"{target} ({why})" if why else target for target, why in wrong.items())
+    return f"not back on their recorded bundle and healthy: {named}"
+
+
+def _reverted(run: Run, done: _Done) -> Sequence[Event]:
     if run.status is not RunStatus.ROLLING_BACK:
         return ()
-    return (RollbackFailed(via="revert_error", reason=reason, targets=tuple(targets)),)
+    seen = _seen_back(run, done)
+    # What this run never touched is not its to answer for, sick or not.
+    changes = tuple(c.target for c in done.plan.plan.changes)
+    wrong = _not_back(run, done, {*run.touched_targets, *changes})
+    if wrong:
+        return (*seen, *_failed(run, _told(wrong), tuple(wrong), done.plan.digest))
+    return (*seen, RollbackVerified(targets=changes, plan=done.plan.digest))
+
+
+def _failed(
+    run: Run, reason: str, targets: Sequence[str], plan: Digest | None = None
+) -> Sequence[Event]:
+    if run.status is not RunStatus.ROLLING_BACK:
+        return ()
+    return (RollbackFailed(via="revert_error", reason=reason, targets=tuple(targets), plan=plan),)
+
+
+def _named_reverted(run: Run, way: WayBack, done: _Done) -> Sequence[Event]:
+    seen = _seen_back(run, done)
+    if run.way_back is None or run.way_back.number != way.number:
+        return seen  # a full rollback took over; what happened is a fact all the same
+    wrong = _not_back(run, done, way.targets)
+    if wrong:
+        return (*seen, *_named_failed(run, way, tuple(wrong), _told(wrong)))
+    verified = TargetRollbackVerified(
+        number=way.number,
+        targets=way.targets,
+        plan=done.plan.digest,
+        op_id=done.op_id,
+        epoch=run.epoch,
+    )
+    return (*seen, verified)
+
+
+def _named_failed(run: Run, way: WayBack, targets: Sequence[str], reason: str) -> Sequence[Event]:
+    if run.way_back is None or run.way_back.number != way.number:
+        return ()
+    return (
+        TargetRollbackFailed(
+            number=way.number, targets=tuple(targets), reason=reason, epoch=run.epoch
+        ),
+    )
 
 
 def drain(out: Outside, run: Run, *, last: bool) -> None:
@@ -140,7 +216,7 @@ def drain(out: Outside, run: Run, *, last: bool) -> None:
         last: the time is up; when they cannot be looked at now either, it ends by force.
     """
     try:
-        observation = out.places[run.environment].driver.observe(deadline_s=OBSERVE_DEADLINE_S)
+        observation = observe(out, run.environment)
     except AdapterFailed as failed:
         step = run.current_step or run.steps[0]
         logger(out, run, step.id, len(step.attempts)).error(f"cannot look: {failed}")
@@ -192,7 +268,7 @@ def verify_targets(out: Outside, run: Run, step: str, attempt: int) -> None:
     log = logger(out, run, step, attempt)
     place = out.places[run.environment]
     try:
-        observation = place.driver.observe(deadline_s=OBSERVE_DEADLINE_S)
+        observation = observe(out, run.environment)
     except AdapterFailed as failed:
         errored(out, run, step, attempt, failed)
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Final, assert_never
 
-from engine import gate_eval, going_back, steps
+from engine import again_gate, env_guard, gate_eval, going_back, settling, steps, steps_inputs
 from engine.core.effect_kinds import (
     AcquireLock,
     ApplyStage,
@@ -21,15 +21,18 @@ from engine.core.effect_kinds import (
     MaterializeInputs,
     Record,
     Revert,
+    RevertTargets,
     Seal,
+    Settle,
     VerifyTargets,
     Wait,
     Watch,
 )
 from engine.core.effects import engine_lost, next_effect
 from engine.core.events import RunEvent
+from engine.core.fact_events import StartFreed, StartHeld
+from engine.core.holds import goes_first, sentence
 from engine.core.run import Run
-from engine.core.run_events import RunStarted
 from engine.core.statemachine import RunStatus
 from engine.outside import Outside
 from engine.recording import record
@@ -89,10 +92,16 @@ class Runner:
             case AcquireLock():
                 return self._acquire(run)
             case MaterializeInputs(step=step, attempt=attempt):
-                steps.materialize_inputs(out, run, step, attempt)
+                steps_inputs.materialize_inputs(out, run, step, attempt)
             case EvaluateGate(step=step, attempt=attempt):
-                gate_eval.evaluate(out, run, step, attempt)
+                if run.request.vouched_by:
+                    again_gate.recheck(out, run, step, attempt)
+                else:
+                    gate_eval.evaluate(out, run, step, attempt)
             case ApplyStage(step=step, attempt=attempt):
+                held_s = env_guard.hold(out, run, step, attempt)
+                if held_s is not None:
+                    return held_s
                 steps.apply_stage(out, run, step, attempt)
             case VerifyTargets(step=step, attempt=attempt):
                 going_back.verify_targets(out, run, step, attempt)
@@ -104,10 +113,14 @@ class Runner:
                 return _DRAIN_RETRY_S if still else None
             case Revert():
                 going_back.revert(out, run)
+            case RevertTargets(number=number):
+                going_back.revert_targets(out, run, number)
+            case Settle(step=step, attempt=attempt):
+                return settling.settle(out, run, step, attempt)
             case CaptureEvidence(step=step, attempt=attempt):
                 self._sealer.capture(run, step, attempt)
-            case CaptureRollback(step=step, attempt=attempt):
-                self._sealer.capture_rollback(run, step, attempt)
+            case CaptureRollback():
+                self._sealer.capture_rollback(run, effect)
             case Seal(step=step, attempt=attempt):
                 self._sealer.seal(run, step, attempt)
             case Wait():
@@ -117,26 +130,48 @@ class Runner:
         return None
 
     def _acquire(self, run: Run) -> float | None:
-        """One active run per environment, first come first served."""
+        """One active run per environment, first come first served, and none into a fire."""
+        self._say_held(run)
+        if self._barred(run):
+            return _LOCK_RETRY_S
+        # Asked before the lock is held: a slow source must not keep other environments waiting.
+        read = env_guard.look(self._out, run)
         with self._locking:
-            others = [r for r in self._out.store.runs_open() if r.environment == run.environment]
-            # Held from its acquisition to the end. A run that was paused or cancelled while it
-            # still queued never had it, and must not bar the way.
-            if any(r.started_us is not None for r in others):
-                return _LOCK_RETRY_S
-            if any(r.number < run.number for r in others if r.status is RunStatus.QUEUED):
+            if self._barred(run):
                 return _LOCK_RETRY_S
             epoch = self._out.store.next_epoch(run.environment)
-            record(
-                self._out.store,
-                run.run_id,
-                lambda now: (
-                    (RunStarted(via="lock_acquired", epoch=epoch),)
-                    if now.status is RunStatus.QUEUED
-                    else ()
-                ),
-            )
-        return None
+            return env_guard.start(self._out, run, read, epoch)
+
+    def _barred(self, run: Run) -> bool:
+        store = self._out.store
+        if store.hold(run.environment, run.bundle) is not None:
+            return True
+        others = [r for r in store.runs_open() if r.environment == run.environment]
+        # Held from its acquisition to the end. A run that was paused or cancelled while it still
+        # queued never had it, and must not bar the way; nor does one whose bundle is held.
+        return any(r.started_us is not None for r in others) or any(
+            goes_first(r, run) and store.hold(r.environment, r.bundle) is None
+            for r in others
+            if r.status is RunStatus.QUEUED
+        )
+
+    def _say_held(self, run: Run) -> None:
+        """Put on record, once for each hold, why the run stays queued, and when that is over."""
+        hold = self._out.store.hold(run.environment, run.bundle)
+        holder = "" if hold is None else hold.run
+        if holder == run.held_by:
+            return
+        said: RunEvent = (
+            StartFreed(hold_run=run.held_by)
+            if hold is None
+            else StartHeld(hold_run=hold.run, reason=sentence(hold))
+        )
+
+        def build(now: Run) -> tuple[RunEvent, ...]:
+            due = now.status is RunStatus.QUEUED and now.held_by == run.held_by
+            return (said,) if due else ()
+
+        record(self._out.store, run.run_id, build)
 
 
 def _consequence(run: Run, now_us: int) -> tuple[RunEvent, ...]:

@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engine.again import Again
 from engine.catalog import Catalog
+from engine.core import holds
 from engine.core.approvals import Actor
-from engine.core.commands import Action, ActionState, Command
+from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now
 from engine.core.decide import allowed, decide
 from engine.core.digest import Digest
-from engine.core.errors import Conflict, Refused
+from engine.core.errors import AdapterFailed, Conflict, NotFound, Refused
+from engine.core.event_parts import PinnedChange
 from engine.core.events import Recorded
+from engine.core.heirs import NEW_RUN, bundle_before
 from engine.core.house import ADMIN, CommandRejected
-from engine.core.plan import RollbackPlan, plan_rollback
+from engine.core.plan import Observation
+from engine.core.rollback_preview import RollbackPreview, from_record, plan_back, preview
 from engine.core.run import Run
+from engine.core.run_events import RunRequested
+from engine.core.standing import Hold
 from engine.core.statemachine import Role
 from engine.identity import append_to
 from engine.ports import EventStore
@@ -59,6 +66,8 @@ class Service:
         speed: divisor of waiting times for new runs; 1 outside the demo.
         interrupt: tells the runner that a command changes what an effect under way should do;
             it stops between targets, never inside the switch of one.
+        observe: looks at the targets of an environment; raises `AdapterFailed`.
+        now: what is known of a run at this moment beyond its events (`engine.gate_now`).
     """
 
     def __init__(
@@ -70,10 +79,21 @@ class Service:
         policy_digest: Callable[[str], Digest],
         speed: int,
         interrupt: Callable[[str], None],
+        observe: Callable[[str], Observation],
+        now: Callable[[Run], Now] = lambda _: UNKNOWN,
     ) -> None:
         self._store, self._settings, self._catalog = store, settings, catalog
         self._policy_digest, self._speed, self._interrupt = policy_digest, speed, interrupt
+        self._observe, self._moment = observe, now
         self._numbering = threading.Lock()
+        self._again = Again(
+            store=store,
+            settings=settings,
+            catalog=catalog,
+            policy_digest=policy_digest,
+            speed=speed,
+            observe=observe,
+        )
 
     def actor(self, asker: Asker, environment: str) -> Actor:
         if asker.user == LOCAL_ADMIN:
@@ -89,7 +109,7 @@ class Service:
     def allowed(self, run_id: str, asker: Asker) -> tuple[ActionState, ...]:
         """Every action with ok, reason and when it opens, for this person now."""
         run = self._store.run(run_id)
-        return allowed(run, self.actor(asker, run.environment))
+        return allowed(run, self.actor(asker, run.environment), self._now(run))
 
     def promote(
         self,
@@ -107,7 +127,7 @@ class Service:
 
         Raises:
             NotFound: unknown environment or bundle.
-            Refused: no role to request in this environment.
+            Refused: no role to request in this environment, or the bundle is held there.
         """
         actor = self.actor(asker, self._settings.environment(environment).name)
         if not actor.roles & _MAY_REQUEST:
@@ -119,6 +139,11 @@ class Service:
             earlier = self._store.by_command(command_id) if command_id else ()
             if earlier:
                 return self._store.run(earlier[0].stream)
+            hold = self._store.hold(environment, bundle)
+            held = holds.refusal(hold)
+            if held is not None and hold is not None:
+                self._deny(asker, "promote", "", held.code, held.sentence)
+                raise Refused(held.sentence, code=held.code, hint=holds.lifting(hold))
             number = self._store.last_run_number() + 1
             request = build_request(
                 number=number,
@@ -141,15 +166,19 @@ class Service:
         """Do what `command` says and return the events that it caused.
 
         Decided against the newest state, up to three times when somebody was faster. The same
-        `command_id` returns the events of then and asks for nothing again.
+        `command_id` returns the events of then and asks for nothing again. A command that makes
+        a new run out of a finished one returns the events that the new run begins with.
 
         Raises:
             NotFound: no such run.
             Conflict: the command id was used for another run, or the run changes too fast.
             Refused: not allowed; the sentence says why. The attempt is on record.
+            AdapterFailed: a plan came along, and the targets cannot be looked at to compare it.
         """
         if command.action in {Action.APPROVE, Action.REJECT} and not command.nonce:
             command = _with_nonce(command)
+        if command.action in NEW_RUN:
+            return self._new_run(run_id, command, asker, command_id)
         earlier = self._store.by_command(command_id) if command_id else ()
         if earlier:
             if earlier[0].stream != run_id:
@@ -157,8 +186,12 @@ class Service:
             return earlier
         for _ in range(3):
             run = self._store.run(run_id)
+            if command.plan is not None:
+                plan = plan_back(run, self._observe(run.environment), command.targets)
+                command = replace(command, plan_now=plan.digest)
             try:
-                events = decide(run, command, self.actor(asker, run.environment))
+                actor = self.actor(asker, run.environment)
+                events = decide(run, command, actor, self._now(run))
             except Refused as refused:
                 self._deny(asker, command.action.value, run_id, refused.code, str(refused))
                 raise
@@ -177,6 +210,91 @@ class Service:
             return recorded
         raise Conflict(f"{run_id} is changing too fast; look at it again")
 
+    def _new_run(
+        self, run_id: str, command: Command, asker: Asker, command_id: str
+    ) -> tuple[Recorded, ...]:
+        with self._numbering:
+            earlier = self._store.by_command(command_id) if command_id else ()
+            if earlier:
+                if earlier[0].stream not in self._store.heirs(run_id):
+                    raise Conflict(f"this command id was used for {earlier[0].stream} already")
+                return earlier
+            run = self._store.run(run_id)
+            actor, number = self.actor(asker, run.environment), self._store.last_run_number() + 1
+            try:
+                decide(run, command, actor, self._now(run))
+                self._again.check_plan(run, command)
+                events = self._again.requested(run, command, asker.user, number)
+            except Refused as refused:
+                self._deny(asker, command.action.value, run_id, refused.code, str(refused))
+                raise
+            assert isinstance(events[0], RunRequested)
+            if command.lift_hold and self._store.hold(run.environment, events[0].bundle):
+                self._lift(run.environment, events[0].bundle, actor, command.reason)
+            return self._store.append(
+                f"run-{number}", events, after=0, actor=asker.user, command_id=command_id
+            )
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold in force, by environment, the oldest first."""
+        return self._store.holds()
+
+    def hold_on(self, run: Run) -> Hold | None:
+        """The hold on the run's bundle in its environment; None when it is free."""
+        return self._store.hold(run.environment, run.bundle)
+
+    def lift_hold(self, environment: str, bundle: Digest, asker: Asker, *, reason: str) -> Hold:
+        """Let the bundle be promoted to the environment again. Returns the hold that was lifted.
+
+        Raises:
+            NotFound: unknown environment.
+            Refused: not allowed, or nothing is held. The attempt is on record.
+        """
+        actor = self.actor(asker, self._settings.environment(environment).name)
+        try:
+            return self._lift(environment, bundle, actor, reason)
+        except Refused as refused:
+            self._deny(asker, "lift_hold", "", refused.code, str(refused))
+            raise
+
+    def _lift(self, environment: str, bundle: Digest, actor: Actor, reason: str) -> Hold:
+        hold = self._store.hold(environment, bundle)
+        ended = hold is None or self._store.run(hold.run).terminal
+        event = holds.lifted(hold, actor, environment=environment, reason=reason, ended=ended)
+        append_to(self._store, ADMIN, event, actor=actor.user)
+        assert hold is not None  # else it would have been refused
+        return hold
+
+    def heirs(self, run_id: str) -> tuple[str, ...]:
+        """Runs that were made from this finished one, in order of request."""
+        return self._store.heirs(run_id)
+
+    def differences(self, run_id: str) -> tuple[str, tuple[PinnedChange, ...]]:
+        """The run that this one was made from, and what it rests on otherwise than that one.
+
+        Raises:
+            NotFound: no such run, or it was not made from another one.
+        """
+        run = self._store.run(run_id)
+        before = run.request.rerun_of or run.request.rolls_back
+        if not before:
+            raise NotFound(f"{run_id} was not made from another run.")
+        return before, self._again.differences(self._store.run(before), run)
+
+    def promotion_preview(self, run_id: str) -> RollbackPreview:
+        """What taking a finished promotion back would do to each target now.
+
+        Raises:
+            NotFound: no such run.
+            Refused: there is no one bundle that all of its targets could go back to.
+        """
+        run = self._store.run(run_id)
+        bundle_before(run)
+        return self._again.preview(run)
+
+    def _now(self, run: Run) -> Now:
+        return replace(self._moment(run), standing=self._again.standing(run))
+
     def check_export(self, run_id: str, asker: Asker) -> None:
         """Evidence goes to every role but those that only look or only ask (vocabulary: roles).
 
@@ -190,30 +308,32 @@ class Service:
             self._deny(asker, "export", run_id, "role", sentence)
             raise Refused(sentence, code="role")
 
-    def rollback_preview(self, run_id: str) -> RollbackPlan:
-        """What a full rollback would do to each target, from what was last observed."""
+    def rollback_preview(self, run_id: str, targets: Sequence[str] = ()) -> RollbackPreview:
+        """What a rollback would do to each target now, looked at for this.
+
+        When they cannot be looked at it is told from the record, with a warning that says so.
+
+        Args:
+            targets: by name; empty = everything that changed.
+
+        Raises:
+            NotFound: no such run, or a target that is not of its environment.
+        """
         run = self._store.run(run_id)
-        return preview_rollback(run)
+        unknown = sorted(set(targets) - set(run.request.targets))
+        if unknown:
+            raise NotFound(f"{run.environment} has no target {', '.join(unknown)}.")
+        try:
+            observation = self._observe(run.environment)
+        except AdapterFailed as failed:
+            told = preview(run, from_record(run), targets)
+            why = f"The targets cannot be looked at: {failed}. This is what was last on record."
+            return replace(told, warnings=(why, *told.warnings))
+        return preview(run, observation, targets)
 
     def _deny(self, asker: Asker, action: str, run_id: str, code: str, reason: str) -> None:
         event = CommandRejected(action=action, run=run_id, code=code, reason=reason)
         append_to(self._store, ADMIN, event, actor=asker.user)
-
-
-def preview_rollback(run: Run) -> RollbackPlan:
-    """Pure: the plan from the run's own record of its targets."""
-    stuck = {fact.target for fact in run.irreversible}
-    touched = set(run.touched_targets)
-    baseline = {
-        t.target: t.baseline for t in run.targets if t.target in touched or t.baseline is not None
-    }
-    return plan_rollback(
-        run_id=run.run_id,
-        environment=run.environment,
-        baseline=baseline,
-        current={t.target: t.current for t in run.targets},
-        present={t: ((d,) if d and t not in stuck else ()) for t, d in baseline.items()},
-    )
 
 
 def _with_nonce(command: Command) -> Command:

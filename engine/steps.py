@@ -1,4 +1,4 @@
-"""The steps of a run, carried out: resolve inputs, set targets, verify, go back.
+"""The steps of a run, carried out: set targets and say what came of it; what all steps share.
 
 Each function does one outside thing for an attempt that the log already knows of, and records the
 answer. It may be killed at any line and is then called again for a new attempt: what it finds by
@@ -9,210 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.core.bundle import Attachment, Component
 from engine.core.digest import Digest
-from engine.core.errors import AdapterFailed, Malformed, NotFound
-from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
+from engine.core.errors import AdapterFailed
+from engine.core.event_parts import TargetFact
 from engine.core.events import Event
 from engine.core.fact_events import (
-    InputFact,
-    InputsMaterialized,
-    RolloutPlanned,
     StageApplied,
     TargetSet,
-    TargetsObserved,
 )
-from engine.core.jcs import canonical
-from engine.core.plan import Observation, cohort, plan_rollback, plan_stage
+from engine.core.plan import Observation, plan_stage
+from engine.core.rollback_preview import readiness
 from engine.core.run import Run
-from engine.core.spec import StepKind, rollout_plan_digest
+from engine.core.spec import ROLLBACK
 from engine.core.statemachine import RunStatus
-from engine.core.step_events import StepErrored, StepFailed, StepSucceeded
+from engine.core.step_events import StepErrored, StepFailed
 from engine.outside import Outside
-from engine.ports import ResolvedInput, StageResult, TargetOutcome, TargetResult
+from engine.ports import StageResult, TargetOutcome, TargetResult
 from engine.recording import record
 from engine.steplog import StepLogger
 
 OBSERVE_DEADLINE_S = 10.0
-INPUT_DEADLINE_S = 10.0
 STAGE_DEADLINE_S = 900.0
+
+
+def observe(out: Outside, environment: str) -> Observation:
+    """Look at every target of the environment. Raises `AdapterFailed`."""
+    return out.places[environment].driver.observe(deadline_s=OBSERVE_DEADLINE_S)
 
 
 def logger(out: Outside, run: Run, step: str, attempt: int) -> StepLogger:
     return StepLogger(
         store=out.store, clock=out.clock, run_id=run.run_id, step=step, attempt=attempt
-    )
-
-
-def materialize_inputs(out: Outside, run: Run, step: str, attempt: int) -> None:
-    """Resolve every declared input, re-hash the bundle, observe the targets, plan the rollout."""
-    log = logger(out, run, step, attempt)
-    problems: list[str] = []
-    resolved: list[ResolvedInput] = []
-    try:
-        for declared in out.settings.environment(run.environment).inputs:
-            where = f"{declared.name} ({declared.scheme}:{declared.path})"
-            source = out.secrets.get(declared.scheme)
-            if source is None:
-                problems.append(f"{where}: no source reads {declared.scheme!r} here")
-                continue
-            try:
-                one = source.resolve(declared.name, declared.path, deadline_s=INPUT_DEADLINE_S)
-            except NotFound:
-                problems.append(where)
-                log.error(f"input {where} is missing")
-                continue
-            resolved.append(one)
-            log.info(f"input {declared.name} resolved from {one.path} {one.version}".rstrip())
-        checked, broken = _rehash(out, run, log)
-        observation = out.places[run.environment].driver.observe(deadline_s=OBSERVE_DEADLINE_S)
-    except AdapterFailed as failed:
-        errored(out, run, step, attempt, failed)
-        return
-    if broken or problems:
-        parts = [*broken]
-        if problems:
-            parts.append(f"{len(problems)} missing: {', '.join(problems)}")
-        reason = "; ".join(parts)
-        log.error(reason)
-        _end(out, run, step, attempt, result="MISSING" if problems else "MISMATCH", reason=reason)
-        return
-    document = _resolved_document(run, resolved, checked)
-    blob = out.store.blobs.put(document)
-    log.info(f"{len(resolved)} inputs resolved, {checked} artifacts re-hashed, 0 missing")
-    record(
-        out.store,
-        run.run_id,
-        lambda now: _materialized(now, step, attempt, resolved, checked, blob, observation),
-    )
-
-
-def _rehash(out: Outside, run: Run, log: StepLogger) -> tuple[int, list[str]]:
-    """Read every artifact of the bundle back; the store re-hashes what it hands out."""
-    checked, broken = 0, []
-    try:
-        bundle = out.catalog.get(run.bundle)
-    except (Malformed, NotFound) as error:
-        return 0, [f"bundle manifest: {error}"]
-    items: tuple[Component | Attachment, ...] = (*bundle.components, *bundle.attachments)
-    for item in items:
-        name = item.name if isinstance(item, Component) else f"{item.kind} document"
-        try:
-            content = out.store.blobs.get(item.digest)
-        except NotFound:
-            broken.append(f"{name}: artifact {item.digest} is missing")
-            continue
-        except Malformed as error:
-            broken.append(f"{name}: digest mismatch, {error}")
-            continue
-        checked += 1
-        log.info(f"{name} {item.digest} re-hashed, {len(content)} bytes")
-    return checked, broken
-
-
-def _resolved_document(run: Run, resolved: Sequence[ResolvedInput], checked: int) -> bytes:
-    return canonical(
-        {
-            "schema": "releaseline.resolved-inputs/1",
-            "run": run.run_id,
-            "environment": run.environment,
-            "bundle": str(run.bundle),
-            "artifactsChecked": checked,
-            "inputs": [
-                {
-                    "name": one.name,
-                    "path": one.path,
-                    "version": one.version,
-                    "valueHmacSha256": one.value_hmac,
-                }
-                for one in sorted(resolved, key=lambda one: one.name)
-            ],
-        }
-    )
-
-
-def _materialized(
-    run: Run,
-    step: str,
-    attempt: int,
-    resolved: Sequence[ResolvedInput],
-    checked: int,
-    blob: Digest,
-    observation: Observation,
-) -> Sequence[Event]:
-    if not is_open(run, step, attempt):
-        return ()
-    events: list[Event] = []
-    if run.plan is None:  # the first look is the baseline for ever; a retry must not move it
-        events.append(_baseline(run, observation))
-        events.append(_planned(run, observation))
-    facts = tuple(
-        InputFact(name=r.name, path=r.path, version=r.version, value_hmac=r.value_hmac)
-        for r in resolved
-    )
-    return (
-        *events,
-        InputsMaterialized(
-            step=step, attempt=attempt, inputs=facts, components=checked, resolved=blob
-        ),
-        StepSucceeded(
-            step=step,
-            attempt=attempt,
-            result="RESOLVED",
-            summary=f"{len(facts)} inputs resolved, {checked} artifacts re-hashed, 0 missing",
-            outputs=(NamedDigest(name="resolved-inputs.json", digest=blob),),
-        ),
-    )
-
-
-def _baseline(run: Run, observation: Observation) -> TargetsObserved:
-    seen = observation.by_target()
-    facts = []
-    for target in run.request.targets:
-        one = seen.get(target)
-        digest = None if one is None else one.digest
-        reversible = one is not None and digest is not None and digest in one.present
-        note = "" if one is None else one.note
-        if not reversible and not note:
-            note = "its bundle before this run is unknown or no longer on the target"
-        facts.append(
-            TargetFact(
-                target=target,
-                digest=digest,
-                healthy=None if one is None else one.healthy,
-                reversible=reversible,
-                note=note,
-            )
-        )
-    return TargetsObserved(purpose="baseline", targets=tuple(facts))
-
-
-def _planned(run: Run, observation: Observation) -> RolloutPlanned:
-    cohorts = tuple(
-        StageCohort(
-            step=step.id,
-            targets=cohort(
-                run.request.targets, share_bp=step.spec.share_bp, minimum=step.spec.min_targets
-            ),
-        )
-        for step in run.steps
-        if step.spec.kind is StepKind.DEPLOY
-    )
-    facts = _baseline(run, observation).targets
-    whole = {target for c in cohorts for target in c.targets}
-    back = plan_rollback(
-        run_id=run.run_id,
-        environment=run.environment,
-        baseline={f.target: f.digest for f in facts},
-        current={f.target: run.bundle if f.target in whole else f.digest for f in facts},
-        present={f.target: ((f.digest,) if f.reversible and f.digest else ()) for f in facts},
-    )
-    stuck = {target for target, _why in back.irreversible}
-    return RolloutPlanned(
-        cohorts=cohorts,
-        plan=rollout_plan_digest(tuple((c.step, c.targets) for c in cohorts), run.bundle),
-        rollback=back.digest,
-        irreversible=tuple(f for f in facts if f.target in stuck),
     )
 
 
@@ -233,11 +60,18 @@ def apply_stage(out: Outside, run: Run, step: str, attempt: int) -> None:
         bundle=run.bundle,
         targets=run.cohort(step),
         observed={t.target: t.current for t in run.targets},
+        # A way back tries every target, whatever fails.
+        max_failures=len(run.targets) if run.request.kind == ROLLBACK else 0,
     )
     log.info(f"{len(plan.changes)} targets planned, plan {plan.digest.short}")
     current = run.step(step).attempt
     assert current is not None
     try:
+        # Before every stage: what could be gone back to yesterday may be off the disk today.
+        ready = readiness(run, step, observe(out, run.environment))
+        for one in ready.stuck:
+            log.warn(f"cannot go back: {one.note}", target=one.target)
+        record(out.store, run.run_id, lambda now: (ready,) if is_open(now, step, attempt) else ())
         result = place.driver.apply(
             plan,
             op_id=current.op_id,
@@ -332,18 +166,6 @@ def errored(out: Outside, run: Run, step: str, attempt: int, failed: AdapterFail
                     transient=failed.transient,
                 ),
             )
-            if is_open(now, step, attempt)
-            else ()
-        ),
-    )
-
-
-def _end(out: Outside, run: Run, step: str, attempt: int, *, result: str, reason: str) -> None:
-    record(
-        out.store,
-        run.run_id,
-        lambda now: (
-            (StepFailed(step=step, attempt=attempt, result=result, reason=reason),)
             if is_open(now, step, attempt)
             else ()
         ),

@@ -23,13 +23,15 @@ from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import Reading, ReadingStatus
 from engine.core.rows import GateTick
 from engine.core.run import Run
+from engine.core.run_events import RunPaused
 from engine.core.spec import StepKind
 from engine.core.state import StepState
 from engine.core.statemachine import RunStatus, StepStatus
+from engine.looking_on import LookingOn, begin, look
 from engine.outside import Outside
-from engine.ports import MetricSource
 from engine.recording import record
 from engine.steplog import StepLogger
+from engine.watch_parts import expected_targets, history_note, old_version
 
 # A read may take this part of a poll, so that a slow source costs a tick and not the rhythm.
 _READ_PART: Final = 0.8
@@ -47,7 +49,9 @@ class _Watch:
         slot: number of the last poll done.
         base: the last ok reading, which the next one is compared with.
         said: (action, rule, restarts of the clock) as last told by an event.
-        looked: the run was seen paused since the last tick.
+        looked: the run was paused since the last tick.
+    pauses: how often it had been paused when that was last looked at.
+    looking: a copy of the gate that looks on while the gate's pause lasts.
         rows: every stored row, oldest first.
     """
 
@@ -62,7 +66,9 @@ class _Watch:
     base: Reading | None
     said: tuple[str, int, int] | None
     looked: bool
+    pauses: int
     rows: list[GateTick]
+    looking: LookingOn | None = None
 
     def slot_at(self, now_s: float) -> int:
         return int((now_s - self.origin_s) * 1000 / self.poll_ms + 1e-6)
@@ -90,7 +96,9 @@ class Watcher:
         if watch is None or (watch.step, watch.first_attempt) != (step, state.watch_from):
             watch = self._open(run, state, attempt)
             self._watches[run.run_id] = watch
-        watch.looked = watch.looked or not judge
+        # However short a pause was, the clock starts again behind it.
+        watch.looked = watch.looked or not judge or run.pauses != watch.pauses
+        watch.pauses = run.pauses
         slot = watch.slot_at(clock.monotonic_s())
         if slot <= watch.slot:
             return watch.until_next_s(clock.monotonic_s())
@@ -115,7 +123,7 @@ class Watcher:
         for ended in [run_id for run_id in list(self._watches) if run_id not in alive]:
             self._watches.pop(ended, None)
         rows = list(out.store.gate_ticks(run.run_id, spec.id, first))
-        cohort = _cohort(run, spec.id)
+        cohort = expected_targets(run, spec.id)
         if not rows:
             mark = self._start_mark(run, state, cohort)
             row = self._row(run, spec.id, attempt, 1, 0, mark)
@@ -123,7 +131,8 @@ class Watcher:
             out.store.record((row,))
             rows.append(row)
         last, said = rows[-1], None
-        for answer in ticks.replay(rows)[-1:]:
+        # A new attempt at the same watch has to be told again what the gate said last.
+        for answer in ticks.replay(rows)[-1:] if state.gate is not None else ():
             said = (answer.action, answer.rule, answer.restarts)
         elapsed_ms = last.t_ms + max(0, (out.clock.now_us() - last.ts_us) // 1000)
         watch = _Watch(
@@ -138,11 +147,17 @@ class Watcher:
             base=None,
             said=said,
             looked=False,
+            pauses=self._pauses_before(run, last),
             rows=rows,
         )
         reading = self._read(run, watch)
         watch.base = reading if reading.status is ReadingStatus.OK else None
         return watch
+
+    def _pauses_before(self, run: Run, row: GateTick) -> int:
+        """How often the run had been paused when `row` was stored."""
+        log = self._out.store.load(run.run_id) if run.pauses else ()
+        return sum(isinstance(r.event, RunPaused) and r.ts_us <= row.ts_us for r in log)
 
     def _start_mark(self, run: Run, state: StepState, cohort: tuple[str, ...]) -> str:
         criteria = criteria_from_document(json.loads(state.spec.gate))
@@ -178,10 +193,10 @@ class Watcher:
         )
         before = rows[: max(0, len(rows) - newer)][-wanted:]
         if len(before) * poll_ms >= HISTORY_MS_MIN:
-            return before, _told(len(before) * poll_ms, criteria, "before the first change")
-        kept = _old_version(run, rows)[-wanted:]
+            return before, history_note(len(before) * poll_ms, criteria, "before the first change")
+        kept = old_version(run, rows)[-wanted:]
         if len(kept) * poll_ms >= HISTORY_MS_MIN:
-            return kept, _told(len(kept) * poll_ms, criteria, "of the unchanged targets")
+            return kept, history_note(len(kept) * poll_ms, criteria, "of the unchanged targets")
         return (), "none: less than 30 s are known, so noise is taken as that of coin flips"
 
     def _carry(self, run: Run, state: StepState, criteria: Criteria) -> dict[str, JsonValue] | None:
@@ -217,13 +232,30 @@ class Watcher:
         if ok:
             watch.base = reading
         if not judge:
+            self._look_on(run, watch, before, reading, t_ms)
             return True
+        if not _watched(out.store.run(run.run_id), watch):
+            return False  # a pause that came during the read stops the clock before this tick
+        watch.looking = None
         if watch.looked or watch.gate.action == "pause":
             self._go_on(run, watch, t_ms)
             return True
         if before is None and ok:
             return True  # something to compare the next reading with
         return self._tick(run, watch, before, reading, t_ms)
+
+    def _look_on(
+        self, run: Run, watch: _Watch, before: Reading | None, reading: Reading, t_ms: int
+    ) -> None:
+        """The gate itself stands still. Where it paused the run, its copy sees the tick."""
+        if watch.gate.action != "pause":
+            return
+        if before is None and reading.status is ReadingStatus.OK:
+            return  # something to compare the next reading with
+        if watch.looking is None:
+            watch.looking = begin(watch.rows, t_ms - watch.poll_ms)
+        tick = self._seen(run, watch, before, reading, t_ms)
+        look(self._out, run, watch.looking, tick, step=watch.step, attempt=watch.attempt)
 
     def _go_on(self, run: Run, watch: _Watch, t_ms: int) -> None:
         """The run goes on after a pause: the gate's clock starts again from here."""
@@ -240,16 +272,7 @@ class Watcher:
         self, run: Run, watch: _Watch, before: Reading | None, reading: Reading, t_ms: int
     ) -> bool:
         out, gate = self._out, watch.gate
-        tick = ticks.tick_between(
-            before,
-            reading,
-            cohort=watch.cohort,
-            targets=run.request.targets,
-            t_ms=t_ms,
-            age_ms=max(0, out.clock.now_us() - reading.at_us) // 1000,
-            age_ms_max=self._age_ms_max(run, watch.poll_ms),
-        )
-        stored = ticks.encode(tick)
+        stored = self._seen(run, watch, before, reading, t_ms)
         gate.observe(ticks.decode(stored))
         row = replace(
             self._row(run, watch.step, watch.attempt, _next_n(watch), t_ms, stored),
@@ -264,6 +287,23 @@ class Watcher:
             return True
         watch.said = now_said
         return self._decided(run, watch, row, reading)
+
+    def _seen(
+        self, run: Run, watch: _Watch, before: Reading | None, reading: Reading, t_ms: int
+    ) -> str:
+        """The tick between two readings, in its stored form."""
+        return ticks.encode(
+            ticks.tick_between(
+                before,
+                reading,
+                cohort=watch.cohort,
+                targets=run.request.targets,
+                t_ms=t_ms,
+                age_ms=max(0, self._out.clock.now_us() - reading.at_us) // 1000,
+                age_ms_max=self._age_ms_max(run, watch.poll_ms),
+                fleet=watch.gate.criteria.fleet_share_bp_min > 0,
+            )
+        )
 
     def _decided(self, run: Run, watch: _Watch, row: GateTick, reading: Reading) -> bool:
         """Record a changed answer and its tick together; its evidence lies in a blob before."""
@@ -319,7 +359,7 @@ class Watcher:
     # --- outside --------------------------------------------------------------------------------
 
     def _read(self, run: Run, watch: _Watch) -> Reading:
-        source: MetricSource = self._out.places[run.environment].metrics
+        source = self._out.places[run.environment].metrics
         timeout_ms = self._out.settings.environment(run.environment).workflow.metrics.timeout_ms
         deadline_s = min(timeout_ms, _READ_PART * watch.poll_ms) / 1000
         return source.read(deadline_s=deadline_s)
@@ -357,24 +397,3 @@ def _watched(run: Run, watch: _Watch) -> bool:
         and state.attempt is not None
         and state.attempt.number == watch.attempt
     )
-
-
-def _cohort(run: Run, step: str) -> tuple[str, ...]:
-    """The targets that must run the new bundle; after the deploy, those of its last stage."""
-    return run.cohort(step) or (run.cohorts[-1].targets if run.cohorts else ())
-
-
-def _old_version(run: Run, rows: History) -> History:
-    """The columns of targets that this run has not changed; rows hold all targets by id."""
-    names = sorted(run.request.targets)
-    old = {target.target for target in run.targets if not target.changed}
-    return [
-        [cell for name, cell in zip(names, row, strict=True) if name in old]
-        for row in rows
-        if len(row) == len(names) and old
-    ]
-
-
-def _told(used_ms: int, criteria: Criteria, which: str) -> str:
-    asked = f", {criteria.history_ms // 1000} s were asked for"
-    return f"{used_ms // 1000} s {which}{asked if used_ms < criteria.history_ms else ''}"

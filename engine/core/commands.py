@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from engine.core.digest import Digest
+from engine.core.standing import Standing
 
 
 class Action(StrEnum):
@@ -23,6 +25,10 @@ class Action(StrEnum):
     REJECT = "reject"
     WITHDRAW = "withdraw"
     COMMENT = "comment"
+    REVIEW = "review"
+    DROP_OVERRIDE = "drop_override"
+    RERUN = "rerun"
+    ROLLBACK_PROMOTION = "rollback_promotion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,12 @@ class Command:
         view: digest of what they were shown; the binding again where nothing more was shown.
         nonce: makes an approval unique; made by the shell.
         confirm: for close_failed: the run id, typed once more.
+        override: for continue and resume: although something stands against it.
+        lift_hold: for rerun and rollback_promotion: lift the hold on the bundle with it.
+        review: for review: its number; 0 = the oldest open one that they may close.
+        targets: for rollback: those to send back by name; empty = full, every changed one.
+        plan: for rollback: digest of the plan that they were shown; None = do not compare.
+        plan_now: digest of the plan as the targets are seen now; made by the shell for `plan`.
     """
 
     action: Action
@@ -44,13 +56,63 @@ class Command:
     view: Digest | None = None
     nonce: str = ""
     confirm: str = ""
+    targets: tuple[str, ...] = ()
+    plan: Digest | None = None
+    plan_now: Digest | None = None
+    override: bool = False
+    review: int = 0
+    lift_hold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """What no log tells, as known at the moment of deciding.
+
+    Attributes:
+        now_us: UTC; None = no clock at hand, and what has a time limit counts as run out.
+        unmet: criteria that the stage at hand does not meet (`engine.core.health_unmet`);
+            None = not known, which is never the same as none.
+        standing: of a finished run: where it stands among the others; None = not looked at.
+    """
+
+    now_us: int | None = None
+    unmet: tuple[str, ...] | None = None
+    standing: Standing | None = None
+
+
+UNKNOWN: Final = Now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
+    """`overridable`: two people may do it nevertheless."""
+
     sentence: str
     code: str
     opens_at_us: int | None = None
+    overridable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideOffer:
+    """What an override takes now, for one person.
+
+    Attributes:
+        turn: `ask` (nobody has yet), `confirm` (somebody else has), `wait` (this person has).
+        ok: this person may ask, or confirm, now.
+        why_not: one sentence; empty when ok.
+        missing: what is not met now, one phrase each.
+        reason: in the words of whoever asked.
+    """
+
+    turn: str
+    ok: bool
+    why_not: str
+    missing: tuple[str, ...]
+    asked_by: str = ""
+    asked_us: int | None = None
+    reason: str = ""
+    expires_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +121,7 @@ class ActionState:
     ok: may be done now by this person (a reason may still be asked for).
     shown: whether a page offers it in this status at all, enabled or not.
     why_not: one sentence; empty when ok.
+    override: how two people may do it although it is not ok; None = they may not, or need not.
     """
 
     action: Action
@@ -66,3 +129,4 @@ class ActionState:
     shown: bool
     why_not: str
     opens_at_us: int | None = None
+    override: OverrideOffer | None = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from engine.core import approvals, guards, statemachine
+from engine.core import approvals, guards, heirs, overrides, reviews, statemachine
 from engine.core.approvals import Actor
-from engine.core.commands import Action, ActionState, Command, Refusal
+from engine.core.back_events import TargetRollbackRequested
+from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now, Refusal
+from engine.core.digest import Digest
 from engine.core.errors import Refused
 from engine.core.events import RunEvent
 from engine.core.fact_events import (
@@ -57,6 +59,10 @@ _NEEDS_REASON = frozenset(
         Action.CLOSE_FAILED,
         Action.REJECT,
         Action.COMMENT,
+        Action.REVIEW,
+        Action.DROP_OVERRIDE,
+        Action.RERUN,
+        Action.ROLLBACK_PROMOTION,
     }
 )
 
@@ -74,11 +80,20 @@ def via_of(run: Run, action: Action) -> str:
     return action.value
 
 
-def refusal(run: Run, command: Command, actor: Actor) -> Refusal | None:
+def refusal(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refusal | None:
     """Say why `command` is not allowed now; None when it is."""
     action = command.action
-    if action is Action.COMMENT:
-        return guards.comment_refusal(run, command, actor)
+    match action:  # what moves no run stands in no row of the table
+        case Action.COMMENT:
+            return guards.comment_refusal(run, command, actor)
+        case Action.REVIEW:
+            return reviews.refusal(run, command, actor)
+        case Action.DROP_OVERRIDE:
+            return overrides.drop_refusal(run, command, actor, now)
+        case Action.RERUN | Action.ROLLBACK_PROMOTION:
+            return heirs.refusal(run, command, actor, now) or _unreasoned(command)
+        case _:
+            pass
     via = via_of(run, action)
     actors = statemachine.actors_of(via, run.status)
     if not actors:
@@ -89,23 +104,33 @@ def refusal(run: Run, command: Command, actor: Actor) -> Refusal | None:
             sentence=f"This needs the role {who} in {run.environment}; {actor.user} has none.",
             code="role",
         )
-    why_not = guards.guard(run, command, actor)
+    why_not = guards.guard(run, command, actor, now)
     if why_not is not None:
+        if command.override and why_not.overridable:
+            return overrides.refusal(run, command, actor, now)
         return why_not
-    if action in _NEEDS_REASON and not command.reason.strip():
+    return _unreasoned(command)
+
+
+def _unreasoned(command: Command) -> Refusal | None:
+    if command.action in _NEEDS_REASON and not command.reason.strip():
         return Refusal(sentence="A reason is required; it goes on record.", code="reason")
     return None
 
 
-def decide(run: Run, command: Command, actor: Actor) -> tuple[RunEvent, ...]:
+def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tuple[RunEvent, ...]:
     """Return the events that `command` causes.
 
     Raises:
         Refused: with the sentence of `refusal`.
     """
-    why_not = refusal(run, command, actor)
+    why_not = refusal(run, command, actor, now)
     if why_not is not None:
         raise Refused(why_not.sentence, code=why_not.code, opens_at_us=why_not.opens_at_us)
+    if command.override and command.action in overrides.OVERRIDABLE:
+        against = guards.guard(run, command, actor, now)
+        if against is not None:
+            return _although(run, command, actor, now, against)
     via, reason = via_of(run, command.action), command.reason.strip()
     match command.action:
         case Action.PAUSE:
@@ -124,15 +149,23 @@ def decide(run: Run, command: Command, actor: Actor) -> tuple[RunEvent, ...]:
                 StepMarkedFailed(step=step.id, attempt=number, reason=reason),
                 RunPaused(via=via, pause_reason="step_failed", reason=reason),
             )
+        case Action.ROLLBACK if command.targets:
+            by_name = _back_by_name(run, command, reason)
+            return (*by_name, _review_of(actor, len(set(command.targets)), reason))
         case Action.ROLLBACK | Action.RETRY_ROLLBACK:
             again = via == "retry_rollback"
-            return rolling_back(
+            started = rolling_back(
                 run,
                 via=via,
                 trigger="retry" if again else "operator",
                 reason=reason or "tried again",
                 ticket=command.ticket.strip(),
+                plan=command.plan,
             )
+            # Going back is safe enough for one person, and looked at by another one afterwards.
+            if again:
+                return started
+            return (*started, _review_of(actor, len(run.changed_targets), reason))
         case Action.CANCEL if run.status in {RunStatus.RUNNING, RunStatus.PAUSED}:
             return (RunCancelling(via=via, reason=reason),)
         case Action.CANCEL:
@@ -145,17 +178,26 @@ def decide(run: Run, command: Command, actor: Actor) -> tuple[RunEvent, ...]:
             return _approval(run, command, actor, reason)
         case Action.COMMENT:
             return (Commented(text=reason),)
+        case Action.REVIEW:
+            return (reviews.closed(run, command, actor),)
+        case Action.DROP_OVERRIDE:
+            return (overrides.dropped(run, command, actor),)
+        case Action.RERUN | Action.ROLLBACK_PROMOTION:
+            return ()  # nothing in this run: its log has ended, and a new one begins
         case _:
             assert_never(command.action)
 
 
-def allowed(run: Run, actor: Actor) -> tuple[ActionState, ...]:
+def allowed(run: Run, actor: Actor, now: Now = UNKNOWN) -> tuple[ActionState, ...]:
     """Every action for this person now, in the order of `Action`. Serves page, API and CLI."""
     states = []
     for action in Action:
         # The form asks for the reason and the binding later; here only the rest counts.
         probe = Command(action=action, reason="-", binding=run.binding, confirm=run.run_id)
-        why_not = refusal(run, probe, actor)
+        why_not = refusal(run, probe, actor, now)
+        override = None
+        if why_not is not None and why_not.overridable:
+            override = overrides.offer(run, action, actor, now)
         states.append(
             ActionState(
                 action=action,
@@ -163,6 +205,7 @@ def allowed(run: Run, actor: Actor) -> tuple[ActionState, ...]:
                 shown=offered(run, action),
                 why_not="" if why_not is None else why_not.sentence,
                 opens_at_us=None if why_not is None else why_not.opens_at_us,
+                override=override,
             )
         )
     return tuple(states)
@@ -190,7 +233,7 @@ def closing(run: Run, reason: str) -> tuple[RunEvent, ...]:
 
 
 def rolling_back(
-    run: Run, *, via: str, trigger: str, reason: str, ticket: str = ""
+    run: Run, *, via: str, trigger: str, reason: str, ticket: str = "", plan: Digest | None = None
 ) -> tuple[RunEvent, ...]:
     """Start the way back: the open attempt ends, the rollback begins."""
     ended: tuple[RunEvent, ...] = tuple(
@@ -201,9 +244,56 @@ def rolling_back(
     return (
         *ended,
         RollbackStarted(
-            via=via, trigger=trigger, reason=reason, ticket=ticket, targets=run.changed_targets
+            via=via,
+            trigger=trigger,
+            reason=reason,
+            ticket=ticket,
+            targets=run.changed_targets,
+            plan=plan,
         ),
     )
+
+
+def _back_by_name(run: Run, command: Command, reason: str) -> tuple[RunEvent, ...]:
+    """Targets go back while the run is paused: a running one is paused for it first."""
+    requested = TargetRollbackRequested(
+        number=len(run.ways_back) + 1,
+        targets=tuple(sorted(set(command.targets))),
+        reason=reason,
+        ticket=command.ticket.strip(),
+        plan=command.plan,
+    )
+    if run.status is RunStatus.PAUSED:
+        return (requested,)
+    return (RunPaused(via="pause", pause_reason="manual", reason=reason), requested)
+
+
+def _although(
+    run: Run, command: Command, actor: Actor, now: Now, against: Refusal
+) -> tuple[RunEvent, ...]:
+    """The first of two people asks for it; the second one lets it happen."""
+    ask = overrides.standing(run, now)
+    if ask is None:
+        return (overrides.asked(run, command, against, now),)
+    used = overrides.used(run, ask, command, actor, against, now)
+    via, reason = via_of(run, command.action), command.reason.strip()
+    if command.action is Action.RESUME:
+        return (*used, RunResumed(via=via, reason=reason, override_by=actor.user))
+    step, number = _open(run)
+    done = StepSucceeded(
+        step=step.id,
+        attempt=number,
+        result="OVERRIDDEN",
+        summary=f"continued by an override of {ask.by} and {actor.user} although: "
+        f"{'; '.join(overrides.missing(run, step, now))}",
+    )
+    moved = RunContinued(via=via, step=step.id, reason=reason, override_by=actor.user)
+    return (*used, moved, done)
+
+
+def _review_of(actor: Actor, count: int, reason: str) -> RunEvent:
+    what = f"rollback of {count} target{'' if count == 1 else 's'}: {reason}"
+    return reviews.opened("rollback", (actor.user,), what)
 
 
 def _continued(run: Run, via: str, actor: Actor, reason: str) -> tuple[RunEvent, ...]:

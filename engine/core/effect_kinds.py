@@ -69,6 +69,21 @@ class Revert:
 
 
 @dataclass(frozen=True, slots=True)
+class RevertTargets:
+    """Bring the targets of this way back, named by people, back while the run stays paused."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """See where the targets of a stage stand whose change a pause has stopped."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureEvidence:
     """Seal what a finished attempt, or an approval, left behind."""
 
@@ -78,8 +93,14 @@ class CaptureEvidence:
 
 @dataclass(frozen=True, slots=True)
 class CaptureRollback:
+    """Seal what a way back did, whether it brought everything back or not.
+
+    It lies with the last deployed attempt; `number` as in `WayBack`.
+    """
+
     step: str
     attempt: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +127,8 @@ Effect: TypeAlias = (
     | Watch
     | Drain
     | Revert
+    | RevertTargets
+    | Settle
     | CaptureEvidence
     | CaptureRollback
     | Seal

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals
+from engine.core import approvals, overrides, pausing
+from engine.core.back_events import RollbackSuppressed
 from engine.core.decide import closing, op_id, rolling_back
 from engine.core.effect_kinds import (
     AcquireLock,
     ApplyStage,
-    CaptureEvidence,
-    CaptureRollback,
     Drain,
     Effect,
     EvaluateGate,
     MaterializeInputs,
     Record,
     Revert,
+    RevertTargets,
     Seal,
     VerifyTargets,
     Wait,
     Watch,
 )
 from engine.core.events import RunEvent
+from engine.core.evidence_due import evidence_due
 from engine.core.fact_events import ApprovalRequested, ApprovalsStale, GateDecided
+from engine.core.rollback_preview import not_by_itself
 from engine.core.run_events import (
     RunExpired,
     RunFailed,
@@ -40,8 +42,8 @@ from engine.core.run_events import (
     RunSucceeded,
 )
 from engine.core.spec import StepKind
-from engine.core.state import Attempt, Run, StepState
-from engine.core.statemachine import STEP_OPEN, RunStatus, StepStatus
+from engine.core.state import Run, StepState
+from engine.core.statemachine import RunStatus, StepStatus
 from engine.core.step_events import (
     StepCancelled,
     StepErrored,
@@ -67,16 +69,22 @@ def next_effect(run: Run, now_us: int) -> Effect:
         return AcquireLock()
     if run.status is RunStatus.ROLLING_BACK and not run.rollback_verified:
         return Revert()  # people are being hurt now; what was seen is sealed right after
-    due = _evidence_due(run)
+    going = run.way_back
+    if run.status is RunStatus.PAUSED and going is not None:
+        return RevertTargets(going.number)
+    due = evidence_due(run)
     if due is not None:
         return due
+    lapsed = overrides.expired(run, now_us)
+    if lapsed is not None:
+        return Record((lapsed,))
     match run.status:
         case RunStatus.RUNNING:
             return _running(run, now_us)
         case RunStatus.AWAITING_APPROVAL:
             return _awaiting(run, now_us)
         case RunStatus.PAUSED:
-            return _paused(run)
+            return pausing.paused(run)
         case RunStatus.CANCELLING:
             return _cancelling(run, now_us)
         case RunStatus.ROLLING_BACK:
@@ -99,8 +107,17 @@ def step_ended_badly(run: Run, step: StepState) -> tuple[RunEvent, ...]:
         why = f"policy gate: {step.summary}"
         rejected = RunRejected(via="gate_fail", failure_class="policy", reason=why)
         return (rejected, *closing(run, why))
-    if step.spec.on_failure == "rollback" and run.changed_targets and run.rollback_executable:
-        return rolling_back(run, via="step_failed_rollback", trigger="step_failed", reason=reason)
+    if step.spec.on_failure == "rollback" and run.changed_targets:
+        held = not_by_itself(run, breach=False)
+        if not held:
+            return rolling_back(
+                run, via="step_failed_rollback", trigger="step_failed", reason=reason
+            )
+        paused = RunPaused(
+            via="step_failed", pause_reason="step_failed", reason=_not_rolled_back(reason, held)
+        )
+        number = len(step.attempts)
+        return (RollbackSuppressed(step=step.id, attempt=number, reason=held), paused)
     if step.spec.on_failure == "fail" and not run.changed_targets:
         failed = RunFailed(via="step_failed_end", failure_class="technical", reason=reason)
         return (failed, *closing(run, reason))
@@ -113,7 +130,7 @@ def gate_decided(run: Run, decided: GateDecided) -> tuple[RunEvent, ...]:
     The answer itself comes first, so that the log always tells cause before effect.
     """
     step = run.step(decided.step)
-    reason = f"{step.spec.name}: {decided.reason}"
+    reason, held = f"{step.spec.name}: {decided.reason}", not_by_itself(run)
     match decided.action:
         case "promote":
             done = StepSucceeded(
@@ -123,7 +140,7 @@ def gate_decided(run: Run, decided: GateDecided) -> tuple[RunEvent, ...]:
                 summary=decided.reason,
             )
             return (decided, done)
-        case "rollback" if run.request.on_breach == "rollback" and run.rollback_executable:
+        case "rollback" if not held:
             failed = StepFailed(
                 step=step.id, attempt=decided.attempt, result="BREACHED", reason=decided.reason
             )
@@ -131,9 +148,12 @@ def gate_decided(run: Run, decided: GateDecided) -> tuple[RunEvent, ...]:
             return (decided, failed, *(e for e in started if getattr(e, "step", "") != step.id))
         case "rollback":
             paused = RunPaused(
-                via="health_breach_hold", pause_reason="health_breach", reason=reason
+                via="health_breach_hold",
+                pause_reason="health_breach",
+                reason=_not_rolled_back(reason, held),
             )
-            return (decided, paused)
+            suppressed = RollbackSuppressed(step=step.id, attempt=decided.attempt, reason=held)
+            return (decided, suppressed, paused)
         case "pause":
             paused = RunPaused(
                 via="health_inconclusive", pause_reason="health_inconclusive", reason=reason
@@ -141,6 +161,11 @@ def gate_decided(run: Run, decided: GateDecided) -> tuple[RunEvent, ...]:
             return (decided, paused)
         case _:
             return (decided,)
+
+
+def _not_rolled_back(reason: str, held: str) -> str:
+    """What whoever is called to a paused run reads first."""
+    return f"{reason}; not rolled back by itself: {held}"
 
 
 def engine_lost(run: Run) -> tuple[RunEvent, ...]:
@@ -158,24 +183,6 @@ def engine_lost(run: Run) -> tuple[RunEvent, ...]:
         for step in run.steps
         if step.status is StepStatus.RUNNING and step.attempt is not None
     )
-
-
-def _evidence_due(run: Run) -> Effect | None:
-    for step in run.steps:
-        if step.spec.kind is StepKind.SEAL:
-            continue
-        for attempt in step.attempts:
-            if not attempt.evidence_missing and _unsealed(run, step, attempt):
-                return CaptureEvidence(step.id, attempt.number)
-    return None
-
-
-def _unsealed(run: Run, step: StepState, attempt: Attempt) -> bool:
-    if step.spec.kind is StepKind.APPROVAL:
-        decisions = sum(a.attempt == attempt.number for a in run.approvals)
-        asked = attempt.status not in STEP_OPEN
-        return len(attempt.evidence) < max(decisions, int(asked))
-    return attempt.status not in STEP_OPEN and not attempt.evidence
 
 
 def _start(run: Run, step: StepState) -> Record:
@@ -308,13 +315,6 @@ def _awaiting(run: Run, now_us: int) -> Effect:
     return Record((done, RunResumed(via="quorum_met", reason=f"approved by {people}")))
 
 
-def _paused(run: Run) -> Effect:
-    step = run.current_step
-    if step is None or step.attempt is None or not step.open or not step.attempt.applied:
-        return Wait(None, "paused")
-    return Watch(step.id, step.attempt.number, judge=False)
-
-
 def _cancelling(run: Run, now_us: int) -> Effect:
     # Even when the time is up (the engine may have been down for it) the targets are looked at
     # once: CANCELLED says that none of them changed.
@@ -324,9 +324,6 @@ def _cancelling(run: Run, now_us: int) -> Effect:
 
 def _rolling_back(run: Run) -> Effect:
     deployed = [s for s in run.steps if s.spec.kind is StepKind.DEPLOY and s.attempts]
-    if not run.rollback_sealed and deployed and not deployed[-1].attempts[-1].evidence_missing:
-        last = deployed[-1]
-        return CaptureRollback(last.id, len(last.attempts))
     reverted = tuple(
         StepReverted(step=step.id, reason=run.rollback_reason)
         for step in deployed

@@ -30,3 +30,12 @@ class TargetFact:
 class StageCohort:
     step: str
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedChange:
+    """Something that a run rests on and that differs from another run; empty = not there."""
+
+    name: str
+    before: str
+    after: str

@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 
+from engine.core.back_events import BackEvent
 from engine.core.digest import Digest
 from engine.core.fact_events import FactEvent
 from engine.core.house import HouseEvent
+from engine.core.people_events import PeopleEvent
 from engine.core.run_events import RunMoved, RunRequested
 from engine.core.step_events import StepEvent
 
-RunEvent: TypeAlias = RunRequested | RunMoved | StepEvent | FactEvent
+RunEvent: TypeAlias = RunRequested | RunMoved | StepEvent | FactEvent | BackEvent | PeopleEvent
 Event: TypeAlias = RunEvent | HouseEvent
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {cls.TYPE: cls for cls in get_args(Event)}

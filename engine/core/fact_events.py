@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from engine.core.burn import BurnState, RuleBurn
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
 
@@ -36,7 +37,7 @@ class InputsMaterialized:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetsObserved:
-    """`purpose`: baseline (before anything is touched), resume, verify, drain or rollback."""
+    """`purpose`: baseline (before anything is touched), pause, resume, verify, drain, rollback."""
 
     TYPE: ClassVar = "target.observed/1"
     purpose: str
@@ -67,6 +68,7 @@ class PolicyEvaluated:
     decision: PASS or FAIL; `error`: a rule could not be evaluated, which is a FAIL.
     verdict: digest of the verdict, the same whoever evaluates it and when.
     capsule: blob with everything frozen that the verdict rests on.
+    replays: the earlier verdict that was asked again and decided; empty when none was.
     """
 
     TYPE: ClassVar = "policy.evaluated/1"
@@ -82,6 +84,7 @@ class PolicyEvaluated:
     policy_input: Digest
     capsule: Digest
     notes: tuple[str, ...]
+    replays: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +205,48 @@ class GateDecided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentGuarded:
+    """How fast the environment spends its error budget, read before something is begun in it.
+
+    Told when the answer differs from the one before, not at every look.
+
+    Attributes:
+        step, attempt: the stage that was to begin; empty and 0 before the run's own start.
+        query: what was asked of `source` at `at_us`.
+        evidence: blob with the same, as the pack carries it.
+    """
+
+    TYPE: ClassVar = "environment.guarded/1"
+    step: str
+    attempt: int
+    state: BurnState
+    reason: str
+    slo_bp: int
+    rules: tuple[RuleBurn, ...]
+    source: str
+    query: str
+    at_us: int
+    evidence: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartHeld:
+    """The run stays queued, because its bundle is held. `hold_run`: whose rollback that was."""
+
+    TYPE: ClassVar = "run.start_held/1"
+    hold_run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartFreed:
+    """The hold that kept the run in the queue was lifted; it starts when its turn comes."""
+
+    TYPE: ClassVar = "run.start_freed/1"
+    hold_run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifySnapshot:
     """What runs where after the deploy, read from the targets."""
 
@@ -218,6 +263,8 @@ class VerifySnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetReverted:
+    """One target after its change back; `op_id` and `epoch` are those it was asked under."""
+
     TYPE: ClassVar = "rollback.target_reverted/1"
     target: str
     outcome: str
@@ -226,6 +273,8 @@ class TargetReverted:
     healthy: bool | None
     note: str
     duration_ms: int
+    op_id: str = ""
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +358,9 @@ FactEvent: TypeAlias = (
     | TargetSet
     | StageApplied
     | GateDecided
+    | EnvironmentGuarded
+    | StartHeld
+    | StartFreed
     | VerifySnapshot
     | TargetReverted
     | RollbackVerified

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals
+from engine.core import approvals, overrides
 from engine.core.approvals import Actor
-from engine.core.commands import Action, Command, Refusal
+from engine.core.commands import UNKNOWN, Action, Command, Now, Refusal
 from engine.core.spec import StepKind
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
 
+# What would build on targets that are just being changed. A full rollback may always take over.
+_AFTER_GOING_BACK: Final = frozenset(
+    {Action.RESUME, Action.RETRY_STEP, Action.CANCEL, Action.CLOSE_FAILED}
+)
 # Attempts that said no, or could not say: a person may have another one made.
 _TRY_AGAIN: Final = frozenset({StepStatus.FAILED, StepStatus.ERRORED, StepStatus.INCONCLUSIVE})
 
 
-def guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
+def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refusal | None:
     """What an action needs beyond its status and the role; None when that holds."""
+    going = run.way_back
+    if going is not None and run.status is RunStatus.PAUSED and command.action in _AFTER_GOING_BACK:
+        return Refusal(sentence=_going_back(going.targets), code="state")
     match command.action:
         case Action.APPROVE | Action.REJECT:
             why = approvals.conflict(run, actor)
@@ -43,10 +50,8 @@ def guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
         case Action.WITHDRAW:
             if all(a.person != actor.user for a in run.counting_approvals):
                 return Refusal(sentence=f"{actor.user} has not approved this run.", code="state")
-        case Action.ROLLBACK if (
-            not run.changed_targets and run.status is not RunStatus.ROLLBACK_FAILED
-        ):
-            return Refusal(sentence="No target has changed: nothing to roll back.", code="state")
+        case Action.ROLLBACK | Action.RETRY_ROLLBACK:
+            return _rollback_guard(run, command)
         case Action.CANCEL if run.changed_targets:
             changed = len(run.changed_targets)
             who = "1 target has" if changed == 1 else f"{changed} targets have"
@@ -54,9 +59,9 @@ def guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
         case Action.CLOSE_FAILED:
             return _close_guard(run, command, actor)
         case Action.RESUME:
-            return _resume_guard(run)
+            return _sent_back_guard(run) or _resume_guard(run)
         case Action.CONTINUE:
-            return _continue_guard(run)
+            return _continue_guard(run, now)
         case Action.RETRY_STEP | Action.RERUN_STEP | Action.MARK_STEP_FAILED:
             return _step_guard(run, command.action)
         case _:
@@ -66,6 +71,11 @@ def guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
 
 def _step_guard(run: Run, action: Action) -> Refusal | None:
     step = run.current_step
+    if action is Action.RETRY_STEP and run.sent_back and step is not None:
+        if step.spec.kind is not StepKind.DEPLOY:
+            return _sent_back_guard(run)
+        if step.open:
+            return None  # a new attempt sets them again
     if action is Action.RETRY_STEP:
         # A stage that its gate paused keeps its attempt open until somebody decides.
         held = step is not None and step.open and run.pause_reason.startswith("health")
@@ -85,8 +95,60 @@ def _step_guard(run: Run, action: Action) -> Refusal | None:
     return None
 
 
-def _continue_guard(run: Run) -> Refusal | None:
-    """Before its clock a stage may pass only when its gate has nothing against it."""
+def _rollback_guard(run: Run, command: Command) -> Refusal | None:
+    going, failed = run.way_back, run.status is RunStatus.ROLLBACK_FAILED
+    if going is not None and command.targets:
+        return Refusal(sentence=_going_back(going.targets), code="state")
+    if failed and command.targets:
+        return Refusal(
+            sentence="After a rollback that failed everything that is not back is tried again, "
+            "not single targets.",
+            code="state",
+        )
+    if not failed and not run.changed_targets:
+        return Refusal(sentence="No target has changed: nothing to roll back.", code="state")
+    baseline = {t.target: t.baseline for t in run.targets}
+    for target in sorted(set(command.targets)):
+        if target not in baseline:
+            return Refusal(sentence=f"{run.environment} has no target {target}.", code="state")
+        if target not in run.touched_targets:
+            return Refusal(sentence=f"{target} was not touched by this run.", code="state")
+        if baseline[target] is None:
+            return Refusal(
+                sentence=f"{target} cannot go back: its digest before this run is not known.",
+                code="state",
+            )
+    if command.plan is not None and command.plan != command.plan_now:
+        return Refusal(
+            sentence="What you saw has changed since: the targets are not as in that preview. "
+            "Look at it again and decide then.",
+            code="stale",
+        )
+    return None
+
+
+def _going_back(targets: tuple[str, ...]) -> str:
+    return f"Going back right now: {', '.join(targets)}. Wait until that is done."
+
+
+def _sent_back_guard(run: Run) -> Refusal | None:
+    """A run must not go on as if targets that somebody sent back were still on the bundle."""
+    step = run.current_step
+    if not run.sent_back or step is None:
+        return None
+    deploys = step.spec.kind is StepKind.DEPLOY
+    if deploys and step.attempt is None:
+        return None  # the stage that comes next sets its whole cohort, these among it
+    again = "retry the stage to set them again, " if deploys else ""
+    return Refusal(
+        sentence=f"Sent back by name: {', '.join(run.sent_back)}. {step.spec.name} cannot go on "
+        f"without them: {again}roll back the rest, or close the run.",
+        code="state",
+    )
+
+
+def _continue_guard(run: Run, now: Now) -> Refusal | None:
+    """One person lets a stage pass only when every criterion is met, the clock's time too."""
     step = run.current_step
     if step is None or step.spec.kind not in {StepKind.DEPLOY, StepKind.VERIFY}:
         return Refusal(sentence="No deploy stage is running.", code="state")
@@ -100,14 +162,22 @@ def _continue_guard(run: Run) -> Refusal | None:
         return Refusal(
             sentence=f"{step.spec.name}: the health gate has not answered yet.", code="state"
         )
-    if step.gate.action != "continue":
+    lacks = overrides.missing(run, step, now)
+    if lacks:
         return Refusal(
-            sentence=f"Criteria of {step.spec.name} are not met: {step.gate.reason}.", code="state"
+            sentence=f"Criteria of {step.spec.name} are not met: {'; '.join(lacks)}.",
+            code="state",
+            overridable=True,
         )
     return None
 
 
 def _close_guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
+    if run.status is RunStatus.ROLLBACK_FAILED and actor.service:
+        return Refusal(
+            sentence=f"{actor.user} is a service account; a second person has to close this.",
+            code="conflict_of_interest",
+        )
     if command.confirm != run.run_id:
         return Refusal(
             sentence=f"Type {run.run_id} to confirm that its targets stay as they are.",
@@ -147,6 +217,15 @@ def _resume_guard(run: Run) -> Refusal | None:
             return Refusal(
                 sentence=f"{name} breached its health gate: roll back, or retry the stage.",
                 code="state",
+                overridable=run.paused_from is RunStatus.RUNNING,
+            )
+        case "health_inconclusive" if _still_unclear(run):
+            seen = run.pause_cause
+            what = run.pause_note if seen is None else f"{name}: {seen.reason}"
+            return Refusal(
+                sentence=f"What paused the run has not cleared: {what.rstrip('.')}.",
+                code="state",
+                overridable=True,
             )
         case "engine_restart":
             return Refusal(
@@ -160,6 +239,23 @@ def _resume_guard(run: Run) -> Refusal | None:
             return None
 
 
+def _still_unclear(run: Run) -> bool:
+    """The gate paused a stage that it watches, and what is seen since has not changed its mind.
+
+    A pause from before anything was watched is not the gate's to clear.
+    """
+    step, seen = run.current_step, run.pause_cause
+    watched = (
+        step is not None
+        and step.open
+        and step.attempt is not None
+        and step.attempt.applied
+        and step.gate is not None
+        and step.gate.action == "pause"
+    )
+    return watched and (seen is None or not seen.cleared)
+
+
 def wrong_status(run: Run, action: Action) -> str:
     status = run.status.value.replace("_", " ").lower()
     match action:
@@ -171,6 +267,11 @@ def wrong_status(run: Run, action: Action) -> str:
             return "No target has changed: nothing to roll back."
         case Action.RETRY_STEP if run.status is RunStatus.RUNNING:
             return "Opens when an attempt has failed; a running step can be run again instead."
+        case Action.CONTINUE if run.status is RunStatus.PAUSED and run.sent_back:
+            return (
+                f"Sent back by name: {', '.join(run.sent_back)}. Retry the stage to set them "
+                "again, roll back the rest, or close the run."
+            )
         case Action.CONTINUE if run.status is RunStatus.PAUSED:
             return "The run is paused: resume it first, or retry the stage."
         case _:

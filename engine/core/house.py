@@ -86,6 +86,17 @@ class CommandRejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldLifted:
+    """A bundle that was rolled back may be promoted to the environment again. `run`: whose hold."""
+
+    TYPE: ClassVar = "hold.lifted/1"
+    environment: str
+    bundle: Digest
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStarted:
     TYPE: ClassVar = "engine.started/1"
     version: str
@@ -125,6 +136,25 @@ class DiskFull:
     to_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesRetired:
+    """Raw samples older than `before_us` were taken away (`engine.core.retirement`).
+
+    `kept`: attempts that were old enough and left alone, each with the reason.
+    """
+
+    TYPE: ClassVar = "samples.retired/1"
+    before_us: int
+    runs: int
+    attempts: int
+    samples: int
+    minutes: int
+    kept: tuple[str, ...]
+    bytes_before: int
+    bytes_after: int
+    took_ms: int
+
+
 HouseEvent: TypeAlias = (
     BundleCreated
     | LinkCreated
@@ -133,9 +163,11 @@ HouseEvent: TypeAlias = (
     | TokenCreated
     | TokenRevoked
     | CommandRejected
+    | HoldLifted
     | EngineStarted
     | EngineStopped
     | EngineWatchdog
     | StoreRebuilt
     | DiskFull
+    | SamplesRetired
 )

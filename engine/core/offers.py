@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from engine.core import reviews
 from engine.core.commands import Action
 from engine.core.spec import StepKind
 from engine.core.state import Run
@@ -53,6 +54,11 @@ SHOWN: Final[Mapping[Action, frozenset[Phase]]] = {
     Action.REJECT: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
     Action.WITHDRAW: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
     Action.COMMENT: frozenset(Phase),
+    # Shown when there is something to close or to take back.
+    Action.REVIEW: frozenset(Phase),
+    Action.DROP_OVERRIDE: frozenset({_P.DEPLOY, _P.PAUSED}),
+    Action.RERUN: frozenset({_P.TERMINAL}),
+    Action.ROLLBACK_PROMOTION: frozenset({_P.TERMINAL}),
 }
 
 
@@ -67,4 +73,8 @@ def phase(run: Run) -> Phase:
 
 
 def offered(run: Run, action: Action) -> bool:
+    if action is Action.REVIEW and not reviews.due(run):
+        return False
+    if action is Action.DROP_OVERRIDE and run.override is None:
+        return False
     return phase(run) in SHOWN[action]

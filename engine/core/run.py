@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from engine.core import run_facts, run_moves, run_steps
+from engine.core import run_back, run_facts, run_moves, run_people, run_steps
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
 from engine.core.fact_events import Commented, EvidenceExported
+from engine.core.people_events import ReviewClosed
 from engine.core.run_events import RunRequested
 from engine.core.state import Run, StepState, TargetState
 from engine.core.statemachine import RunStatus
@@ -22,7 +23,16 @@ from engine.core.statemachine import RunStatus
 __all__ = ["AFTER_END", "Run", "evolve", "fold"]
 
 # What may still be said of a run that has ended and is sealed.
-AFTER_END: Final = (Commented, EvidenceExported)
+AFTER_END: Final = (Commented, EvidenceExported, ReviewClosed)
+
+# Each takes the events of its family and answers None to any other.
+_FAMILIES: Final = (
+    run_moves.apply,
+    run_steps.apply,
+    run_facts.apply,
+    run_back.apply,
+    run_people.apply,
+)
 
 
 def evolve(run: Run | None, recorded: Recorded) -> Run:
@@ -43,7 +53,7 @@ def evolve(run: Run | None, recorded: Recorded) -> Run:
     if run.terminal and not isinstance(event, AFTER_END):
         raise IllegalTransition(f"{event.TYPE} cannot follow the end of {run.run_id}")
     run = replace(run, version=recorded.seq, updated_us=recorded.ts_us)
-    for family in (run_moves.apply, run_steps.apply, run_facts.apply):
+    for family in _FAMILIES:
         after = family(run, recorded)
         if after is not None:
             return after

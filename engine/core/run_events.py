@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from engine.core.digest import Digest
+from engine.core.event_parts import PinnedChange
 from engine.core.spec import ApprovalRule, StepSpec
 
 
@@ -25,6 +26,10 @@ class RunRequested:
         targets: every target of the environment, sorted.
         speed: the divisor that was applied to waiting times (1 = as configured).
         initial: SCHEDULED or QUEUED.
+        rerun_of: the finished run that is tried again; `differs` is what was pinned otherwise then.
+        rolls_back: of a ROLLBACK: the promotion that it takes back.
+        takes_back: of a ROLLBACK: the bundle that the targets leave; `bundle` is what they go to.
+        vouched_by: of a ROLLBACK: the run whose verdict let `bundle` in before; empty when none.
     """
 
     TYPE: ClassVar = "run.requested/1"
@@ -51,7 +56,11 @@ class RunRequested:
     reason: str = ""
     ticket: str = ""
     rerun_of: str = ""
+    differs: tuple[PinnedChange, ...] = ()
     rolls_back: str = ""
+    takes_back: Digest | None = None
+    takes_back_label: str = ""
+    vouched_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +140,7 @@ class RollbackStarted:
     """Attributes:
     trigger: `health`, `step_failed`, `operator`, `pause_timeout` or `retry`.
     targets: those that were off their recorded digest when this was decided.
+    plan: digest of the plan that whoever asked had seen; None when they had seen none.
     """
 
     TYPE: ClassVar = "run.rollback_started/1"
@@ -139,14 +149,18 @@ class RollbackStarted:
     reason: str
     ticket: str = ""
     targets: tuple[str, ...] = ()
+    plan: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackFailed:
+    """`plan`: digest of what was tried; None when nothing could be tried at all."""
+
     TYPE: ClassVar = "run.rollback_failed/1"
     via: str
     reason: str
     targets: tuple[str, ...]
+    plan: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

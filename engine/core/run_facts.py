@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never, get_args
 
-from engine.core import statemachine
+from engine.core import burn_guard, statemachine, way_back
 from engine.core.digest import Digest
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
@@ -16,6 +16,7 @@ from engine.core.fact_events import (
     ApprovalsStale,
     ApprovalWithdrawn,
     Commented,
+    EnvironmentGuarded,
     EvidenceCaptured,
     EvidenceExported,
     EvidenceMissing,
@@ -27,6 +28,8 @@ from engine.core.fact_events import (
     RollbackVerified,
     RolloutPlanned,
     StageApplied,
+    StartFreed,
+    StartHeld,
     TargetReverted,
     TargetSet,
     TargetsObserved,
@@ -72,6 +75,12 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             return _on_attempt(run, step_id, number, applied=True)
         case GateDecided(step=step_id):
             return with_step(run, replace(run.step(step_id), gate=event))
+        case StartHeld(hold_run=hold_run):
+            return replace(run, held_by=hold_run, held_note=event.reason)
+        case StartFreed():
+            return replace(run, held_by="", held_note="")
+        case EnvironmentGuarded():
+            return burn_guard.guarded(run, event, recorded.ts_us)
         case EvidenceCaptured() | EvidenceMissing() | EvidenceSealed():
             return _evidence(run, event)
         case VerifySnapshot() | EvidenceExported() | Commented():
@@ -143,13 +152,22 @@ def _targets(
                 )
             return run
         case TargetsObserved(targets=facts):
+            if event.purpose == "pause":
+                run = replace(run, unsettled=False)
             for fact in facts:
                 run = _seen(run, fact.target, fact.digest, fact.healthy, fact.note)
             return run
-        case TargetSet() | TargetReverted():
+        case TargetSet():
+            run = _seen(run, event.target, event.digest, event.healthy, event.note)
+            if event.digest != event.to_digest:
+                return run
+            # On the bundle again: nobody has to be told any more that it was sent back.
+            return replace(run, sent_back=tuple(t for t in run.sent_back if t != event.target))
+        case TargetReverted():
             return _seen(run, event.target, event.digest, event.healthy, event.note)
         case RollbackVerified():
-            return replace(run, rollback_verified=True)
+            ways = way_back.ended(run.ways_back, "verified")
+            return replace(run, rollback_verified=True, ways_back=ways)
         case _:
             assert_never(event)
 
@@ -169,8 +187,9 @@ def _evidence(run: Run, event: EvidenceCaptured | EvidenceMissing | EvidenceSeal
                     f"{run.run_id}: evidence {seq} follows {run.evidence_count}"
                 )
             run = replace(run, evidence_count=seq, seal_status="PARTIAL")
-            if event.name.rsplit("/", 1)[-1] == "rollback.dsse":
-                run = replace(run, rollback_sealed=True)
+            number = way_back.number_of(event.name)
+            if number is not None:
+                run = replace(run, ways_back=way_back.sealed(run.ways_back, number))
             return _on_attempt(run, event.step, event.attempt, evidence=event.name)
         case EvidenceMissing():
             return _on_attempt(run, event.step, event.attempt, evidence_missing=True)

@@ -24,6 +24,7 @@ from engine.core.step_events import (
     StepStarted,
     StepSucceeded,
     StepWaiting,
+    StepWentOn,
 )
 
 _STEP_EVENTS = get_args(StepEvent)
@@ -41,6 +42,8 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             step = _started(step, event, recorded)
         case StepWaiting(attempt=number, reason=reason):
             step = _to(step, number, StepStatus.WAITING, recorded, reason=reason, ended=False)
+        case StepWentOn(attempt=number):
+            step = _to(step, number, StepStatus.RUNNING, recorded, ended=False)
         case StepSucceeded(attempt=number, result=result, summary=summary, outputs=outputs):
             step = _to(step, number, StepStatus.SUCCEEDED, recorded, result=result, outputs=outputs)
             step = replace(step, summary=summary)
@@ -85,7 +88,8 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             step = replace(step, status=StepStatus.REVERTED, summary=reason)
         case _:
             assert_never(event)
-    return with_step(run, step)
+    # An override was asked for in this situation, and any move ends the situation.
+    return with_step(replace(run, override=None), step)
 
 
 def _may_start(run: Run, step: StepState) -> None:

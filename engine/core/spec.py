@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
+
+# Kinds of run. A rollback of a finished promotion is a run of its own.
+PROMOTE: Final = "PROMOTE"
+ROLLBACK: Final = "ROLLBACK"
 
 
 class StepKind(StrEnum):

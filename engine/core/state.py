@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from engine.core.back_events import RollbackReadiness
 from engine.core.digest import Digest
 from engine.core.errors import IllegalTransition
 from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
-from engine.core.fact_events import GateDecided, PolicyEvaluated
+from engine.core.fact_events import EnvironmentGuarded, GateDecided, PolicyEvaluated
+from engine.core.people_events import OverrideUsed, PauseCauseSeen
+from engine.core.people_state import OverrideAsk, Review
 from engine.core.run_events import RunRequested
 from engine.core.spec import StepKind, StepSpec
 from engine.core.statemachine import (
@@ -20,6 +23,7 @@ from engine.core.statemachine import (
     RunStatus,
     StepStatus,
 )
+from engine.core.way_back import WayBack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +139,21 @@ class Run:
     paused_from: the status in which a pause caught the run.
     resolved_inputs: blob of resolved-inputs.json.
     cohorts: which targets each stage sets, planned before anything is touched.
+    readiness: whether the way back is open, as last looked at; None in runs of old.
+    rollback_suppressed: why a rollback that was due did not begin by itself; empty when none.
+    ways_back: every time that targets were sent back, oldest first.
+    sent_back: targets that went back by name and were not set again since.
+    pauses: how often it was paused so far.
+    unsettled: a pause caught a stage's change; where its targets stand is still to be seen.
+    pause_cause: what the gate says now of the stage that it paused; None = not seen yet.
+    override: an override that waits for its second person.
+    overrides: those that two people made use of, oldest first.
+    guard: how the environment's budget was last found, since the run was last paused.
+    guard_us: when that was recorded.
+    guard_since_us: since when the environment has burnt too fast for the run to go on, without a
+        good answer in between.
+    held_by: the run whose rollback keeps this one queued, as last said, for its bundle is held.
+    held_note: why that is, as a sentence.
     evidence_count: items in the proof chain so far; their `seq` runs from 1 to this.
     """
 
@@ -155,6 +174,8 @@ class Run:
     outcome_reason: str = ""
     failure_class: str = ""
     superseded_by: str = ""
+    held_by: str = ""
+    held_note: str = ""
     pause_reason: str = ""
     pause_note: str = ""
     paused_from: RunStatus | None = None
@@ -170,6 +191,9 @@ class Run:
     rollback_plan: Digest | None = None
     irreversible: tuple[TargetFact, ...] = ()
     verdict: PolicyEvaluated | None = None
+    guard: EnvironmentGuarded | None = None
+    guard_us: int | None = None
+    guard_since_us: int | None = None
     binding: Digest | None = None
     approval_expires_us: int | None = None
     approvals: tuple[Approval, ...] = ()
@@ -178,7 +202,16 @@ class Run:
     rollback_trigger: str = ""
     rollback_verified: bool = False
     rollback_by: str = ""
-    rollback_sealed: bool = False
+    rollback_suppressed: str = ""
+    readiness: RollbackReadiness | None = None
+    ways_back: tuple[WayBack, ...] = ()
+    sent_back: tuple[str, ...] = ()
+    pauses: int = 0
+    unsettled: bool = False
+    pause_cause: PauseCauseSeen | None = None
+    override: OverrideAsk | None = None
+    overrides: tuple[OverrideUsed, ...] = ()
+    reviews: tuple[Review, ...] = ()
     evidence_count: int = 0
     chain: Digest | None = None
 
@@ -223,9 +256,24 @@ class Run:
     @property
     def rollback_executable(self) -> bool:
         """No changed target is known to be irreversible, and a plan exists."""
+        return self.plan is not None and not self.stuck_targets
+
+    @property
+    def stuck_targets(self) -> tuple[tuple[str, str], ...]:
+        """Changed targets that cannot go back, as last looked at, each with the reason."""
         changed = set(self.changed_targets)
-        stuck = {fact.target for fact in self.irreversible}
-        return self.plan is not None and not (changed & stuck)
+        stuck = self.irreversible if self.readiness is None else self.readiness.stuck
+        return tuple((one.target, one.note) for one in stuck if one.target in changed)
+
+    @property
+    def way_back(self) -> WayBack | None:
+        """The way back that is under way, full or by name; None when none is."""
+        return self.ways_back[-1] if self.ways_back and self.ways_back[-1].open else None
+
+    @property
+    def rollback_sealed(self) -> bool:
+        """The evidence of the newest way back is captured."""
+        return bool(self.ways_back) and self.ways_back[-1].sealed
 
     @property
     def current_step(self) -> StepState | None:

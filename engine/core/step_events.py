@@ -27,6 +27,16 @@ class StepWaiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepWentOn:
+    """What the attempt waited for is no more; the same attempt goes on."""
+
+    TYPE: ClassVar = "step.went_on/1"
+    step: str
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSucceeded:
     """`result` is the step's own judgement in its own words, for example `PASS (2 WARN)`."""
 
@@ -118,6 +128,7 @@ class StepReverted:
 StepEvent: TypeAlias = (
     StepStarted
     | StepWaiting
+    | StepWentOn
     | StepSucceeded
     | StepFailed
     | StepErrored

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.core.approvals import Actor
-from engine.core.commands import Action, Command
+from engine.core.commands import Action, Command, Now
 from engine.core.digest import Digest
 from engine.core.events import Event, Recorded
 from engine.core.run import evolve
@@ -14,6 +14,7 @@ from engine.core.run_events import (
     RunRequested,
 )
 from engine.core.spec import ApprovalGroup, ApprovalRule, StepKind, StepSpec
+from engine.core.standing import Standing
 from engine.core.state import Run
 from engine.core.statemachine import Role
 
@@ -142,3 +143,14 @@ class Book:
 
 def command(run: Run, action: Action, *, reason: str = "because") -> Command:
     return Command(action=action, reason=reason, binding=run.binding, nonce="n", confirm=run.run_id)
+
+
+def knows(run: Run, now_us: int) -> Now:
+    """The moment of a decision, as a shell would know it: the gate's word is all that is seen."""
+    step = run.current_step
+    met = step is not None and step.gate is not None and step.gate.action == "continue"
+    return Now(
+        now_us=now_us,
+        unmet=() if met else ("118 of 300 requests in 5m",),
+        standing=Standing() if run.terminal else None,
+    )

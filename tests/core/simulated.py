@@ -7,11 +7,9 @@ through the real `decide`, and records what comes of it, exactly as the shell wo
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from engine.core import effects
-from engine.core.commands import Action
-from engine.core.decide import allowed, decide
+from engine.core.back_events import TargetRollbackFailed, TargetRollbackVerified
 from engine.core.digest import Digest
 from engine.core.effect_kinds import (
     AcquireLock,
@@ -23,23 +21,21 @@ from engine.core.effect_kinds import (
     MaterializeInputs,
     Record,
     Revert,
+    RevertTargets,
     Seal,
+    Settle,
     VerifyTargets,
     Wait,
     Watch,
 )
-from engine.core.errors import Refused
 from engine.core.event_parts import StageCohort, TargetFact
 from engine.core.events import Event
 from engine.core.fact_events import (
-    Commented,
     EvidenceCaptured,
-    EvidenceExported,
     EvidenceMissing,
     EvidenceSealed,
     GateDecided,
     InputsMaterialized,
-    PolicyEvaluated,
     RollbackVerified,
     RolloutPlanned,
     StageApplied,
@@ -48,6 +44,7 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
+from engine.core.people_events import PauseCauseSeen
 from engine.core.plan import cohort
 from engine.core.run_events import (
     RollbackFailed,
@@ -60,7 +57,20 @@ from engine.core.spec import ApprovalGroup, StepKind
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
 from engine.core.step_events import StepErrored, StepFailed, StepSucceeded
-from tests.core.book import GATE, NEW, OLD, OTHER, PEOPLE, TARGETS, Book, D, command, request, steps
+from tests.core.book import (
+    GATE,
+    NEW,
+    OLD,
+    OTHER,
+    PEOPLE,
+    TARGETS,
+    Book,
+    D,
+    command,
+    request,
+    steps,
+)
+from tests.core.crowd import Crowd
 
 __all__ = [
     "GATE",
@@ -82,7 +92,7 @@ def run_waits_for_people(run: Run) -> bool:
     return run.status is RunStatus.AWAITING_APPROVAL
 
 
-class Walk(Book):
+class Walk(Crowd):
     """Random, but the same for the same seed. `denied` counts the refusals people got."""
 
     def __init__(self, seed: int) -> None:
@@ -111,20 +121,12 @@ class Walk(Book):
             requested_by=rng.choice(["ci", "ana", "bob"]),
         )
 
-    def good(self) -> bool:
-        return self.rng.random() < self.luck
-
-    def play(self, moves: int = 400) -> Walk:
+    def play(self, moves: int = 1_200) -> Walk:
         for _ in range(moves):
             if self.current.terminal:
                 break
             self._move()
-        for _ in range(3):  # what may still be said of a run that has ended
-            if self.current.terminal:
-                self.append((Commented(text="so it was"),), actor="eve")
-                self.append(
-                    (EvidenceExported(kind="bundle", digest=D, size=1, partial=False),), actor="ana"
-                )
+        self.afterwards()
         return self
 
     def _move(self) -> None:
@@ -141,42 +143,21 @@ class Walk(Book):
                 if until is not None and self.rng.random() < (0.01 if patient else 0.5):
                     self.now_us = max(self.now_us, until)
                 self.people()
-            case Watch(judge=False):
+            case Watch(judge=False, step=step, attempt=n):
+                seen = PauseCauseSeen(step=step, attempt=n, cleared=self.good(), reason="rates")
+                self.append((seen,) if self.rng.random() < 0.2 else ())
                 self.people()
             case _:
                 events = self.answer(effect)
                 self.now_us += self.rng.choice([1_000, 1_000_000, 5_000_000])
                 # A command may have come in while the outside was busy.
-                if self.rng.random() < 0.05:
+                often = isinstance(effect, Watch | AcquireLock)
+                if self.rng.random() < (0.25 if often else 0.05):
                     before = self.current.version
                     self.people()
                     if self.current.version != before:
                         return
                 self.append(events)
-
-    def people(self) -> None:
-        run, rng = self.current, self.rng
-        if rng.random() < 0.03 and run.status is RunStatus.AWAITING_APPROVAL:
-            self.append((replace(self.verdict(run, "gate-eval", 1, good=True), verdict=OTHER),))
-            return
-        actor = PEOPLE[rng.choice(sorted(PEOPLE))]
-        if run.status is RunStatus.ROLLBACK_FAILED and rng.random() < 0.3:
-            actor = PEOPLE["mia"]
-        possible = [
-            s.action for s in allowed(run, actor) if s.ok and s.action is not Action.COMMENT
-        ]
-        anything = not possible or rng.random() < 0.2
-        action = rng.choice(list(Action)) if anything else rng.choice(possible)
-        ends = {Action.CANCEL, Action.REJECT, Action.CLOSE_FAILED}
-        if action in ends and self.strict and rng.random() < self.luck:
-            return
-        wish = command(run, action, reason=rng.choice(["because", "because", "because", ""]))
-        try:
-            events = decide(run, wish, actor)
-        except Refused:
-            self.denied += 1
-            return
-        self.append(events, actor=actor.user)
 
     def answer(self, effect: object) -> tuple[Event, ...]:
         run = self.current
@@ -206,8 +187,15 @@ class Walk(Book):
                 return self._drain(run, last=last)
             case Revert():
                 return self._revert(run)
-            case CaptureEvidence(step=step, attempt=n) | CaptureRollback(step=step, attempt=n):
-                return self._evidence(run, step, n, back=isinstance(effect, CaptureRollback))
+            case Settle():
+                return (TargetsObserved(purpose="pause", targets=self.facts()),)
+            case RevertTargets(number=number):
+                return self._revert_named(run, number)
+            case CaptureEvidence(step=step, attempt=n):
+                return self._evidence(run, step, n, name=f"{len(self.log)}.dsse")
+            case CaptureRollback(step=step, attempt=n, number=number):
+                stem = run.ways_back[number - 1].stem
+                return self._evidence(run, step, n, name=f"{stem}.dsse")
             case Seal(step=step, attempt=n):
                 return self._seal(run, step, n)
             case _:
@@ -246,13 +234,6 @@ class Walk(Book):
             InputsMaterialized(step=step, attempt=n, inputs=(), components=1, resolved=D),
             StepSucceeded(step=step, attempt=n, result="RESOLVED", summary="0 missing"),
         )
-
-    def verdict(self, run: Run, step: str, n: int, *, good: bool) -> PolicyEvaluated:
-        return PolicyEvaluated(
-            step=step, attempt=n, verdict_id="verdict-1", decision="PASS" if good else "FAIL",
-            warn=self.rng.choice([0, 2]), fail=0 if good else 1, error=False, verdict=D, policy=D,
-            policy_input=D, capsule=D, notes=(),
-        )  # fmt: skip
 
     def _apply(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
         if not self.good() and self.rng.random() < 0.3:
@@ -345,10 +326,30 @@ class Walk(Book):
             return (*events, failed)
         return (*events, RollbackVerified(targets=TARGETS, plan=D))
 
-    def _evidence(self, run: Run, step: str, n: int, *, back: bool) -> tuple[Event, ...]:
-        if not back and self.rng.random() < 0.05:
+    def _revert_named(self, run: Run, number: int) -> tuple[Event, ...]:
+        way, events = run.ways_back[number - 1], list[Event]()
+        stays = self.rng.choice([None, None, way.targets[0]])
+        for target in run.targets:
+            if target.target in way.targets and target.target != stays and target.baseline:
+                self.fleet[target.target] = target.baseline
+                events.append(
+                    TargetReverted(
+                        target=target.target, outcome="changed", to_digest=target.baseline,
+                        digest=target.baseline, healthy=True, note="", duration_ms=1,
+                    )
+                )  # fmt: skip
+        events.append(TargetsObserved(purpose="rollback", targets=self.facts()))
+        if stays is not None:
+            failed = TargetRollbackFailed(number=number, targets=(stays,), reason="no", epoch=3)
+            return (*events, failed)
+        verified = TargetRollbackVerified(
+            number=number, targets=way.targets, plan=D, op_id=f"back/{number}", epoch=3
+        )
+        return (*events, verified)
+
+    def _evidence(self, run: Run, step: str, n: int, *, name: str) -> tuple[Event, ...]:
+        if not name.startswith("rollback") and self.rng.random() < 0.05:
             return (EvidenceMissing(step=step, attempt=n, reason="no key"),)
-        name = "rollback.dsse" if back else f"{len(self.log)}.dsse"
         captured = EvidenceCaptured(
             step=step, attempt=n, seq=run.evidence_count + 1, name=f"steps/{step}/{name}",
             envelope=D, payload=D, log_index=run.evidence_count, files=(),

@@ -130,8 +130,12 @@ def test_a_log_begins_with_the_request_and_has_no_gap() -> None:
 
 @pytest.mark.parametrize("status", sorted(TERMINAL))
 @pytest.mark.parametrize("kind", sorted(EVENT_TYPES))
-def test_only_words_and_exports_follow_the_end(status: RunStatus, kind: str) -> None:
-    assert {cls.TYPE for cls in AFTER_END} == {"run.commented/1", "evidence.exported/1"}
+def test_only_words_exports_and_reviews_follow_the_end(status: RunStatus, kind: str) -> None:
+    assert {cls.TYPE for cls in AFTER_END} == {
+        "run.commented/1",
+        "evidence.exported/1",
+        "review.closed/1",
+    }
     book = a_run(status)
     event = object.__new__(EVENT_TYPES[kind])
     if isinstance(event, AFTER_END):

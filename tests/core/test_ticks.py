@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from engine.core import ticks
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
-from engine.core.health import DEFAULT_CRITERIA, Gate
+from engine.core.health import DEFAULT_CRITERIA, Criteria, Gate
+from engine.core.health_criteria import METHODS
 from engine.core.jcs import canonical
 from engine.core.metrics import LATENCY_BOUNDS_MS, Reading, ReadingStatus, TargetCounters
 from engine.core.rows import GateTick
@@ -166,9 +167,9 @@ def test_a_damaged_stored_tick_is_refused(text: str) -> None:
         ticks.decode(text)
 
 
-def mark(**changed: Any) -> str:
+def mark(criteria: Criteria = DEFAULT_CRITERIA, **changed: Any) -> str:
     values = {"poll_ms": 5_000, "history": CALM, "history_note": "", "carry": None, **changed}
-    return ticks.start_mark(DEFAULT_CRITERIA, **values)
+    return ticks.start_mark(criteria, **values)
 
 
 def test_a_start_mark_rebuilds_its_gate() -> None:
@@ -207,9 +208,10 @@ def row(n: int, text: str, *, action: str, rule: int = 0, reason: str = "") -> G
     )  # fmt: skip
 
 
-def recorded(seed: int) -> tuple[Gate, list[GateTick]]:
+def recorded(seed: int, method: str = "anytime") -> tuple[Gate, list[GateTick]]:
     """A watch as it would be stored, with pauses that people end."""
-    chance, rows = random.Random(seed), [row(1, mark(), action=ticks.START)]
+    begun = mark(replace(DEFAULT_CRITERIA, method=method))
+    chance, rows = random.Random(seed), [row(1, begun, action=ticks.START)]
     judge, t = ticks.gate_of(rows[0].tick), 0.0
     for n in range(2, 50):
         t += chance.choice([5.0, 5.0, 5.0, 5.0, 15.0])
@@ -220,16 +222,17 @@ def recorded(seed: int) -> tuple[Gate, list[GateTick]]:
             continue
         quiet = chance.random() < 0.9
         one = tick(t, errors=chance.choice([0, 1, 2]) if quiet else 5, slow=chance.randint(0, 9))
+        one["baseline_targets"] = [(200, chance.choice([0, 1, 1])) for _ in range(9)]
         text = ticks.encode(one if chance.random() < 0.9 else silent(t))
         judge.observe(ticks.decode(text))
         rows.append(row(n, text, action=judge.action, rule=judge.rule, reason=judge.reason))
     return judge, rows
 
 
-@given(st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
-def test_stored_rows_replay_to_the_same_answers_and_the_same_gate(seed: int) -> None:
-    judge, rows = recorded(seed)
+@given(st.integers(0, 10_000), st.sampled_from(METHODS))
+@settings(max_examples=12, deadline=None)
+def test_stored_rows_replay_to_the_same_answers_and_the_same_gate(seed: int, method: str) -> None:
+    judge, rows = recorded(seed, method)
     answers = ticks.replay(rows)
     assert len(answers) == sum(not ticks.is_mark(one) for one in rows)
     for answer in answers:
@@ -238,6 +241,11 @@ def test_stored_rows_replay_to_the_same_answers_and_the_same_gate(seed: int) -> 
     again = ticks.rebuild(rows)
     assert canonical(again.evidence) == canonical(judge.evidence)
     assert again.carry() == judge.carry()
+    cut = len(rows) // 2
+    restarted = ticks.rebuild(rows[:cut])
+    for one in rows[cut:]:
+        ticks.feed(restarted, one)
+    assert canonical(restarted.evidence) == canonical(judge.evidence)
 
 
 def test_a_changed_stored_tick_does_not_replay() -> None:

@@ -189,8 +189,8 @@ class World:
         match effect:
             case CaptureEvidence(step=step, attempt=attempt):
                 self.sealer.capture(run, step, attempt)
-            case CaptureRollback(step=step, attempt=attempt):
-                self.sealer.capture_rollback(run, step, attempt)
+            case CaptureRollback():
+                self.sealer.capture_rollback(run, effect)
             case Seal(step=step, attempt=attempt):
                 self.sealer.seal(run, step, attempt)
             case Wait(until_us=until_us) if until_us is None or run.approval_expires_us is None:

@@ -20,9 +20,11 @@ from engine.core.approvals import Actor
 from engine.core.commands import Action, Command
 from engine.core.digest import Digest
 from engine.core.effects import next_effect
+from engine.core.events import Recorded
 from engine.core.health_criteria import Criteria
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus
+from engine.gate_now import GateNow
 from engine.outside import Outside, Place
 from engine.policy.model import Policy, load_policy
 from engine.runner import Runner
@@ -44,6 +46,7 @@ from engine.settings import (
     Stage,
     Workflow,
 )
+from engine.steps import observe
 from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
 from tests.faults.outside_world import (
@@ -211,6 +214,8 @@ class SmallHouse:
             policy_digest=self.outside.desk.policy_digest,
             speed=1,
             interrupt=self.outside.interrupts.raise_for,
+            observe=functools.partial(observe, self.outside),
+            now=GateNow(self.store, self.clock),
         )
 
     def close(self) -> None:
@@ -235,6 +240,13 @@ class SmallHouse:
         if action in {Action.APPROVE, Action.REJECT} and "binding" not in fields:
             fields["binding"] = self.real.run(run_id).binding
         self.service.ask(run_id, Command(action=action, **fields), Asker(user=by))
+
+    def command(
+        self, run_id: str, action: Action, by: str, command_id: str, **fields: Any
+    ) -> tuple[Recorded, ...]:
+        """Ask under an id, as a client does that may have to ask again."""
+        wish = Command(action=action, **({"reason": "because", "confirm": run_id} | fields))
+        return self.service.ask(run_id, wish, Asker(user=by), command_id=command_id)
 
     def drive(self, run_id: str, *, until: Callable[[Run], bool] | None = None) -> Run:
         """Advance until the run rests for people, has ended, or `until` holds."""

@@ -23,7 +23,8 @@ from engine.core.spec import ApprovalRule, StepKind, StepSpec
 from engine.core.step_events import StepStarted, StepSucceeded
 from engine.outside import Outside, Place
 from engine.policy.model import load_policy
-from engine.ports import DeployDriver, MetricSource, RuntimeFacts
+from engine.ports import DeployDriver, MetricSource
+from engine.ports_observed import RuntimeFacts
 from engine.settings import Settings
 from engine.verdicts import PolicyDesk
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import going_back, steps
+from engine import steps
 from engine.core.commands import Action
 from engine.core.digest import Digest
-from engine.core.errors import AdapterFailed, NotFound
-from engine.core.plan import Observation, TargetObservation
+from engine.core.errors import AdapterFailed, NotFound, Refused
+from engine.core.plan import Observation
 from engine.core.run_events import RunCancelled
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
-from engine.ports import ResolvedInput, StageResult, TargetOutcome, TargetResult
-from tests.core.simulated import Book
-from tests.core.test_decide import deploying
+from engine.ports import ResolvedInput
 from tests.faults.small_house import ENV, OLD, SmallHouse, policy, session_keys
 
 
@@ -91,15 +88,19 @@ class TestEnds:
         assert set(house.fleet.running.values()) == {OLD}
         assert run.rollback_ticket == "incident #7"
 
-    def test_a_person_continues_before_the_clock(self, house: SmallHouse) -> None:
+    def test_two_people_continue_before_the_clock(self, house: SmallHouse) -> None:
         run = house.drive(
             house.promote().run_id,
             until=lambda r: bool((s := r.step("canary-50")).gate and s.gate.action == "continue"),
         )
         assert run.step("canary-50").status is StepStatus.RUNNING
-        house.ask(run.run_id, Action.CONTINUE, "sam")
+        with pytest.raises(Refused, match=r"not met: held \d+:\d\d of \d+:\d\d\.$"):
+            house.ask(run.run_id, Action.CONTINUE, "sam")
+        house.ask(run.run_id, Action.CONTINUE, "sam", override=True)
+        assert house.real.run(run.run_id).step("canary-50").status is StepStatus.RUNNING
+        house.ask(run.run_id, Action.CONTINUE, "ana", override=True)
         run = house.drive(run.run_id, until=lambda r: bool(r.step("full-100").attempts))
-        assert run.step("canary-50").attempt.result == "CONTINUED"  # type: ignore[union-attr]
+        assert run.step("canary-50").attempt.result == "OVERRIDDEN"  # type: ignore[union-attr]
 
     def test_cancelled_before_anything_changed(self, house: SmallHouse) -> None:
         run = house.one_by_one(house.promote().run_id, lambda r: r.verdict is not None)
@@ -181,73 +182,6 @@ class TestInterrupts:
         assert run.status is RunStatus.SUCCEEDED
         assert [t for t, _ in house.fleet.switches] == ["t-1", "t-2"]
         assert len(run.step("full-100").attempts) == 1
-
-
-def seen(**targets: tuple[Digest | None, bool | None]) -> Observation:
-    return Observation(
-        observed_at_us=1,
-        source="test",
-        targets=tuple(
-            TargetObservation(
-                target=t.replace("_", "-"), digest=d, healthy=h, present=(OLD,) if d else ()
-            )
-            for t, (d, h) in targets.items()
-        ),
-    )
-
-
-class TestTheWayBack:
-    """A rollback answers for what its run touched, and for that completely."""
-
-    def rolling(self) -> Run:
-        book: Book = deploying()
-        run = replace(book.current, status=RunStatus.ROLLING_BACK, cohorts=())
-        one, two, three, four = run.targets
-        return replace(
-            run,
-            targets=(
-                replace(one, baseline=OLD, current=run.bundle),
-                replace(two, baseline=OLD, current=OLD),
-                replace(three, baseline=OLD, current=OLD),
-                replace(four, baseline=None, current=None),
-            ),
-        )
-
-    def reverted(self, run: Run, observation: Observation, after: Observation) -> list[str]:
-        plan = going_back._plan(run, observation)
-        result = StageResult(
-            results=tuple(
-                TargetResult(
-                    target=c.target, outcome=TargetOutcome.CHANGED, digest=OLD, healthy=True
-                )
-                for c in plan.plan.changes
-            ),
-            observation=after,
-        )
-        return [e.TYPE for e in going_back._reverted(run, plan, result)]
-
-    def test_what_was_never_touched_may_be_sick_or_unknown(self) -> None:
-        run = self.rolling()
-        before = seen(t_01=(run.bundle, False), t_02=(OLD, True), t_03=(OLD, False))
-        after = seen(t_01=(OLD, True), t_02=(OLD, True), t_03=(OLD, False))
-        kinds = self.reverted(run, before, after)
-        assert kinds[-1] == "rollback.verified/1"
-        assert kinds.count("rollback.target_reverted/1") == 1
-
-    @pytest.mark.parametrize("after", [(OLD, False), (None, None), (Digest.of(b"x"), True)])
-    def test_what_was_touched_has_to_be_back_and_healthy(
-        self, after: tuple[Digest | None, bool | None]
-    ) -> None:
-        run = self.rolling()
-        kinds = self.reverted(run, seen(t_01=(run.bundle, True)), seen(t_01=after))
-        assert kinds[-1] == "run.rollback_failed/1"
-
-    def test_a_target_that_does_not_answer_is_tried_all_the_same(self) -> None:
-        run = self.rolling()
-        plan = going_back._plan(run, seen(t_02=(OLD, True)))
-        assert [c.target for c in plan.plan.changes] == ["t-01"]
-        assert plan.unchanged == ("t-02",)
-        assert plan.executable
 
 
 class TestInputs:

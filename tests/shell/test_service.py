@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from engine.core.house import ADMIN, CommandRejected
 from engine.core.run_events import RunPaused, RunStarted
 from engine.core.state import Run
 from engine.core.statemachine import TRANSITIONS, Role, RunStatus
-from engine.service import LOCAL_ADMIN, Asker, preview_rollback
-from tests.core.simulated import Book
-from tests.faults.small_house import ENV, OLD, SmallHouse, session_keys
+from engine.service import LOCAL_ADMIN, Asker
+from tests.faults.small_house import ENV, SmallHouse, session_keys
 
 PEOPLE = {
     "ana": {Role.RELEASE_MANAGER, Role.SRE},
@@ -245,21 +243,3 @@ def test_an_approval_gets_a_nonce_of_its_own(house: SmallHouse) -> None:
     one, two = house.real.run(run.run_id).approvals
     assert len(one.nonce) == len(two.nonce) == 32 and one.nonce != two.nonce
     assert one.binding == run.binding
-
-
-def test_the_preview_names_what_goes_back_and_what_stays(house: SmallHouse) -> None:
-    book = Book(replace(house.promote().request, targets=("t-1", "t-2", "t-3")))
-    run = book.current
-    one, two, three = run.targets
-    run = replace(
-        run,
-        targets=(
-            replace(one, baseline=OLD, current=run.bundle),
-            replace(two, baseline=OLD, current=OLD),
-            replace(three, baseline=None, current=None),  # never seen and never touched
-        ),
-    )
-    plan = preview_rollback(run)
-    assert [c.target for c in plan.plan.changes] == ["t-1"]
-    assert plan.unchanged == ("t-2",)
-    assert plan.executable

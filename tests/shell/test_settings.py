@@ -215,7 +215,7 @@ _MISTAKES = {
         _ROUTER,
         "      url: http://127.0.0.1:9090\n      type: router ",
         "url: http",
-        ("no address", "9090"),
+        ("no such key", "asked directly"),
     ),
     "prometheus without address": (
         _ROUTER,

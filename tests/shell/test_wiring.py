@@ -36,11 +36,15 @@ def _edit(home: Path, before: str, after: str) -> None:
     settings.write_text(text.replace(before, after))
 
 
-def test_a_metric_source_that_nothing_reads_is_refused(home: Path) -> None:
+def test_the_metric_source_is_the_one_that_the_workflow_names(home: Path) -> None:
     _edit(home, "type: router ", "type: prometheus\n      url: http://127.0.0.1:9090 ")
-    with pytest.raises(UnsafeConfig, match=r"metrics_source\.type.*'router'.*'prometheus'"):
-        wiring.build(read_settings(home), passphrase=PASSPHRASE)
-    assert holder(home) is None, "a refused house lets its home go"
+    services = wiring.build(read_settings(home), passphrase=PASSPHRASE)
+    try:
+        places = services.outside.places
+        assert {place.metrics.kind for place in places.values()} == {"prometheus"}
+        assert {place.burn.kind for place in places.values() if place.burn} == {"prometheus"}
+    finally:
+        services.stop()
 
 
 def test_a_log_origin_of_other_keys_is_refused(home: Path) -> None:

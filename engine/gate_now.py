@@ -1,0 +1,66 @@
+"""What is known at the moment of a decision and stands in no event: the time, and what a stage's
+gate lacks by its newest tick.
+
+One gate per watch is kept and fed with the rows that came since, so that asking costs a poll's
+work and not a stage's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from engine.core import ticks
+from engine.core.commands import Now
+from engine.core.errors import Malformed
+from engine.core.health import Gate
+from engine.core.health_unmet import unmet
+from engine.core.rows import GateTick
+from engine.core.run import Run
+from engine.core.state import StepState
+from engine.core.statemachine import RunStatus
+from engine.ports import Clock, EventStore
+
+_KEPT: Final = 16
+
+
+class GateNow:
+    """Thread-safe."""
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._lock = threading.Lock()
+        self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, int]] = OrderedDict()
+
+    def __call__(self, run: Run) -> Now:
+        return Now(now_us=self._clock.now_us(), unmet=self._unmet(run))
+
+    def _unmet(self, run: Run) -> tuple[str, ...] | None:
+        """None where no gate judges now, or where its ticks cannot be read."""
+        step = run.current_step
+        if run.status is not RunStatus.RUNNING or step is None or step.gate is None:
+            return None
+        if not step.open or not step.spec.gate:
+            return None
+        rows = self._store.gate_ticks(run.run_id, step.id, step.watch_from)
+        try:
+            with self._lock:
+                gate = self._gate(run, step, rows)
+                return None if gate is None else unmet(gate.evidence)
+        except Malformed:
+            return None
+
+    def _gate(self, run: Run, step: StepState, rows: tuple[GateTick, ...]) -> Gate | None:
+        if len(rows) < 2:
+            return None
+        key = (run.run_id, step.id, step.watch_from)
+        gate, fed = self._gates.pop(key, (None, 0))
+        if gate is None or fed > len(rows):
+            gate, fed = ticks.gate_of(rows[0].tick), 1
+        for row in rows[fed:]:
+            ticks.feed(gate, row)
+        self._gates[key] = (gate, len(rows))
+        while len(self._gates) > _KEPT:
+            self._gates.popitem(last=False)
+        return gate

@@ -1,0 +1,79 @@
+"""The people of a walk: they ask for this and that, at any time, through the real `decide`."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from engine.core import reviews
+from engine.core.commands import Action, Command
+from engine.core.decide import allowed, decide
+from engine.core.errors import Refused
+from engine.core.fact_events import Commented, EvidenceExported, PolicyEvaluated
+from engine.core.state import Run
+from engine.core.statemachine import RunStatus
+from tests.core.book import OTHER, PEOPLE, TARGETS, Book, D, command, knows
+
+
+class Crowd(Book):
+    """`denied` counts the refusals people got."""
+
+    rng: random.Random
+    luck: float
+    strict: bool
+    denied: int
+
+    def good(self) -> bool:
+        return self.rng.random() < self.luck
+
+    def people(self) -> None:
+        run, rng = self.current, self.rng
+        if rng.random() < 0.03 and run.status is RunStatus.AWAITING_APPROVAL:
+            self.append((replace(self.verdict(run, "gate-eval", 1, good=True), verdict=OTHER),))
+            return
+        actor = PEOPLE[rng.choice(sorted(PEOPLE))]
+        if run.status is RunStatus.ROLLBACK_FAILED and rng.random() < 0.3:
+            actor = PEOPLE["mia"]
+        if run.override is not None and rng.random() < 0.7:
+            actor = PEOPLE[rng.choice(["ana", "mia", "sam"])]
+        now = knows(run, self.now_us)
+        states = [s for s in allowed(run, actor, now) if s.action is not Action.COMMENT]
+        possible = [s.action for s in states if s.ok]
+        possible += [s.action for s in states if s.override is not None and s.override.ok]
+        anything = not possible or rng.random() < 0.2
+        action = rng.choice(list(Action)) if anything else rng.choice(possible)
+        ends = {Action.CANCEL, Action.REJECT, Action.CLOSE_FAILED}
+        patient = self.strict and run.status is not RunStatus.ROLLBACK_FAILED
+        if action in ends and patient and rng.random() < self.luck:
+            return
+        wish = command(run, action, reason=rng.choice(["because", "because", "because", ""]))
+        wish = replace(wish, override=any(s.action is action and s.override for s in states))
+        if action is Action.ROLLBACK and rng.random() < 0.4:
+            some = [t for t in TARGETS if rng.random() < 0.4]
+            wish = replace(wish, targets=tuple(some), plan=rng.choice([None, None, D]), plan_now=D)
+        try:
+            events = decide(run, wish, actor, now)
+        except Refused:
+            self.denied += 1
+            return
+        self.append(events, actor=actor.user)
+
+    def afterwards(self) -> None:
+        """What may still be said of a run that has ended."""
+        for _ in range(3):
+            if self.current.terminal:
+                for who in ("carol", "bob"):
+                    wish = Command(action=Action.REVIEW, reason="looked at it")
+                    if reviews.refusal(self.current, wish, PEOPLE[who]) is None:
+                        self.append(decide(self.current, wish, PEOPLE[who]), actor=who)
+                self.append((Commented(text="so it was"),), actor="eve")
+                self.append(
+                    (EvidenceExported(kind="bundle", digest=D, size=1, partial=False),), actor="ana"
+                )
+
+    def verdict(self, run: Run, step: str, n: int, *, good: bool) -> PolicyEvaluated:
+        return PolicyEvaluated(
+            step=step, attempt=n, verdict_id="verdict-1", decision="PASS" if good else "FAIL",
+            warn=self.rng.choice([0, 2]), fail=0 if good else 1, error=False, verdict=D, policy=D,
+            policy_input=D, capsule=D, notes=(),
+        )  # fmt: skip
