@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from engine.core.back_events import TargetRollbackRequested, TargetRollbackVerified
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event, Recorded
 from engine.core.fact_events import (
+    EnvironmentGuarded,
     EvidenceCaptured,
     GateDecided,
     InputsMaterialized,
     PolicyEvaluated,
+    RollbackVerified,
     StageApplied,
     TargetReverted,
     TargetSet,
@@ -26,10 +29,10 @@ from engine.core.fact_events import (
 from engine.core.jcs import canonical
 from engine.core.rows import GateTick
 from engine.core.run import Run
-from engine.core.run_events import RollbackStarted
+from engine.core.run_events import RollbackFailed, RollbackStarted
 from engine.core.spec import StepKind
 from engine.core.state import Attempt, StepState
-from engine.evidence import predicates
+from engine.evidence import predicate_rollback, predicates
 from engine.evidence.predicates import Draft
 
 _Fact = TypeVar(
@@ -100,22 +103,36 @@ def drafts(facts: Facts, step_id: str, number: int) -> tuple[Draft, ...]:
     return (_with_outputs(facts, found[0], attempt), *found[1:])
 
 
-def rollback(facts: Facts) -> Draft:
-    """What went back, why, and what state that left. Only of the last time it was tried."""
+def rollback(facts: Facts, number: int) -> Draft:
+    """What went back that time, why, and what state that left."""
     reverted: dict[str, TargetReverted] = {}
+    begun, plan = 0, None
     for event in facts.events():
-        if isinstance(event, RollbackStarted) and event.via != "retry_rollback":
-            reverted.clear()
-        if isinstance(event, TargetReverted):
-            reverted[event.target] = event
-    return predicates.rollback(
-        facts.run, base=facts.base, reverted=tuple(reverted.values()), at_us=facts.at_us
+        match event:
+            case RollbackStarted() | TargetRollbackRequested():
+                begun += 1
+            case TargetReverted() if begun == number:
+                reverted[event.target] = event
+            case RollbackVerified() | TargetRollbackVerified() | RollbackFailed():
+                plan = event.plan if begun == number else plan
+            case _:
+                pass
+    return predicate_rollback.rollback(
+        facts.run,
+        facts.run.ways_back[number - 1],
+        base=facts.base,
+        plan=plan,
+        reverted=tuple(reverted.values()),
+        at_us=facts.at_us,
     )
 
 
 def _inputs(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
     found = facts.of(InputsMaterialized, step.id, attempt.number)
-    return tuple(predicates.inputs(one, facts.blob(one.resolved)) for one in found[-1:])
+    return tuple(
+        predicates.inputs(facts.run, one, facts.blob(one.resolved), base=facts.base)
+        for one in found[-1:]
+    )
 
 
 def _policy(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
@@ -162,9 +179,23 @@ def _judged_before(facts: Facts, nonce: str) -> tuple[NamedDigest, ...]:
     return basis
 
 
+def _guards(facts: Facts, step: StepState, attempt: Attempt) -> list[EnvironmentGuarded]:
+    """What was known of the environment before the attempt; the first stage's also has what was
+    known before the run began."""
+    first = next(s for s in facts.run.steps if s.spec.kind is StepKind.DEPLOY)
+    begins = {(step.id, attempt.number)}
+    if step.id == first.id:
+        begins.add(("", 0))
+    return [
+        event
+        for event in facts.events()
+        if isinstance(event, EnvironmentGuarded) and (event.step, event.attempt) in begins
+    ]
+
+
 def _deployment(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
     applied = facts.of(StageApplied, step.id, attempt.number)
-    return predicates.deployment(
+    draft = predicates.deployment(
         facts.run,
         step,
         attempt,
@@ -176,6 +207,31 @@ def _deployment(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
             *_statements(facts, StepKind.APPROVAL),
         ),
         at_us=facts.at_us,
+    )
+    return _with_guards(facts, draft, _guards(facts, step, attempt))
+
+
+def _with_guards(facts: Facts, draft: Draft, guards: Sequence[EnvironmentGuarded]) -> Draft:
+    """What was known of the environment's error budget goes beside what was done in it."""
+    if not guards:
+        return draft
+    told = [
+        {
+            "before": one.step or "start",
+            "state": one.state.value,
+            "reason": one.reason,
+            "readAt": predicates.rfc3339(one.at_us),
+            "evidence": {"sha256": one.evidence.hex},
+        }
+        for one in guards
+    ]
+    files = tuple(
+        (f"env-guard-{n}.json", facts.blob(one.evidence)) for n, one in enumerate(guards, start=1)
+    )
+    return replace(
+        draft,
+        predicate={**draft.predicate, "environmentGuard": told},
+        files=(*draft.files, *files),
     )
 
 
@@ -193,6 +249,11 @@ def _gate(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
             ticks=b"".join(_line(tick) for tick in ticks),
             tick_count=len(ticks),
             last_evidence=facts.blob(decisions[-1].evidence) if decisions else None,
+            overrides=[
+                one
+                for one in facts.run.overrides
+                if (one.step, one.attempt) == (step.id, attempt.number)
+            ],
         ),
     )
 

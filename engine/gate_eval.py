@@ -120,6 +120,16 @@ def evaluate(out: Outside, run: Run, step: str, attempt: int) -> None:
     )
 
 
+def verdict_now(out: Outside, run: Run, log: StepLogger) -> Verdict:
+    """What the policy that is pinned with the run says of its bundle now. It decides nothing.
+
+    Raises:
+        AdapterFailed, Malformed, NotFound: it cannot be asked.
+    """
+    compiled = out.desk.compiled(run.request.policy_digest)
+    return evaluate_policy(compiled, _gather(out, run, log).given).verdict
+
+
 def verdict_name(run: Run, attempt: int) -> str:
     """`verdict-42`, of later attempts `verdict-42.2`: unique in a home, and the same again."""
     return f"verdict-{run.number}" if attempt == 1 else f"verdict-{run.number}.{attempt}"

@@ -19,6 +19,7 @@ from engine.core.spec import StepKind
 from engine.core.state import StepState
 from engine.live_feed import Feed, LiveStore, StoreFeed
 from engine.live_stage import StageNow, stage_now
+from engine.live_stage_reader import Seen, StageReader
 from engine.live_view import document, wire
 from engine.ports import Clock
 
@@ -64,6 +65,7 @@ class Live:
     def __init__(self, store: LiveStore, clock: Clock, *, feed: Feed | None = None) -> None:
         self._store, self._clock = store, clock
         self._feed = StoreFeed(store) if feed is None else feed
+        self._stages = StageReader(self._feed)
         self._changed = threading.Condition()
         self._making = threading.Lock()
         self._watched: dict[str, _Watched] = {}
@@ -82,6 +84,10 @@ class Live:
         if known is not None and known.run_version >= version:
             return known
         return self._make(run_id)
+
+    def stage(self, run: Run, step: StepState) -> Seen | None:
+        """The step's watch as it stands, live or ended; None before its first tick."""
+        return self._stages.look(run, step)
 
     def wait(self, run_id: str, version: int, timeout_s: float) -> Snapshot | None:
         """The first snapshot that is not `version`, after at most `timeout_s`; None when there is
@@ -188,8 +194,8 @@ class Live:
         step = watched_step(run)
         if step is None:
             return None
-        rows = self._feed.ticks(run, step)
-        return stage_now(run, step, rows, self._feed.p95(run, step)) if rows else None
+        seen = self._stages.look(run, step)
+        return None if seen is None else stage_now(run, step, seen.course, seen.p95)
 
     def _forget(self, run_id: str) -> None:
         with self._changed:

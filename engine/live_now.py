@@ -5,9 +5,11 @@ An SRE who was woken reads this line first; it must be true and need no second o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import approvals
+from engine.core import approvals, burn_guard
+from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.state import StepState
@@ -24,13 +26,45 @@ _PAUSED: Final = {
     "engine_restart": "Paused: the engine was lost in a step that may not start twice.",
     "cancel_after_change": "Paused: a target changed while the run was being cancelled.",
 }
+# Phases of a driver's lines (engine.ports.DriverEvent) behind which a target is at rest.
+_DONE: Final = frozenset({"plan", "done", "noop", "fail"})
 _DECIDES: Final = "A release manager or SRE decides what comes next."
 
 
-def now_sentence(run: Run, step: StepState | None, stage: StageNow | None) -> dict[str, Any]:
-    """`head` is the answer, `text` the detail; `tone` and `shape` as in pages/ui/words.py."""
+def now_sentence(
+    run: Run, step: StepState | None, stage: StageNow | None, log: Sequence[StepLog] = ()
+) -> dict[str, Any]:
+    """`head` is the answer, `text` the detail; `tone` and `shape` as in pages/ui/words.py.
+
+    Args:
+        log: lines of the run, newest first; says which switch a pause waits for.
+    """
     tone, shape, head, text = _now(run, step, stage)
-    return {"tone": tone, "shape": shape, "head": head, "text": text}
+    if run.status is RunStatus.PAUSED and run.unsettled:
+        head = f"{pausing_after(run, log).capitalize()}."
+        text = f"The switch under way finishes, no further target begins. {text}"
+    if run.override is not None:
+        ask = run.override
+        asked = f"{ask.by} asks to {ask.wish.action} by an override; a second person confirms it."
+        text = f"{text} {asked}"
+    return {"tone": tone, "shape": shape, "head": head, "text": text.strip()}
+
+
+def pausing_after(run: Run, log: Sequence[StepLog]) -> str:
+    """`pausing after eu-prod-04`: the switches that a pause lets finish. Empty when it is done.
+
+    Args:
+        log: lines of the run, newest first.
+    """
+    step = run.current_step
+    if run.status is not RunStatus.PAUSED or not run.unsettled or step is None:
+        return ""
+    newest: dict[str, str] = {}
+    for line in log:
+        if line.step == step.id and line.attempt == len(step.attempts) and line.target:
+            newest.setdefault(line.target, line.text.partition(":")[0])
+    under_way = sorted(target for target, phase in newest.items() if phase not in _DONE)
+    return f"pausing after {', '.join(under_way)}" if under_way else "pausing at a safe point"
 
 
 def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str, str, str, str]:
@@ -38,6 +72,12 @@ def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str,
         case RunStatus.SCHEDULED:
             opens = "" if run.window_start_us is None else f"Opens {day_time(run.window_start_us)}."
             return "idle", "clock", "Waits for its window.", opens
+        case RunStatus.QUEUED if run.held_note:
+            text = f"{run.held_note} It starts by itself when that is done and its turn comes."
+            return "warn", "clock", f"Its bundle is held in {run.environment}.", text
+        case RunStatus.QUEUED if why := burn_guard.held_up(run):
+            text = f"{_sentence(why)} It starts by itself when that is over."
+            return "warn", "clock", f"{run.environment} burns its error budget.", text
         case RunStatus.QUEUED:
             text = f"It starts by itself when no other run holds {run.environment}."
             return "idle", "clock", "Waits for the environment.", text
@@ -72,6 +112,9 @@ def _running(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[
         return "warn", "bang", f"{step.spec.name} got no answer.", f"{_sentence(step.summary)}"
     if stage is not None and stage.step == step.id:
         return stage.now(_next_name(run, step))
+    if why := burn_guard.held_up(run):
+        text = f"{_sentence(why)} No target of it is touched; it goes on by itself."
+        return "warn", "clock", f"{step.spec.name} waits.", text
     count = len(run.cohort(step.id))
     match step.spec.kind:
         case StepKind.INPUTS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,11 +22,11 @@ from engine.core.health_criteria import (
     percent_bp,
     percent_ppm,
 )
-from engine.core.rows import GateTick
 from engine.core.run import Run
 from engine.core.state import StepState
-from engine.core.ticks import is_mark, rebuild
-from engine.live_text import clock, count, percent, plural
+from engine.live_stage_course import Arm, Course, Point, Restart
+from engine.live_stage_trigger import Near, nearest, suppressed_because
+from engine.live_text import clock, count, moment, percent, plural
 
 SPARK: Final = 36
 # A sample at most this much older than a tick belongs to its poll.
@@ -34,41 +34,11 @@ _SAME_POLL_US: Final = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """Counts of one arm."""
-
-    requests: int = 0
-    errors: int = 0
-    slow: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Poll:
-    """One tick, read. `canary` is None when the source had nothing to say about it."""
-
-    t_ms: int
-    ts_us: int
-    ok: bool
-    canary: Arm | None
-    baseline: Arm | None
-    health: Mapping[str, bool | None]
-    action: str
-    rule: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restart:
-    """The stage's clock began again, and why."""
-
-    ts_us: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StageNow:
     """Attributes:
-    word, trigger: as in vocabulary 2.
+    word, trigger: as in vocabulary 2; `suppressed` says why a breach would not be rolled back.
+    near: the rule that is nearest to a rollback; None when none is on.
+    fleet_on_new: targets that run the new bundle and are healthy there.
     window: canary counts over the criteria's window; `base` the baseline's.
     health: the newest answer of each target; None = no answer.
     p95_ms, base_p95_ms: of the newest poll, the worst target's; None = unknown.
@@ -79,6 +49,8 @@ class StageNow:
     name: str
     word: str
     trigger: str
+    suppressed: str
+    near: Near | None
     action: str
     rule: int
     reason: str
@@ -143,26 +115,46 @@ class StageNow:
             case _:
                 return "warn", "warn", f"{self.short} is held back.", reason
 
+    def trigger_text(self) -> str:
+        """Which rule fired, or which is nearest and how near; and what would keep it back."""
+        if self.trigger == "TRIGGERED":
+            return f"rule {self.rule}: {self.reason}"
+        if self.suppressed:
+            return self.suppressed
+        return "no rule is on" if self.near is None else self.near.sentence()
+
+    def requests_text(self) -> str:
+        """`118 of 300`: what the window holds against what it must."""
+        return f"{count(self.window.requests)} of {count(self.criteria.requests_min)}"
+
     def document(self) -> dict[str, Any]:
         """What travels to the browser: texts, ready to show."""
         criteria, window = self.criteria, self.window
         slow = percent(window.slow, window.requests, limit_ppm=criteria.slow_share_ppm_max)
         limit = percent_ppm(criteria.error_rate_ppm_max)
         slow_text = f"{slow} over {criteria.slow_over_ms} ms" if criteria.slow_over_ms else ""
+        slow_max = f" · max {percent_ppm(criteria.slow_share_ppm_max)}" if slow_text else ""
         return {
             "id": self.step,
             "name": self.short,
             "word": self.word,
             "trigger": self.trigger,
-            "trigger_sub": f"rule {self.rule}: {self.action}"[:60],
+            "rule_sub": f"gate: {self.action}, rule {self.rule}"[:60],
+            "why": self.trigger_text()[:150],
+            "near": 0 if self.near is None else round(self.near.share, 3),
             "err": self.error_rate,
             "err_sub": f"{count(window.errors)} of {count(window.requests)} · max {limit}",
             "p95": "–" if self.p95_ms is None else f"≤ {count(self.p95_ms)} ms",
-            "p95_sub": slow_text,
+            "p95_sub": slow_text + slow_max,
             "cohort": self.cohort_text(),
+            "cohort_sub": f"of this stage · {percent_bp(criteria.healthy_share_bp_min)} needed",
             "fleet": self.fleet_text(),
+            "ratio": f"{self.fleet_on_new}/{self.fleet}",
+            "ratio_sub": "of the fleet healthy on the new bundle",
+            "n": self.requests_text(),
+            "n_done": round(min(1.0, window.requests / max(1, criteria.requests_min)), 3),
             "clock": f"{clock(self.held_ms)} of {clock(criteria.hold_ms)}",
-            "clock_sub": self.held_as(),
+            "clock_sub": self.held_as() if self.speed > 1 else "without a break",
             "done": round(min(1.0, self.held_ms / max(1, criteria.hold_ms)), 3),
             "limit": criteria.error_rate_ppm_max,
             "spark": [list(series) for series in self.spark],
@@ -178,8 +170,7 @@ class StageNow:
             facts.append(["idle", "ring", f"Baseline: {rate} of {count(base.requests)}{slow}"])
         if self.restarts:
             last = self.restarts[-1]
-            at = f"{last.ts_us // 1_000_000 % 86_400 // 3600:02d}:"
-            at += f"{last.ts_us // 60_000_000 % 60:02d}:{last.ts_us // 1_000_000 % 60:02d}"
+            at = f"{moment(last.ts_us):%H:%M:%S}"
             facts.append(["warn", "clock", f"Clock restarted {at}: {last.reason}"[:120]])
         return facts
 
@@ -206,43 +197,35 @@ def criteria_sentence(criteria: Criteria) -> str:
     return text
 
 
-def polls_of(rows: Sequence[GateTick]) -> tuple[Poll, ...]:
-    """The ticks of a watch, read; the marks between them are left out."""
-    return tuple(_poll(row) for row in rows if not is_mark(row))
-
-
 def stage_now(
     run: Run,
     step: StepState,
-    rows: Sequence[GateTick],
+    course: Course,
     p95: Mapping[int, tuple[int | None, int | None]],
-) -> StageNow | None:
-    """How the stage stands after its newest tick; None before the first.
+) -> StageNow:
+    """How the stage stands after its newest tick.
 
     Args:
-        rows: every stored row of the watch. The gate is made again from them, so that word,
-            trigger and clock are its own.
         p95: by `ts_us` of the poll: the worst canary and the worst baseline target, in ms.
-
-    Raises:
-        Malformed: the stored rows do not begin with the mark of a watch.
     """
-    polls = polls_of(rows)
-    if not polls:
-        return None
-    gate, last = rebuild(rows), polls[-1]
-    criteria, clock_now = gate.criteria, gate.clock
+    last, criteria = course.last, course.criteria
     cohort = run.cohort(step.id) or tuple(t.target for t in run.targets)
-    recent = [p for p in polls if p.t_ms > last.t_ms - criteria.window_ms]
-    known = next((p.health for p in reversed(polls) if p.ok and p.health), {})
+    recent = [p for p in course.points if p.t_ms > last.t_ms - criteria.window_ms]
+    known = newest_health(course)
     on_new = {t.target for t in run.targets if t.current == run.bundle}
     latest = _latest(p95, sorted(p95), last.ts_us)
-    began_us = last.ts_us - last.t_ms * 1000
+    suppressed = suppressed_because(run, course)
+    trigger = course.trigger
+    if suppressed and trigger != "TRIGGERED":
+        trigger = "SUPPRESSED"
+    near = nearest(course)
     return StageNow(
         step=step.id,
         name=step.spec.name,
-        word=gate.word.value,
-        trigger=gate.trigger.value,
+        word=course.word,
+        trigger=trigger,
+        suppressed=suppressed,
+        near=near[0] if near else None,
         action=last.action,
         rule=last.rule,
         reason=last.reason,
@@ -252,21 +235,24 @@ def stage_now(
         healthy=sum(known.get(t) is True for t in cohort),
         fleet_on_new=sum(known.get(t) is True for t in on_new),
         fleet=len(run.targets),
-        window=_sum(p.canary for p in recent),
-        base=_sum(p.baseline for p in recent),
+        window=last.window,
+        base=total(p.baseline for p in recent),
         health=known,
-        held_ms=min(clock_now.held_ms, criteria.hold_ms),
-        restarts=tuple(
-            Restart(ts_us=began_us + t_ms * 1000, reason=why) for t_ms, why in clock_now.restarts
-        ),
+        held_ms=course.held_ms,
+        restarts=course.restarts,
         p95_ms=latest[0],
         base_p95_ms=latest[1],
-        spark=_spark(polls[-SPARK:], p95),
+        spark=_spark(course.points[-SPARK:], p95),
     )
 
 
+def newest_health(course: Course) -> Mapping[str, bool | None]:
+    """What the cohort's targets last answered, from the newest poll that had an answer."""
+    return next((p.health for p in reversed(course.points) if p.ok and p.health), {})
+
+
 def _spark(
-    polls: Sequence[Poll], p95: Mapping[int, tuple[int | None, int | None]]
+    polls: Sequence[Point], p95: Mapping[int, tuple[int | None, int | None]]
 ) -> tuple[tuple[int | None, ...], ...]:
     times = sorted(p95)
     slow = [_latest(p95, times, p.ts_us, not_before_us=p.ts_us - _SAME_POLL_US) for p in polls]
@@ -297,35 +283,8 @@ def _ppm(arm: Arm | None) -> int | None:
     return arm.errors * 1_000_000 // arm.requests
 
 
-def _sum(arms: Any) -> Arm:
-    known = [arm for arm in arms if arm is not None]
-    return Arm(
-        requests=sum(arm.requests for arm in known),
-        errors=sum(arm.errors for arm in known),
-        slow=sum(arm.slow for arm in known),
-    )
-
-
-def _poll(row: GateTick) -> Poll:
-    body = json.loads(row.tick)
-    return Poll(
-        t_ms=row.t_ms,
-        ts_us=row.ts_us,
-        ok=body["status"] == "ok",
-        canary=_arm(body["canary"]),
-        baseline=_arm(body["baseline"]),
-        health=body["targets"] or {},
-        action=row.action,
-        rule=row.rule,
-        reason=row.reason,
-    )
-
-
-def _arm(body: Mapping[str, int] | None) -> Arm | None:
-    if body is None:
-        return None
-    return Arm(
-        requests=int(body.get("requests", 0)),
-        errors=int(body.get("errors", 0)),
-        slow=int(body.get("slow", 0)),
-    )
+def total(arms: Iterable[Arm | None]) -> Arm:
+    counted = Arm()
+    for arm in arms:
+        counted = counted.plus(arm)
+    return counted

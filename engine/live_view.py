@@ -39,7 +39,7 @@ def document(run: Run, stage: StageNow | None, log: Sequence[StepLog]) -> dict[s
         "end": run.terminal,
         "from": _ms(run.started_us or run.requested_us),
         "to": _ms(run.ended_us),
-        "now": now_sentence(run, current, stage),
+        "now": now_sentence(run, current, stage, log),
         "steps": [step_line(run, step, stage) for step in run.steps],
         "stage": None if stage is None else stage.document(),
         "tg": "".join(target_letter(run, target, stage) for target in run.targets),
@@ -81,6 +81,7 @@ def signature(run: Run) -> str:
         run.seal_status,
         [str(t.current) for t in run.targets],
         gate,
+        (run.unsettled, run.pause_cause, run.override, len(run.overrides), run.reviews),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 

@@ -12,20 +12,21 @@ from engine.ports import (
     DeployDriver,
     EventStore,
     MetricSource,
-    RuntimeSource,
     SecretSource,
 )
+from engine.ports_observed import BurnSource, RuntimeSource
 from engine.settings import Settings
 from engine.verdicts import PolicyDesk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The adapters of one environment."""
+    """The adapters of one environment. `burn` None: nobody counts what its users got."""
 
     driver: DeployDriver
     metrics: MetricSource
     runtime: RuntimeSource | None
+    burn: BurnSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

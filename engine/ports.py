@@ -21,6 +21,7 @@ from engine.core.metrics import Reading
 from engine.core.plan import Observation, StagePlan
 from engine.core.rows import GateTick, Row, Sample, StepLog
 from engine.core.run import Run
+from engine.core.standing import Hold
 
 
 class Clock(Protocol):
@@ -118,6 +119,22 @@ class EventStore(Protocol):
 
     def next_epoch(self, environment: str) -> int:
         """One more than the highest fencing epoch ever given out for this environment."""
+        ...
+
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold in force, by environment, the oldest first."""
+        ...
+
+    def hold(self, environment: str, bundle: Digest) -> Hold | None:
+        """The hold on this bundle there; None when it is free. As true as the newest append."""
+        ...
+
+    def runs_started(self, environment: str) -> tuple[str, ...]:
+        """Runs that ever held the environment, in the order in which they took it."""
+        ...
+
+    def heirs(self, run_id: str) -> tuple[str, ...]:
+        """Runs that were made from this finished one, in order of request."""
         ...
 
     def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
@@ -293,28 +310,6 @@ class MetricSource(Protocol):
 
         Fewer rows when the source knows less; empty when it knows nothing or cannot be reached.
         """
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeFacts:
-    """What a running target reports of itself: package URLs, sorted.
-
-    Attributes:
-        components: those that its bundle says it ships.
-        observed: those of them that are really loaded in the running process.
-    """
-
-    digest: Digest
-    components: tuple[str, ...]
-    observed: tuple[str, ...]
-
-
-class RuntimeSource(Protocol):
-    """Runtime observations of ONE environment's targets."""
-
-    def observe(self, *, deadline_s: float) -> Mapping[str, RuntimeFacts]:
-        """By target; one that gives no answer is missing. Never raises for an absent target."""
         ...
 
 

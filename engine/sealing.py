@@ -87,10 +87,9 @@ class Sealer:
         due = CaptureEvidence(step, attempt)
         self._capture(run, due, lambda facts: drafts(facts, step, attempt), step, attempt)
 
-    def capture_rollback(self, run: Run, step: str, attempt: int) -> None:
-        """Sign what went back and what state that left."""
-        due = CaptureRollback(step, attempt)
-        self._capture(run, due, lambda facts: (rollback(facts),), step, attempt)
+    def capture_rollback(self, run: Run, due: CaptureRollback) -> None:
+        """Sign what a way back did, failed or not, and what state that left."""
+        self._capture(run, due, lambda facts: (rollback(facts, due.number),), due.step, due.attempt)
 
     def seal(self, run: Run, step: str, attempt: int) -> None:
         """Sign the proof chain, then the packs, verify them, and end the run.

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.archiving import Archivist
 from engine.catalog import Catalog
 from engine.fleet.control import Fleet
 from engine.identity import Identity
 from engine.outside import Outside
 from engine.ports import Clock
+from engine.retention import Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
 from engine.service import Service
@@ -41,6 +43,8 @@ class Services:
     sealer: Sealer
     runner: Runner
     worker: Worker
+    archivist: Archivist
+    retention: Retention
     live: Live
     fleets: Mapping[str, Fleet]
     engine_id: str

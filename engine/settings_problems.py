@@ -21,6 +21,8 @@ _PATTERNS: Final = {
     ),
     r"^https?://\S+$": "an address that begins with http:// or https://",
     r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$": "a name of letters, digits, dots, dashes and underscores",
+    r"^[A-Za-z_:][A-Za-z0-9_:]*$": "the name of a metric",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of a label",
     r"^(env|file):.+$": "env:NAME or file:PATH",
     r"^\S+@\S+$": "an e-mail address",
     r"^[^\s+]{1,200}$": "a name without spaces and +, up to 200 characters",

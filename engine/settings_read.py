@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -12,15 +13,19 @@ from engine.core.errors import Malformed, UnsafeConfig
 from engine.core.health_criteria import Criteria, shown
 from engine.core.health_parse import parse_gate
 from engine.core.jcs import JsonValue, canonical
+from engine.core.metrics import SeriesNames
+from engine.settings_openslo import OpenSloFiles
 from engine.settings_problems import check_shape, gate_problems
 from engine.settings_references import check_references
 from engine.settings_shape import (
     EnvironmentSection,
     HealthGate,
+    MetricsSource,
     PersonSection,
     PromotionWorkflow,
     SettingsFile,
     WorkflowStage,
+    days,
     duration_ms,
     share_bp,
 )
@@ -36,6 +41,7 @@ from engine.settings_values import (
     MetricsConfig,
     Person,
     PolicyFiles,
+    RetentionConfig,
     ServerConfig,
     Settings,
     Stage,
@@ -61,7 +67,8 @@ def read_settings(home: Path) -> Settings:
         damaged = {(p.file, p.line, p.key) for p in problems}
         file, wrong = check_shape(document)
         wrong += check_references(document, home)
-        workflows, gates = _workflows(document)
+        slos = OpenSloFiles(home)
+        workflows, gates = _workflows(document, slos)
         # What YAML could not read is null from here on; that is no problem of its own.
         problems += [p for p in wrong + gates if (p.file, p.line, p.key) not in damaged]
     if problems or file is None:
@@ -71,7 +78,7 @@ def read_settings(home: Path) -> Settings:
             "\n".join(str(problem) for problem in sorted(once.values())),
             hint=f"Mend {FILE} and start again; nothing was started.",
         )
-    return _settings(home, file, workflows)
+    return _settings(home, file, workflows, slos)
 
 
 def _load(home: Path) -> tuple[Located, list[Problem]]:
@@ -148,7 +155,7 @@ def _load_file(path: Path) -> tuple[Located, list[Problem]]:
     return read_yaml(text, name)
 
 
-def _workflows(document: Located) -> tuple[dict[str, Workflow], list[Problem]]:
+def _workflows(document: Located, slos: OpenSloFiles) -> tuple[dict[str, Workflow], list[Problem]]:
     """Every workflow whose shape is right, each gate judged; a broken one is left out."""
     workflows, problems = dict[str, Workflow](), list[Problem]()
     raw = document.value.get("workflows") if isinstance(document.value, dict) else None
@@ -157,7 +164,7 @@ def _workflows(document: Located) -> tuple[dict[str, Workflow], list[Problem]]:
             parsed = PromotionWorkflow.model_validate(one)
         except ValidationError:
             continue  # `check_shape` says what is wrong with it
-        workflow, wrong = _workflow(document, ("workflows", i), parsed)
+        workflow, wrong = _workflow(document, ("workflows", i), parsed, slos)
         problems += wrong
         if workflow is not None:
             workflows[workflow.name] = workflow
@@ -165,7 +172,7 @@ def _workflows(document: Located) -> tuple[dict[str, Workflow], list[Problem]]:
 
 
 def _workflow(
-    document: Located, path: KeyPath, parsed: PromotionWorkflow
+    document: Located, path: KeyPath, parsed: PromotionWorkflow, slos: OpenSloFiles
 ) -> tuple[Workflow | None, list[Problem]]:
     stages, problems = list[Stage](), list[Problem]()
     slow_ms: set[int] = set()
@@ -176,26 +183,27 @@ def _workflow(
         if gate.proceed_if.latency_p95 is not None:
             slow_ms.add(duration_ms(gate.proceed_if.latency_p95.slow_over))
         try:
-            stages.append(_stage(stage, _criteria(gate, stage.for_)))
-        except Malformed as error:
             own = (*path, "stages", i, "gate")
             place = own if stage.gate is not None else (*path, "defaults")
+            mapping, wrong = slos.filled_in(_mapping(gate, stage.for_), document, place)
+            problems += wrong
+            if not wrong:
+                stages.append(_stage(stage, parse_gate(mapping)))
+        except Malformed as error:
             problems += gate_problems(document, place, str(error))
     if len(slow_ms) > 1:
         limits = ", ".join(f"{ms}ms" for ms in sorted(slow_ms))
         message = f"expected one slow_over in all gates of a workflow, found {limits}"
         problems.append(problem_at(document, (*path, "stages"), message))
+    series = parsed.metrics_source.series
+    if slow_ms and series is not None and series.durations is None:
+        message = "expected the name of a histogram, since a gate limits latency_p95, found none"
+        place = (*path, "metrics_source", "series", "durations")
+        problems.append(problem_at(document, place, message))
     if problems:
         return None, problems
-    source = parsed.metrics_source
-    metrics = MetricsConfig(
-        type=source.type,
-        url=source.url or "",
-        slow_over_ms=next(iter(slow_ms), _SLOW_OVER_MS),
-        timeout_ms=duration_ms(source.timeout),
-        max_sample_age_ms=duration_ms(source.max_sample_age),
-    )
-    poll_ms = duration_ms(source.poll)
+    metrics = _metrics(parsed.metrics_source, next(iter(slow_ms), _SLOW_OVER_MS))
+    poll_ms = duration_ms(parsed.metrics_source.poll)
     workflow = Workflow(
         name=parsed.name,
         digest=_workflow_digest(parsed.name, poll_ms, metrics, stages),
@@ -204,6 +212,19 @@ def _workflow(
         stages=tuple(stages),
     )
     return workflow, []
+
+
+def _metrics(source: MetricsSource, slow_over_ms: int) -> MetricsConfig:
+    named = {} if source.series is None else source.series.model_dump(exclude_unset=True)
+    return MetricsConfig(
+        type=source.type,
+        url=source.url or "",
+        slow_over_ms=slow_over_ms,
+        timeout_ms=duration_ms(source.timeout),
+        max_sample_age_ms=duration_ms(source.max_sample_age),
+        token=source.token or "",
+        series=SeriesNames(**{key: name or "" for key, name in named.items()}),
+    )
 
 
 def _stage(stage: WorkflowStage, criteria: Criteria) -> Stage:
@@ -217,17 +238,20 @@ def _stage(stage: WorkflowStage, criteria: Criteria) -> Stage:
     )
 
 
-def _criteria(gate: HealthGate, held: str | None) -> Criteria:
+def _mapping(gate: HealthGate, held: str | None) -> dict[str, Any]:
     """The gate as its judge reads it. `held` is a verification's own duration."""
-    mapping = gate.model_dump(mode="json", by_alias=True, exclude_none=True)
+    mapping: dict[str, Any] = gate.model_dump(mode="json", by_alias=True, exclude_none=True)
     if held is not None:
         mapping["proceed_if"]["healthy"]["for"] = held
-    return parse_gate(mapping)
+    return mapping
 
 
 def _workflow_digest(
     name: str, poll_ms: int, metrics: MetricsConfig, stages: list[Stage]
 ) -> Digest:
+    asked: dict[str, JsonValue] = {}
+    if metrics.type == "prometheus":
+        asked = {"token": metrics.token, "series": dict(asdict(metrics.series))}
     document: dict[str, JsonValue] = {
         "schema": "releaseline.workflow/1",
         "name": name,
@@ -238,6 +262,7 @@ def _workflow_digest(
             "slowOverMs": metrics.slow_over_ms,
             "timeoutMs": metrics.timeout_ms,
             "maxSampleAgeMs": metrics.max_sample_age_ms,
+            **asked,
         },
         "stages": [
             {
@@ -253,7 +278,9 @@ def _workflow_digest(
     return Digest.of(canonical(document))
 
 
-def _settings(home: Path, file: SettingsFile, workflows: dict[str, Workflow]) -> Settings:
+def _settings(
+    home: Path, file: SettingsFile, workflows: dict[str, Workflow], slos: OpenSloFiles
+) -> Settings:
     policies = {
         one.name: PolicyFiles(name=one.name, policy=home / one.policy, config=home / one.config)
         for one in file.policies
@@ -262,6 +289,7 @@ def _settings(home: Path, file: SettingsFile, workflows: dict[str, Workflow]) ->
         "schema": "releaseline.settings/1",
         **file.model_dump(mode="json", by_alias=True, exclude={"workflows"}),
         "workflows": {name: str(one.digest) for name, one in workflows.items()},
+        **({"openslo": dict(slos.digests)} if slos.digests else {}),
     }
     return Settings(
         home=home,
@@ -285,6 +313,7 @@ def _settings(home: Path, file: SettingsFile, workflows: dict[str, Workflow]) ->
         ),
         people={one.user: Person(user=one.user, email=one.email) for one in file.people},
         grants={one.user: _grants(one) for one in file.people},
+        retention=RetentionConfig(samples_days=days(file.retention.samples)),
     )
 
 

@@ -7,9 +7,11 @@ the shape. A value of the wrong kind is passed over here: the shape's check has 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from engine.core.health_criteria import shown
 from engine.home import is_loopback
@@ -145,8 +147,42 @@ class _Check:
         kind, url = source.get("type"), source.get("url")
         if kind == "prometheus" and url is None:
             self._add((*path, "url"), "the address of the Prometheus", "nothing")
-        if kind == "router" and url is not None:
-            self._add((*path, "url"), "no address: the router is asked directly", shown(url))
+        for key in ("url", "token", "series"):
+            if kind == "router" and source.get(key) is not None:
+                self._add((*path, key), "no such key: the router is asked directly", f"{key!r}")
+        if kind == "prometheus" and isinstance(url, str):
+            self._address((*path, "url"), url, with_token=source.get("token") is not None)
+        series = source.get("series")
+        if not isinstance(series, Mapping):
+            return
+        for key in ("select", "requests", "target_label", "code_label", "errors"):
+            if key in series and series[key] is None:
+                self._add((*path, "series", key), "a text; only durations and ready may be null",
+                          "nothing")  # fmt: skip
+        if isinstance(errors := series.get("errors"), str):
+            try:
+                re.compile(errors)
+            except re.error as error:
+                found = f"{shown(errors)} ({error})"
+                self._add((*path, "series", "errors"), "a regular expression", found)
+
+    def _address(self, path: KeyPath, url: str, *, with_token: bool) -> None:
+        """What is found is not repeated: it may hold a password."""
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+            _ = parts.port
+        except ValueError as error:
+            self._add(path, "an address", f"one that can't be read ({error})")
+            return
+        if "@" in parts.netloc:
+            expected = "an address without a name or password (`token: env:NAME` gives a token)"
+            self._add(path, expected, "one with them")
+        elif "?" in url or "#" in url:
+            self._add(path, "an address that ends before ? and #", "one that goes on")
+        elif with_token and parts.scheme == "http" and not is_loopback(host):
+            expected = "https:// or a loopback address, since a token is sent there"
+            self._add(path, expected, shown(url))
 
     def _stages(
         self,

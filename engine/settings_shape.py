@@ -10,14 +10,17 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 
+SERIES: Final = SeriesNames()
 _NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _DURATION: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h)", re.ASCII)
+_DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d", re.ASCII)
 _SHARE: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\s?%", re.ASCII)
 
 
@@ -45,6 +48,22 @@ def _duration(text: str) -> str:
     return text
 
 
+def days(text: str) -> int:
+    """`90d` as 90. Raises `ValueError` for any other text, and for less than a day."""
+    match = _DAYS.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1])
+
+
+def _days(text: str) -> str:
+    try:
+        days(text)
+    except ValueError:
+        raise PydanticCustomError("days", "whole days from 1d, like 90d") from None
+    return text
+
+
 def _share(text: str) -> str:
     try:
         right = 0 < share_bp(text) <= 10_000
@@ -69,6 +88,11 @@ Share = Annotated[
     str,
     AfterValidator(_share),
     Field(json_schema_extra={"pattern": r"^[0-9]{1,3}(\.[0-9]{1,2})?\s?%$"}, description="10%"),
+]
+Days = Annotated[
+    str,
+    AfterValidator(_days),
+    Field(json_schema_extra={"pattern": r"^[1-9][0-9]{0,4}d$"}, description="like 90d"),
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Above0 = Annotated[float, Field(gt=0, le=1)]
@@ -121,7 +145,19 @@ class Dispersion(_Part):
 class Judge(_Part):
     """How the canary is compared; what is left out is as in the gate of `canary-10-50-100`."""
 
-    method: Literal["anytime", "threshold"] | None = None
+    method: Annotated[
+        Literal["anytime", "threshold", "group_sequential", "mann_whitney"] | None,
+        Field(
+            description="anytime: canary against baseline at every poll, the one to take unless "
+            "there is a reason; group_sequential: the same at a planned number of looks; "
+            "mann_whitney: ranks of the rates poll by poll at these looks, for much and wild "
+            "traffic; threshold: the limit alone, where the limit is the contract"
+        ),
+    ] = None
+    looks: Annotated[
+        int | None,
+        Field(ge=1, le=20, description="of group_sequential and mann_whitney, within healthy.for"),
+    ] = None
     baseline: Literal["concurrent", "history"] | None = None
     margin: Annotated[float, Field(ge=1, le=10)] | None = None
     alpha: Above0 | None = None
@@ -154,8 +190,18 @@ class Burn(_Part):
 
 
 class EnvGuard(_Part):
-    slo: Above0
-    block_start_if: list[Burn]
+    """Either `slo` with `block_start_if`, or `openslo`: a file that says both."""
+
+    slo: Above0 | None = None
+    block_start_if: list[Burn] | None = None
+    openslo: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> EnvGuard:
+        own = (self.slo is not None, self.block_start_if is not None)
+        if (self.openslo is None and all(own)) or (self.openslo is not None and not any(own)):
+            return self
+        raise PydanticCustomError("env_guard", "slo and block_start_if, or openslo alone")
 
 
 class HealthGate(_Part):
@@ -165,12 +211,35 @@ class HealthGate(_Part):
     auto_pause: list[Trigger] | None = None
     on_insufficient: Literal["pause", "promote"] | None = None
     max_hold: Duration | None = None
+    fleet_min: Above0 | None = None
     env_guard: EnvGuard | None = None
+
+
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_:][A-Za-z0-9_:]*$")]
+LabelName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Series(_Part):
+    """How the series of a Prometheus are called; what is left out is as the fleet exposes it."""
+
+    select: Text | None = None
+    requests: MetricName | None = None
+    durations: Annotated[
+        MetricName | None, Field(description="null: there is no histogram of durations")
+    ] = SERIES.durations
+    ready: Annotated[
+        MetricName | None, Field(description="null: a target that can be scraped is healthy")
+    ] = SERIES.ready
+    target_label: LabelName | None = None
+    code_label: LabelName | None = None
+    errors: Text | None = None
 
 
 class MetricsSource(_Part):
     type: Literal["router", "prometheus"]
     url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    token: Annotated[str, Field(pattern=r"^(env|file):.+$")] | None = None
+    series: Series | None = None
     timeout: Duration = "4s"
     poll: Duration = "5s"
     max_sample_age: Duration = "10s"
@@ -263,6 +332,12 @@ class FeedsSection(_Part):
     folder: Text
 
 
+class RetentionSection(_Part):
+    """Roll-ups by the minute stay for ever; the raw samples beneath them so long."""
+
+    samples: Days = "90d"
+
+
 class ServerSection(_Part):
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8501
@@ -285,6 +360,7 @@ class SettingsFile(_Part):
     server: ServerSection = ServerSection()
     evidence: EvidenceSection
     feeds: FeedsSection
+    retention: RetentionSection = RetentionSection()
     policies: Annotated[list[PolicySection], Field(min_length=1)]
     workflows: Annotated[list[PromotionWorkflow], Field(min_length=1)]
     environments: Annotated[list[EnvironmentSection], Field(min_length=1)]

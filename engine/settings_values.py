@@ -10,6 +10,7 @@ from typing import Literal
 from engine.core.digest import Digest
 from engine.core.errors import NotFound
 from engine.core.health_criteria import Criteria
+from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 
 
@@ -28,6 +29,7 @@ class DriverConfig:
 class MetricsConfig:
     """Attributes:
     url: where a Prometheus answers; empty for the router, which is asked directly.
+    token: where the bearer token for it is found, `env:NAME` or `file:PATH`; empty = none.
     slow_over_ms: a request is slow when it took longer; one limit for the whole workflow.
     timeout_ms: how long one question to the source may take.
     max_sample_age_ms: an older answer counts as no answer.
@@ -38,6 +40,8 @@ class MetricsConfig:
     slow_over_ms: int
     timeout_ms: int = 4_000
     max_sample_age_ms: int = 10_000
+    token: str = ""
+    series: SeriesNames = field(default_factory=SeriesNames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +131,13 @@ class FeedsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """`samples_days`: how long raw health samples are kept; their roll-ups stay for ever."""
+
+    samples_days: int = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Attributes:
     allowed_hosts: further host names (without port) that the server answers for.
@@ -181,6 +192,7 @@ class Settings:
     evidence: EvidenceConfig
     people: Mapping[str, Person] = field(default_factory=dict)
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
+    retention: RetentionConfig = RetentionConfig()
 
     def environment(self, name: str) -> Environment:
         """Raises `NotFound`, naming what there is."""

@@ -97,26 +97,63 @@ for _name, _pattern, _first in _SCALARS:
 def read_yaml(text: str, file: str) -> tuple[Located, list[Problem]]:
     """Read one document. What could not be read is left out of the value and said."""
     try:
-        loader = _Loader(text)
-        loader.name = file
-        node = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        return Located(None), [_of_error(error, file)]
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, int(error.position)) + 1
-        message = f"expected printable text, found character {shown(error.character)}"
-        return Located(None), [Problem(file=file, line=line, key="", message=message)]
-    except RecursionError:
-        message = f"expected at most {_DEPTH_MAX} levels, found more"
-        return Located(None), [Problem(file=file, line=0, key="", message=message)]
-    except (ValueError, OverflowError) as error:  # an escape beyond Unicode, in PyYAML's scanner
-        message = f"expected YAML, found {error}"
-        return Located(None), [Problem(file=file, line=0, key="", message=message)]
-    reading = _Reading(file)
+        node = _loader(text, file).get_single_node()
+    except _UNREADABLE as error:
+        return Located(None), [_unreadable(error, text, file)]
+    return _located(node, file)
+
+
+def read_documents(text: str, file: str) -> tuple[list[Located], list[Problem]]:
+    """Read every document of a stream; empty ones are passed over."""
+    documents, problems = list[Located](), list[Problem]()
+    try:
+        loader = _loader(text, file)
+        while loader.check_node():
+            document, wrong = _located(loader.get_node(), file)
+            documents.append(document)
+            problems += wrong
+    except _UNREADABLE as error:
+        problems.append(_unreadable(error, text, file))
+    return [one for one in documents if one.value is not None], problems
+
+
+# The last two: an escape beyond Unicode, in PyYAML's scanner.
+_UNREADABLE: Final = (
+    yaml.MarkedYAMLError,
+    yaml.reader.ReaderError,
+    RecursionError,
+    ValueError,
+    OverflowError,
+)
+
+
+def _loader(text: str, file: str) -> _Loader:
+    loader = _Loader(text)
+    loader.name = file
+    return loader
+
+
+def _located(node: yaml.Node | None, file: str) -> tuple[Located, list[Problem]]:
     if node is None:
         return Located(None, {(): Spot(file, 1)}), []
+    reading = _Reading(file)
     value = reading.value(node, ())
     return Located(value, reading.spots), reading.problems
+
+
+def _unreadable(error: BaseException, text: str, file: str) -> Problem:
+    line = 0
+    match error:
+        case yaml.MarkedYAMLError():
+            return _of_error(error, file)
+        case yaml.reader.ReaderError():
+            line = text.count("\n", 0, int(error.position)) + 1
+            message = f"expected printable text, found character {shown(error.character)}"
+        case RecursionError():
+            message = f"expected at most {_DEPTH_MAX} levels, found more"
+        case _:
+            message = f"expected YAML, found {error}"
+    return Problem(file=file, line=line, key="", message=message)
 
 
 def _of_error(error: yaml.MarkedYAMLError, file: str) -> Problem:

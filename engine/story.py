@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from engine.core import back_events as back
 from engine.core import fact_events as fact
+from engine.core import people_events as people
 from engine.core import run_events as moved
 from engine.core import step_events as stepped
 from engine.core.events import Event, Recorded
+from engine.core.spec import PROMOTE, ROLLBACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +75,27 @@ def _sentence(event: Event, actor: str) -> str:
 def _requested(e: moved.RunRequested, actor: str) -> str:
     held = f" Waiting times are divided by {e.speed}." if e.speed > 1 else ""
     why = f" Reason: {e.reason}." if e.reason else ""
-    return (
-        f"{actor} asked to promote {e.bundle_name} {e.bundle_version} ({e.bundle}) from "
-        f"{e.promotes_from or 'nowhere'} to {e.region} / {e.environment} by workflow "
-        f"{e.workflow}, {len(e.targets)} targets.{why}{held}"
-    )
+    bundle = f"{e.bundle_name} {e.bundle_version} ({e.bundle})"
+    place = f"{e.region} / {e.environment}"
+    by = f"by workflow {e.workflow}, {len(e.targets)} targets.{_made_from(e)}{why}{held}"
+    if e.kind == ROLLBACK:
+        left = f"from {e.takes_back_label} back to {bundle}"
+        return f"{actor} asked to roll {e.rolls_back} back: {place} {left} {by}"
+    verb = "promote" if e.kind == PROMOTE else f"promote as {e.kind}"
+    return f"{actor} asked to {verb} {bundle} from {e.promotes_from or 'nowhere'} to {place} {by}"
+
+
+def _made_from(e: moved.RunRequested) -> str:
+    """What a run that is tried again rests on otherwise than before, as far as known by then."""
+    if not e.rerun_of:
+        return ""
+    same = "the same workflow, policy and settings"
+    other = ", ".join(f"{one.name} {_short(one.before)} → {_short(one.after)}" for one in e.differs)
+    return f" It tries {e.rerun_of} again, with {f'other {other}' if other else same}."
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12] or "nothing"
 
 
 def _observed(e: fact.TargetsObserved, _: str) -> str:
@@ -127,6 +146,13 @@ def _gate(e: fact.GateDecided, _: str) -> str:
     )
 
 
+def _guarded(e: fact.EnvironmentGuarded, _: str) -> str:
+    before = f"before {e.step}" if e.step else "before the start"
+    word = e.state.value.replace("_", " ")
+    told = e.reason if e.reason.startswith(word) else f"{word}, {e.reason}"
+    return f"Error budget of the environment {before}: {told}."
+
+
 def _ended(word: str) -> Callable[[Any, str], str]:
     def teller(e: Any, _: str) -> str:
         result = getattr(e, "result", "")
@@ -151,6 +177,38 @@ def _rollback(e: moved.RollbackStarted, actor: str) -> str:
     return f"{who} began to roll back {len(e.targets)} targets: {e.reason}.{ticket}"
 
 
+def _readiness(e: back.RollbackReadiness, _: str) -> str:
+    if not e.stuck:
+        return f"The way back is open for {len(e.targets)} targets ({e.step}), plan {e.plan.short}."
+    named = "; ".join(f"{one.target}: {one.note}" for one in e.stuck)
+    return f"{len(e.stuck)} of {len(e.targets)} targets could not go back ({e.step}): {named}."
+
+
+def _back_by_name(e: back.TargetRollbackRequested, actor: str) -> str:
+    ticket = f" Ticket {e.ticket}." if e.ticket else ""
+    return f"{actor} sent {', '.join(e.targets)} back: {e.reason}.{ticket}"
+
+
+def _override_asked(e: people.OverrideRequested, actor: str) -> str:
+    lacks = f" Missing: {'; '.join(e.missing)}." if e.missing else ""
+    return (
+        f"{actor} asked for an override to {e.action} {e.step}, because: {e.reason}. Against it "
+        f"stands: {e.against}{lacks}"
+    )
+
+
+def _override_used(e: people.OverrideUsed, _: str) -> str:
+    return (
+        f'OVERRIDE: {e.asked_by} ("{e.asked_reason}") and {e.confirmed_by} ("{e.reason}") let '
+        f"{e.step} {e.action} although: {e.against}"
+    )
+
+
+def _review_closed(e: people.ReviewClosed, actor: str) -> str:
+    word = "agreed" if e.verdict == "agreed" else f"wants a follow-up ({e.ticket})"
+    return f'{actor} looked at review {e.number} and {word}: "{e.note}".'
+
+
 _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     moved.RunRequested: _requested,
     moved.RunStarted: lambda e, _: f"The environment lock was taken, epoch {e.epoch}.",
@@ -170,6 +228,7 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     moved.RunSucceeded: lambda _e, _a: "Outcome SUCCEEDED: every step is done.",
     moved.RunSealed: lambda e, _: f"The run is {e.seal_status.lower()}{_because(e.reason)}.",
     stepped.StepStarted: lambda e, _: f"{e.step} began (attempt {e.attempt}).",
+    stepped.StepWentOn: lambda e, _: f"{e.step} (attempt {e.attempt}) waits no more: {e.reason}.",
     stepped.StepSucceeded: _ended("succeeded"),
     stepped.StepFailed: _ended("failed"),
     stepped.StepErrored: _ended("got no answer"),
@@ -190,10 +249,20 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     fact.TargetSet: _target,
     fact.TargetReverted: _reverted,
     fact.GateDecided: _gate,
+    fact.EnvironmentGuarded: _guarded,
+    fact.StartHeld: lambda e, _: f"The run stays queued: {e.reason}",
+    fact.StartFreed: lambda e, _: f"The hold by {e.hold_run} was lifted; the run may start.",
     fact.VerifySnapshot: lambda e, _: (
         f"Verified: {e.on_bundle}/{e.total} targets on the bundle, {e.healthy}/{e.total} healthy, "
         f"{e.observed_components}/{e.components} components seen loaded."
     ),
+    back.RollbackReadiness: _readiness,
+    back.RollbackSuppressed: lambda e, _: f"No rollback by itself: {e.reason}.",
+    back.TargetRollbackRequested: _back_by_name,
+    back.TargetRollbackVerified: lambda e, _: (
+        f"Back and healthy on their recorded bundle: {', '.join(e.targets)}."
+    ),
+    back.TargetRollbackFailed: lambda e, _: f"Sending targets back failed: {e.reason}.",
     fact.RollbackVerified: lambda e, _: (
         f"Rollback verified on {len(e.targets)} targets: recorded bundle, healthy."
     ),
@@ -205,5 +274,22 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
         f"Proof chain over {e.count} items sealed: {e.chain}, log index {e.log_index}."
     ),
     fact.EvidenceExported: lambda e, a: f"{a} exported {e.kind} ({e.digest}, {e.size} bytes).",
+    people.OverrideRequested: _override_asked,
+    people.OverrideWithdrawn: lambda e, a: f"{a} took the override back: {e.reason}.",
+    people.OverrideDeclined: lambda e, a: (
+        f"{a} declined the override that {e.asked_by} asked for: {e.reason}."
+    ),
+    people.OverrideExpired: lambda e, _: (
+        f"The override that {e.asked_by} asked for expired: no second person confirmed it."
+    ),
+    people.OverrideUsed: _override_used,
+    people.PauseCauseSeen: lambda e, _: (
+        f"What paused {e.step} {'has cleared' if e.cleared else 'still stands'}: {e.reason}."
+    ),
+    people.ReviewOpened: lambda e, _: (
+        f"Review due within {e.due_after_s // 3600} h by somebody other than "
+        f"{' and '.join(e.doers)}: {e.what}."
+    ),
+    people.ReviewClosed: _review_closed,
     fact.Commented: lambda e, a: f'{a} noted: "{e.text}".',
 }

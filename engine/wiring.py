@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -23,28 +23,35 @@ from engine import keystore
 from engine.adapters.clock_system import SystemClock
 from engine.adapters.driver_local_fleet import LocalFleetDriver
 from engine.adapters.feeds_dir import FeedsDir
+from engine.adapters.metrics_prometheus import PrometheusMetrics
 from engine.adapters.metrics_router import RouterMetrics
+from engine.adapters.prometheus_http import token_from
 from engine.adapters.runtime_fleet import FleetRuntime
 from engine.adapters.secrets_env import EnvSecrets
 from engine.adapters.secrets_file import FileSecrets
+from engine.archiving import Archivist
 from engine.catalog import Catalog
 from engine.core.errors import Malformed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
+from engine.core.retirement import DAY_US
 from engine.fleet.control import Fleet
+from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.identity import Identity, append_to
 from engine.live import Live
 from engine.outside import Outside, Place
 from engine.policy.model import load_policy
 from engine.ports import BlobStore, Clock, SecretSource
+from engine.retention import LOOK_EVERY_S, Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
 from engine.service import LOCAL_ADMIN, Service
 from engine.services import Services
 from engine.settings import Environment, Settings, read_settings
+from engine.steps import observe
 from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
-from engine.worker import Worker
+from engine.worker import Chore, Worker
 
 # Newest last. A process serves one house; a test may open one while another stays open.
 _open: Final[list[Services]] = []
@@ -97,23 +104,14 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         store = Store.open(settings.home, clock=clock)
         undo.callback(store.close)
         identity, catalog = Identity(store, clock), Catalog(store)
-        _check_sources(settings)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
-        outside = Outside(
-            store=store,
-            clock=clock,
-            settings=settings,
-            catalog=catalog,
-            desk=_desk(settings, store.blobs, clock),
-            places={name: _place(fleet, store.blobs, clock) for name, fleet in fleets.items()},
-            secrets=_secrets(keys.input_key),
-        )
+        outside = _outside(settings, store, clock, catalog, fleets, keys.input_key)
         sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store))
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
         engine_id = secrets.token_hex(4)
-        worker = Worker(
-            store=store, advance=runner.advance, on_watchdog=_watchdog(store, engine_id)
-        )
+        archivist = Archivist(store.put_away)
+        retention = _retention(settings, store, clock)
+        worker = _worker(store, runner, retention, engine_id)
         live = Live(store, clock)
         undo.pop_all()
     services = Services(
@@ -130,18 +128,59 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
             policy_digest=outside.desk.policy_digest,
             speed=speed,
             interrupt=outside.interrupts.raise_for,
+            observe=partial(observe, outside),
+            now=GateNow(store, clock),
         ),
         outside=outside,
         sealer=sealer,
         runner=runner,
         worker=worker,
+        archivist=archivist,
+        retention=retention,
         live=live,
         fleets=fleets,
         engine_id=engine_id,
-        stop=_closer(lock, store, outside, identity, catalog, worker, live, engine_id),
+        stop=_closer(
+            lock, store, outside, identity, catalog, worker, (archivist, retention), live, engine_id
+        ),
     )
     _open.append(services)
     return services
+
+
+def _outside(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    catalog: Catalog,
+    fleets: Mapping[str, Fleet],
+    input_key: bytes,
+) -> Outside:
+    return Outside(
+        store=store,
+        clock=clock,
+        settings=settings,
+        catalog=catalog,
+        desk=_desk(settings, store.blobs, clock),
+        places={
+            name: _place(settings, fleet, store.blobs, clock) for name, fleet in fleets.items()
+        },
+        secrets=_secrets(input_key),
+    )
+
+
+def _retention(settings: Settings, store: Store, clock: Clock) -> Retention:
+    keep_us = settings.retention.samples_days * DAY_US
+    return Retention(store=store, clock=clock, retire=store.retire, keep_us=keep_us)
+
+
+def _worker(store: Store, runner: Runner, retention: Retention, engine_id: str) -> Worker:
+    return Worker(
+        store=store,
+        advance=runner.advance,
+        on_watchdog=_watchdog(store, engine_id),
+        chores=(Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),),
+    )
 
 
 def start(services: Services) -> None:
@@ -161,6 +200,8 @@ def start(services: Services) -> None:
         fleet.ensure_router()
     _local_token(services)
     services.runner.recover()
+    services.store.subscribe(services.archivist.recorded)
+    services.archivist.start(services.store.left_open())
     services.worker.start()
 
 
@@ -179,6 +220,7 @@ def _closer(
     identity: Identity,
     catalog: Catalog,
     worker: Worker,
+    keepers: Sequence[Archivist | Retention],
     live: Live,
     engine_id: str,
 ) -> Callable[[], None]:
@@ -193,6 +235,8 @@ def _closer(
             append_to(
                 store, f"engine:{engine_id}", EngineStopped(reason="asked to"), actor="engine"
             )
+        for keeper in keepers:
+            keeper.stop()
         live.stop()
         identity.stop()
         catalog.stop()
@@ -213,11 +257,34 @@ def _fleet(settings: Settings, env: Environment) -> Fleet:
     )
 
 
-def _place(fleet: Fleet, blobs: BlobStore, clock: Clock) -> Place:
+def prometheus_of(settings: Settings, env: Environment, clock: Clock) -> PrometheusMetrics:
+    """The Prometheus that an environment's workflow names."""
+    source = env.workflow.metrics
+    token = token_from(source.token, settings.home, os.environ) if source.token else None
+    return PrometheusMetrics(
+        source.url,
+        environment=env.name,
+        targets=env.targets,
+        clock=clock,
+        slow_over_ms=source.slow_over_ms,
+        max_sample_age_ms=source.max_sample_age_ms,
+        names=source.series,
+        token=token,
+    )
+
+
+def _place(settings: Settings, fleet: Fleet, blobs: BlobStore, clock: Clock) -> Place:
+    env = settings.environment(fleet.environment)
+    metrics: RouterMetrics | PrometheusMetrics
+    if env.workflow.metrics.type == "prometheus":
+        metrics = prometheus_of(settings, env, clock)
+    else:
+        metrics = RouterMetrics(fleet, clock=clock)
     return Place(
         driver=LocalFleetDriver(fleet, blobs=blobs, clock=clock),
-        metrics=RouterMetrics(fleet, clock=clock),
+        metrics=metrics,
         runtime=FleetRuntime(fleet),
+        burn=metrics,
     )
 
 
@@ -248,18 +315,6 @@ def _check_origin(settings: Settings, origin: str) -> None:
             f"evidence.log_origin: expected {origin!r}, which this home's keys were made for, "
             f"found {settings.evidence.log_origin!r}"
         )
-
-
-def _check_sources(settings: Settings) -> None:
-    """A source that nothing reads must not look like one that is watched."""
-    problems = [
-        f"workflow {env.workflow.name}: metrics_source.type: expected 'router', the only one that "
-        f"is built in so far, found {env.workflow.metrics.type!r}"
-        for env in settings.environments.values()
-        if env.workflow.metrics.type != "router"
-    ]
-    if problems:
-        raise UnsafeConfig("\n".join(dict.fromkeys(problems)))
 
 
 def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 SILENT_MAX_S: Final = 3.0
+CHORE_AFTER_S: Final = 5.0  # behind a start, so that open runs come first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,16 @@ class WorkerHealth:
     stopped_because: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chore:
+    """Something for the house now and then, on a thread of the scheduler's. `do` must know by
+    itself whether it is due: a new scheduler calls it soon, whenever the last one did."""
+
+    name: str
+    every_s: int
+    do: Callable[[], None]
+
+
 class Worker:
     """Args:
     advance: takes a run as far as it goes now; returns seconds until it wants to be called
@@ -57,8 +68,10 @@ class Worker:
         advance: Callable[[str], float | None],
         on_watchdog: Callable[[int, str], None],
         threads: int = 4,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._store, self._advance, self._on_watchdog = store, advance, on_watchdog
+        self._chores = tuple(chores)
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._busy: set[str] = set()
@@ -209,6 +222,14 @@ class Worker:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick")
+        for chore in self._chores:
+            scheduler.add_job(
+                chore.do,
+                "interval",
+                seconds=chore.every_s,
+                id=f"chore {chore.name}",
+                next_run_time=datetime.now(UTC) + timedelta(seconds=CHORE_AFTER_S),
+            )
         scheduler.add_listener(
             lambda event: _log.warning("scheduler job %s: code %s", event.job_id, event.code),
             EVENT_JOB_MISSED | EVENT_JOB_ERROR | EVENT_JOB_MAX_INSTANCES,

@@ -41,6 +41,12 @@ _page = st.navigation(
             st.Page(
                 "releases/stage.py", title="Deploy stage", url_path="stage", visibility="hidden"
             ),
+            st.Page(
+                "releases/rollback.py",
+                title="Rollback / Re-run",
+                url_path="rollback",
+                visibility="hidden",
+            ),
         ],
         "Insights": [_backtest],
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from data import queries
 from engine.api.gate import principal_of
 from engine.api.runs import asker
-from engine.api.shapes import bundle_shape
+from engine.api.shapes import bundle_shape, hold_shape
 from engine.catalog import BundleFiles
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Refused
@@ -82,7 +83,11 @@ def _bundles(api: APIRouter, services: Services) -> None:
 def _reading(api: APIRouter, services: Services) -> None:
     @api.get("/environments")
     def environments() -> Any:
-        return {"items": queries.environments_live(services.store.cursor()).to_dicts()}
+        held: dict[str, list[dict[str, Any]]] = {}
+        for one in services.service.holds():
+            held.setdefault(one.environment, []).append(hold_shape(one))
+        rows = queries.environments_live(services.store.cursor()).to_dicts()
+        return {"items": [row | {"holds": held.get(row["environment"], [])} for row in rows]}
 
     @api.get("/verdicts/{verdict_id}")
     def verdict(verdict_id: str) -> Any:
@@ -121,6 +126,12 @@ def _reading(api: APIRouter, services: Services) -> None:
         _admin(services, asker(request), "check the store")
         report = services.store.fsck()
         return {"ok": report.ok, "findings": [str(f) for f in report.findings]}
+
+    @api.post("/retention")
+    def retention(request: Request, dry_run: bool = False) -> Any:
+        who = _admin(services, asker(request), "take old samples away")
+        done = services.retention.run(dry_run=dry_run, actor=who)
+        return {**asdict(done), "said": done.sentence()}
 
 
 def _people(api: APIRouter, services: Services) -> None:

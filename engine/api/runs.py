@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
@@ -20,7 +20,7 @@ from engine.api.shapes import (
     action_shape,
     approvals_shape,
     event_shape,
-    preview_shape,
+    hold_shape,
     run_shape,
     step_shape,
 )
@@ -28,6 +28,8 @@ from engine.api.sse import Streams
 from engine.core.commands import Action, Command
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, NotFound
+from engine.core.heirs import NEW_RUN
+from engine.core.overrides import OVERRIDABLE
 from engine.core.state import StepState
 from engine.service import Asker
 from engine.services import Services
@@ -52,7 +54,23 @@ class ActionIn(BaseModel):
     ticket: str = ""
     binding: str | None = Field(default=None, description="approve, reject: what you looked at")
     confirm: str = ""
+    scope: Literal["full", "target"] | None = Field(
+        default=None, description="rollback: every changed target, or those in `targets`"
+    )
+    targets: list[str] = Field(default=[], max_length=10_000)
+    plan: str | None = Field(
+        default=None, description="rollback: digest of the preview that you saw, to be compared"
+    )
     dry_run: bool = False
+    lift_hold: bool = Field(
+        default=False, description="rerun, rollback_promotion: lift the bundle's hold with it"
+    )
+    override: bool = Field(
+        default=False, description="continue, resume: ask for, or confirm, what takes two people"
+    )
+    review: int = Field(
+        default=0, ge=0, description="review: its number; 0 = the oldest that you may close"
+    )
 
 
 def asker(request: Request) -> Asker:
@@ -89,9 +107,11 @@ def _requests(api: APIRouter, services: Services) -> None:
     @api.post("/runs/{run_id}/actions")
     def act(run_id: str, body: ActionIn, request: Request, key: IdempotencyKey = "") -> Any:
         if body.dry_run:
+            if body.action is Action.ROLLBACK_PROMOTION:
+                return services.service.promotion_preview(run_id).document()
             if body.action is not Action.ROLLBACK:
                 raise Malformed("only rollback has a preview", where="dry_run")
-            return preview_shape(services.service.rollback_preview(run_id))
+            return services.service.rollback_preview(run_id, _scoped(body)).document()
         who = asker(request)
         binding = Digest.parse(body.binding) if body.binding else None
         command = Command(
@@ -100,13 +120,20 @@ def _requests(api: APIRouter, services: Services) -> None:
             ticket=body.ticket,
             binding=binding,
             confirm=body.confirm,
+            targets=_scoped(body),
+            plan=Digest.parse(body.plan) if body.plan else None,
+            override=_overriding(body),
+            review=_reviewing(body),
+            lift_hold=_lifting(body),
         )
         recorded = services.service.ask(
             run_id, command, who, command_id=f"{who.user}/{key}" if key else ""
         )
+        made = services.service.run(recorded[0].stream) if body.action in NEW_RUN else None
         return {
             "run": run_shape(services.service.run(run_id)),
             "events": [event_shape(r, to_document(r.event)) for r in recorded],
+            "new_run": None if made is None else run_shape(made),
         }
 
     @api.post("/runs/{run_id}/approvals")
@@ -117,6 +144,39 @@ def _requests(api: APIRouter, services: Services) -> None:
                 where="action",
             )
         return act(run_id, body, request, key)
+
+
+def _scoped(body: ActionIn) -> tuple[str, ...]:
+    """The targets of a rollback by name; empty = full. Half a wish is not guessed at."""
+    if body.targets and body.action is not Action.ROLLBACK:
+        raise Malformed(f"{body.action.value} takes none", where="targets")
+    if body.plan and body.action not in {Action.ROLLBACK, Action.RETRY_ROLLBACK}:
+        raise Malformed(f"{body.action.value} takes none", where="plan")
+    if body.scope == "target" and not body.targets:
+        raise Malformed("expected at least one with scope target, found none", where="targets")
+    if body.scope == "full" and body.targets:
+        raise Malformed(
+            f"expected none with scope full, found {len(body.targets)}", where="targets"
+        )
+    return tuple(sorted(set(body.targets)))
+
+
+def _overriding(body: ActionIn) -> bool:
+    if body.override and body.action not in OVERRIDABLE:
+        raise Malformed(f"{body.action.value} cannot be overridden", where="override")
+    return body.override
+
+
+def _reviewing(body: ActionIn) -> int:
+    if body.review and body.action is not Action.REVIEW:
+        raise Malformed(f"{body.action.value} is about none", where="review")
+    return body.review
+
+
+def _lifting(body: ActionIn) -> bool:
+    if body.lift_hold and body.action not in NEW_RUN:
+        raise Malformed(f"{body.action.value} lifts none", where="lift_hold")
+    return body.lift_hold
 
 
 def _reading(api: APIRouter, services: Services) -> None:
@@ -137,7 +197,12 @@ def _reading(api: APIRouter, services: Services) -> None:
     @api.get("/runs/{run_id}")
     def run(run_id: str) -> Response:
         found = services.service.run(run_id)
-        return JSONResponse(run_shape(found), headers={"ETag": f'"{found.version}"'})
+        hold = services.service.hold_on(found)
+        beyond = {
+            "hold": None if hold is None else hold_shape(hold),
+            "new_runs": list(services.service.heirs(run_id)),
+        }
+        return JSONResponse(run_shape(found) | beyond, headers={"ETag": f'"{found.version}"'})
 
     @api.get("/runs/{run_id}/steps/{step}")
     def step(run_id: str, step: str) -> Any:

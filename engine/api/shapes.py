@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.core import approvals
+from engine.api.back_shapes import back_shape
+from engine.core import approvals, burn_guard, holds
 from engine.core.bundle import Bundle, manifest_document
-from engine.core.commands import ActionState
+from engine.core.commands import ActionState, OverrideOffer
 from engine.core.events import Recorded
-from engine.core.plan import RollbackPlan
+from engine.core.people_events import OverrideUsed
+from engine.core.people_state import Review
 from engine.core.run import Run
+from engine.core.standing import Hold
 from engine.core.state import Attempt, StepState
 
 
@@ -30,6 +33,7 @@ def run_shape(run: Run) -> dict[str, Any]:
         "failure_class": run.failure_class,
         "pause_reason": run.pause_reason,
         "pause_note": run.pause_note,
+        "waits_for": run.held_note or burn_guard.held_up(run),
         "seal_status": run.seal_status,
         "bundle": str(run.bundle),
         "bundle_name": request.bundle_name,
@@ -45,8 +49,12 @@ def run_shape(run: Run) -> dict[str, Any]:
         "version": run.version,
         "epoch": run.epoch,
         "speed": request.speed,
+        "rerun_of": request.rerun_of,
+        "rolls_back": request.rolls_back,
+        "takes_back": None if request.takes_back is None else str(request.takes_back),
         "binding": None if run.binding is None else str(run.binding),
         "verdict": _verdict(run),
+        "env_guard": _guard(run),
         "steps": [step_shape(step) for step in run.steps],
         "targets": [
             {
@@ -60,6 +68,89 @@ def run_shape(run: Run) -> dict[str, Any]:
             for t in run.targets
         ],
         "approvals": approvals_shape(run),
+        **back_shape(run),
+        "override": _asked(run),
+        "overrides": [_used(one) for one in run.overrides],
+        "reviews": [_review(one) for one in run.reviews],
+    }
+
+
+def _asked(run: Run) -> dict[str, Any] | None:
+    """An override that waits for its second person."""
+    ask = run.override
+    if ask is None:
+        return None
+    return {
+        "action": ask.wish.action,
+        "step": ask.wish.step,
+        "asked_by": ask.by,
+        "asked_us": ask.asked_us,
+        "expires_us": ask.wish.expires_us,
+        "against": ask.wish.against,
+        "missing": list(ask.wish.missing),
+        "reason": ask.wish.reason,
+        "ticket": ask.wish.ticket,
+    }
+
+
+def _used(one: OverrideUsed) -> dict[str, Any]:
+    return {
+        "action": one.action,
+        "step": one.step,
+        "attempt": one.attempt,
+        "asked_by": one.asked_by,
+        "confirmed_by": one.confirmed_by,
+        "asked_reason": one.asked_reason,
+        "reason": one.reason,
+        "rule": one.rule,
+        "against": one.against,
+        "missing": list(one.missing),
+        "ticket": one.ticket,
+    }
+
+
+def _review(review: Review) -> dict[str, Any]:
+    return {
+        "number": review.number,
+        "kind": review.kind,
+        "doers": list(review.doers),
+        "what": review.what,
+        "opened_us": review.opened_us,
+        "due_us": review.due_us,
+        "closed_by": review.closed_by,
+        "closed_us": review.closed_us,
+        "verdict": review.verdict,
+        "note": review.note,
+        "ticket": review.ticket,
+    }
+
+
+def _guard(run: Run) -> dict[str, Any] | None:
+    """How fast the environment spent its error budget when that was last recorded."""
+    guard = run.guard
+    if guard is None:
+        return None
+    return {
+        "state": guard.state.value,
+        "reason": guard.reason,
+        "step": guard.step,
+        "recorded_us": run.guard_us,
+        "since_us": run.guard_since_us,
+        "slo_bp": guard.slo_bp,
+        "rules": [
+            {
+                "burn_centi": rule.burn_centi,
+                "state": rule.state.value,
+                "windows": [
+                    {"window_s": w.window_s, "bad": w.bad, "total": w.total} for w in rule.windows
+                ],
+            }
+            for rule in guard.rules
+        ],
+        "source": guard.source,
+        "query": guard.query,
+        "at_us": guard.at_us,
+        "evidence": str(guard.evidence),
     }
 
 
@@ -133,6 +224,20 @@ def action_shape(state: ActionState) -> dict[str, Any]:
         "shown": state.shown,
         "reason": state.why_not,
         "opens_at_us": state.opens_at_us,
+        "override": None if state.override is None else _offer(state.override),
+    }
+
+
+def _offer(offer: OverrideOffer) -> dict[str, Any]:
+    return {
+        "turn": offer.turn,
+        "ok": offer.ok,
+        "why_not": offer.why_not,
+        "missing": list(offer.missing),
+        "asked_by": offer.asked_by,
+        "asked_us": offer.asked_us,
+        "reason": offer.reason,
+        "expires_us": offer.expires_us,
     }
 
 
@@ -161,18 +266,15 @@ def bundle_shape(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def preview_shape(plan: RollbackPlan) -> dict[str, Any]:
+def hold_shape(hold: Hold) -> dict[str, Any]:
     return {
-        "digest": str(plan.digest),
-        "executable": plan.executable,
-        "reverts": [
-            {
-                "target": c.target,
-                "from": None if c.from_digest is None else str(c.from_digest),
-                "to": str(c.to_digest),
-            }
-            for c in plan.plan.changes
-        ],
-        "unchanged": list(plan.unchanged),
-        "irreversible": [{"target": t, "reason": why} for t, why in plan.irreversible],
+        "environment": hold.environment,
+        "bundle": str(hold.bundle),
+        "label": hold.label,
+        "run": hold.run,
+        "trigger": hold.trigger,
+        "why": hold.why,
+        "by": hold.by,
+        "since_us": hold.since_us,
+        "sentence": holds.sentence(hold),
     }

@@ -7,18 +7,19 @@ from typing import Any
 
 import click
 
-from engine.cli.call import Call, Leaf, pass_call
+from engine.cli.call import Call, Leaf, moment, pass_call, short
 from engine.cli.door import open_door
+from engine.cli.review import said_after
 
 
-def _act(call: Call, run_id: str, body: dict[str, Any], key: str) -> None:
+def act(call: Call, run_id: str, body: dict[str, Any], key: str) -> None:
     """Do it and say what it caused. `key` makes a repeated call the same call."""
     with open_door(call) as door:
         answer = door.post(f"/runs/{run_id}/actions", body, key=key or f"cli-{uuid.uuid4()}")
     call.give(answer)
     for event in answer["events"]:
         call.say(f"{event['seq']:>4}  {event['kind']}")
-    call.say(f"{run_id}: {answer['run']['status']}")
+    call.say(f"{run_id}: {said_after(answer) or answer['run']['status']}")
 
 
 def _simple(name: str, action: str, told: str, *, reason_required: bool = True) -> click.Command:
@@ -30,9 +31,50 @@ def _simple(name: str, action: str, told: str, *, reason_required: bool = True) 
     @pass_call
     def command(call: Call, run_id: str, reason: str | None, ticket: str, key: str) -> None:
         body = {"action": action, "reason": reason or "", "ticket": ticket}
-        _act(call, run_id, body, key)
+        act(call, run_id, body, key)
 
     return command
+
+
+def _overridable(name: str, action: str, told: str) -> click.Command:
+    """An action that two people may take although something stands against it."""
+
+    @click.command(name, cls=Leaf, help=told)
+    @click.argument("run_id", metavar="RUN")
+    @click.option("--reason", required=True, help="Why, in your words.")
+    @click.option("--ticket", default="", help="An incident or change number.")
+    @click.option(
+        "--override",
+        is_flag=True,
+        help="Although something stands against it: the first person asks, a second confirms.",
+    )
+    @click.option("--idempotency-key", "key", default="", metavar="KEY")
+    @pass_call
+    def command(
+        call: Call, run_id: str, reason: str, ticket: str, override: bool, key: str
+    ) -> None:
+        body = {"action": action, "reason": reason, "ticket": ticket, "override": override}
+        act(call, run_id, body, key)
+
+    return command
+
+
+@click.command("review", cls=Leaf)
+@click.argument("run_id", metavar="RUN")
+@click.option("--reason", required=True, help="What you found, in a sentence.")
+@click.option("--ticket", default="", help="Something is left to do, and goes on under this one.")
+@click.option("--number", type=click.IntRange(1), default=None, help="Which of the run's reviews.")
+@click.option("--idempotency-key", "key", default="", metavar="KEY")
+@pass_call
+def close_review(
+    call: Call, run_id: str, reason: str, ticket: str, number: int | None, key: str
+) -> None:
+    """Close a review of a rollback or an override that another person made.
+
+    Without a ticket you agree to what was done. The run and its sealed evidence stay as they are.
+    """
+    body = {"action": "review", "reason": reason, "ticket": ticket, "review": number or 0}
+    act(call, run_id, body, key)
 
 
 @click.command(cls=Leaf)
@@ -70,7 +112,7 @@ def _decide(call: Call, run_id: str, action: str, reason: str, binding: str, key
         f"{run_id}: {found['bundle_name']} {found['bundle_version']} to {found['environment']}, "
         f"bound to {bound or 'nothing yet'}"
     )
-    _act(call, run_id, {"action": action, "reason": reason, "binding": bound}, key)
+    act(call, run_id, {"action": action, "reason": reason, "binding": bound}, key)
 
 
 @click.command(cls=Leaf)
@@ -79,11 +121,15 @@ def _decide(call: Call, run_id: str, action: str, reason: str, binding: str, key
 @click.option("--ticket", default="", help="An incident or change number.")
 @click.option(
     "--scope",
-    type=click.Choice(["full"]),
-    default="full",
-    show_default=True,
-    expose_value=False,
-    help="Every changed target.",
+    type=click.Choice(["full", "target"]),
+    default=None,
+    help="Every changed target (the default), or only those named with --target.",
+)
+@click.option(
+    "--target", "targets", multiple=True, metavar="TARGET", help="Only this one; may be repeated."
+)
+@click.option(
+    "--plan", default="", metavar="DIGEST", help="From a preview: refuse if it has changed since."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--idempotency-key", "key", default="", metavar="KEY")
@@ -93,28 +139,55 @@ def rollback(
     run_id: str,
     reason: str,
     ticket: str,
+    scope: str | None,
+    targets: tuple[str, ...],
+    plan: str,
     dry_run: bool,
     key: str,
 ) -> None:
-    """Bring targets back to the bundle that each of them had before this run."""
-    body: dict[str, Any] = {"action": "rollback", "reason": reason, "ticket": ticket}
+    """Bring targets back to the bundle that each of them had before this run.
+
+    Without targets by name the run itself goes back and ends. With --target it is paused, only
+    those go back, and it stays paused: retry, rollback or close says how it goes on.
+    """
+    if scope == "target" and not targets:
+        raise click.UsageError("--scope target: name at least one --target.")
+    if scope == "full" and targets:
+        raise click.UsageError("--scope full takes no --target.")
+    body: dict[str, Any] = {
+        "action": "rollback",
+        "reason": reason,
+        "ticket": ticket,
+        "targets": list(targets),
+    }
     if not dry_run:
         if not reason.strip():
             raise click.UsageError("Missing option '--reason': a rollback says why.")
-        _act(call, run_id, body, key)
+        act(call, run_id, {**body, "plan": plan or None}, key)
         return
     with open_door(call) as door:
-        plan = door.post(f"/runs/{run_id}/actions", {**body, "dry_run": True})
-    call.give(plan)
+        told = door.post(f"/runs/{run_id}/actions", {**body, "dry_run": True})
+    call.give(told)
+    tell_preview(call, told)
+
+
+def tell_preview(call: Call, told: dict[str, Any]) -> None:
+    counts = told["counts"]
     call.say(
-        f"{len(plan['reverts'])} will revert, {len(plan['unchanged'])} unchanged, "
-        f"{len(plan['irreversible'])} cannot go back; plan {plan['digest']}"
+        f"{counts['revert']} will revert, {counts['unchanged']} unchanged, "
+        f"{counts['irreversible']} cannot go back, {counts['unknown']} give no answer",
+        f"plan {told['digest']}, seen {moment(told['observed_at_us'])}",
+        "",
     )
     call.table(
-        ("TARGET", "FROM", "TO"), [[c["target"], c["from"], c["to"]] for c in plan["reverts"]]
+        ("TARGET", "FROM", "TO", "WHAT", "NOTE"),
+        [
+            [row["target"], short(row["from"]), short(row["to"]), row["action"], row["note"]]
+            for row in told["rows"]
+        ],
     )
-    for stuck in plan["irreversible"]:
-        call.say(f"{stuck['target']}: {stuck['reason']}")
+    for warning in told["warnings"]:
+        call.say(f"warning: {warning}")
 
 
 @click.command(cls=Leaf)
@@ -125,7 +198,7 @@ def rollback(
 @pass_call
 def close(call: Call, run_id: str, reason: str, confirm: str, key: str) -> None:
     """Close a paused run as failed, leaving its targets as they are."""
-    _act(call, run_id, {"action": "close_failed", "reason": reason, "confirm": confirm}, key)
+    act(call, run_id, {"action": "close_failed", "reason": reason, "confirm": confirm}, key)
 
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -133,14 +206,15 @@ COMMANDS: tuple[click.Command, ...] = (
     reject,
     _simple("withdraw", "withdraw", "Take back your approval.", reason_required=False),
     _simple("pause", "pause", "Stop the run at the next safe point."),
-    _simple("resume", "resume", "Let a paused run go on."),
-    _simple("continue", "continue", "Go on past a gate that asked for a person."),
+    _overridable("resume", "resume", "Let a paused run go on."),
+    _overridable("continue", "continue", "Let a stage pass now, when its criteria are met."),
     _simple("retry", "retry_step", "Try the failed step again, with the same inputs."),
-    _simple("rerun", "rerun_step", "Run the step again with what is in force now."),
     _simple("mark-failed", "mark_step_failed", "Call the open step failed."),
     rollback,
     _simple("retry-rollback", "retry_rollback", "Try a failed rollback again."),
     _simple("cancel", "cancel", "End a run that has changed nothing yet."),
     close,
     _simple("comment", "comment", "Put a note on the record."),
+    close_review,
+    _simple("drop-override", "drop_override", "Take back, or decline, an override asked for."),
 )

@@ -143,6 +143,11 @@ def moment(us: object) -> str:
     return f"{datetime.fromtimestamp(us / 1_000_000, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+def short(digest: str | None) -> str | None:
+    """The first 12 digits, as pages show them; `--json` has the whole of it."""
+    return None if digest is None else digest.removeprefix("sha256:")[:12]
+
+
 def page(rows: Iterable[Mapping[str, Any]], *keys: str) -> list[list[object]]:
     """The named columns of the rows."""
     return [[row.get(key) for key in keys] for row in rows]

@@ -93,3 +93,19 @@ def fsck(call: Call) -> int:
         call.say(finding)
     call.say("No difference found." if report["ok"] else f"{len(report['findings'])} findings.")
     return DONE if report["ok"] else INVALID_EVIDENCE
+
+
+@click.command(cls=Leaf)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@pass_call
+def retention(call: Call, dry_run: bool) -> int:
+    """Take raw health samples away that are older than `retention.samples` of the settings.
+
+    The server does this once a day by itself. Only samples of ended runs go, and only when their
+    archive can be read and their roll-up by the minute, which stays for ever, is equal to them.
+    """
+    with open_door(call) as door:
+        done = door.post("/retention?dry_run=true" if dry_run else "/retention")
+    call.give(done)
+    call.say(done["said"])
+    return DONE

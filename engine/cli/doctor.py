@@ -14,15 +14,18 @@ from typing import Final
 
 import click
 
+from engine.adapters.clock_system import SystemClock
 from engine.cli.call import Call, Leaf, pass_call
 from engine.cli.exits import BAD_CONFIG, DONE
 from engine.core.errors import ReleaselineError, UnsafeConfig
+from engine.core.metrics import ReadingStatus
 from engine.home import holder, read_server_file
 from engine.homes import has_keys
 from engine.policy.compile import compile_policy
 from engine.policy.lint import lint
 from engine.policy.model import load_policy
 from engine.settings import Settings, read_settings
+from engine.wiring import prometheus_of
 
 _DISK_FREE_MIN: Final = 1024**3
 _PYTHON_MIN: Final = (3, 11)
@@ -70,6 +73,7 @@ def _checks(home: Path) -> Iterator[Check]:
     yield from _policies(settings)
     yield _keys(home)
     yield from _inputs(settings)
+    yield from metrics(settings)
     yield _people(settings)
     yield _server(home, settings)
 
@@ -131,6 +135,31 @@ def _inputs(settings: Settings) -> Iterator[Check]:
         if missing:
             told = f"not found from here: {', '.join(missing)}"
             yield Check(name=f"inputs {name}", level="warn", told=told)
+
+
+def metrics(settings: Settings) -> Iterator[Check]:
+    """Ask each Prometheus once. The embedded router answers only while the server runs."""
+    for name, environment in settings.environments.items():
+        source = environment.workflow.metrics
+        if source.type != "prometheus":
+            continue
+        clock = SystemClock()
+        reading = prometheus_of(settings, environment, clock).read(
+            deadline_s=source.timeout_ms / 1000
+        )
+        where = f"{source.url}: "
+        if reading.status is ReadingStatus.OK:
+            age_s = max(0, clock.now_us() - reading.at_us) / 1e6
+            told = f"counts {len(reading.targets)} of {len(environment.targets)} targets"
+            note = f"; {reading.note}" if reading.note else ""
+            yield Check(
+                name=f"metrics {name}",
+                level="warn" if note else "ok",
+                told=f"{where}{told}, {age_s:.1f} s old{note}",
+            )
+            continue
+        # Not `bad`: the server starts without it, and every stage waits until it answers.
+        yield Check(name=f"metrics {name}", level="warn", told=f"{where}{reading.note}")
 
 
 def _people(settings: Settings) -> Check:

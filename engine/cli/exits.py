@@ -49,6 +49,7 @@ _OF_PROBLEM: Final[Mapping[str, int]] = {
     "not_found": NOT_FOUND,
     "conflict": CONFLICT,
     "state": CONFLICT,
+    "held": CONFLICT,
     "stale": CONFLICT,
     "reason": USAGE,
     "malformed": USAGE,

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from engine.cli import actions
-from engine.cli.call import Call, Noun, moment, page, pass_call
+from engine.cli import actions, again
+from engine.cli.call import Call, Noun, moment, page, pass_call, short
 from engine.cli.door import Door, open_door
 from engine.cli.exits import Ended, of_run
 from engine.cli.follow import Event, follow, wait
+from engine.cli.review import say_owed
 from engine.cli.values import DURATION
 
 _LIMIT_MAX = 100
@@ -23,7 +24,7 @@ def run() -> None:
     """Look at runs, follow them and act on them."""
 
 
-for _command in actions.COMMANDS:
+for _command in (*actions.COMMANDS, *again.COMMANDS):
     run.add_command(_command)
 
 
@@ -48,6 +49,9 @@ def list_runs(call: Call, environment: str, status: str, limit: int) -> None:
             )
         ],
     )
+    for row in answer["items"]:
+        if row["status"] == "QUEUED" and row["current_step_summary"]:
+            call.say(f"run-{row['number']} waits: {row['current_step_summary']}")
 
 
 @run.command()
@@ -154,7 +158,11 @@ def tell(call: Call, found: dict[str, Any]) -> None:
         f"bundle     {found['bundle']}",
         f"requested  {moment(found['requested_us'])} by {found['requested_by']}",
     )
-    for name, key in (("paused", "pause_note"), ("outcome", "outcome_reason")):
+    for name, key in (
+        ("waits", "waits_for"),
+        ("paused", "pause_note"),
+        ("outcome", "outcome_reason"),
+    ):
         if found.get(key):
             call.say(f"{name:<9}  {found[key]}")
     call.say("")
@@ -170,22 +178,19 @@ def tell(call: Call, found: dict[str, Any]) -> None:
         call.table(
             ("TARGET", "RUNS", "BEFORE", "HEALTHY"),
             [
-                [t["target"], _short(t["current"]), _short(t["baseline"]), t["healthy"]]
+                [t["target"], short(t["current"]), short(t["baseline"]), t["healthy"]]
                 for t in found["targets"]
             ],
         )
     missing = found["approvals"]["missing"] if found["status"] == "AWAITING_APPROVAL" else []
     for lack in missing:
         call.say(f"approval: {lack}")
+    say_owed(call, found)
 
 
 def _clipped(text: str) -> str:
     """At most one line of a terminal; `--json` and the story have all of it."""
     return text if len(text) <= _SUMMARY_MAX else f"{text[: _SUMMARY_MAX - 1]}…"
-
-
-def _short(digest: str | None) -> str | None:
-    return None if digest is None else digest.removeprefix("sha256:")[:12]
 
 
 def _say_event(call: Call, event: Event) -> None:

@@ -18,10 +18,10 @@ from engine.core.fact_events import (
     GateDecided,
     InputsMaterialized,
     PolicyEvaluated,
-    TargetReverted,
     TargetSet,
     VerifySnapshot,
 )
+from engine.core.people_events import OverrideUsed
 from engine.core.state import Approval, Attempt, Run, StepState
 from engine.evidence.statement import resource
 
@@ -48,7 +48,7 @@ class Draft:
     person: str = ""
 
 
-def inputs(fact: InputsMaterialized, resolved: bytes) -> Draft:
+def inputs(run: Run, fact: InputsMaterialized, resolved: bytes, *, base: str) -> Draft:
     """The reference to resolved-inputs.json: paths, versions and keyed digests, never values."""
     name = "resolved-inputs.json"
     return Draft(
@@ -65,6 +65,7 @@ def inputs(fact: InputsMaterialized, resolved: bytes) -> Draft:
             ],
             "inputs": len(fact.inputs),
             "artifactsChecked": fact.components,
+            f"{base}/run/v1": _wish(run),
         },
         files=((name, resolved),),
     )
@@ -108,6 +109,8 @@ def policy_decision(
                 "inputDigest": {"sha256": fact.policy_input.hex},
                 "capsuleDigest": {"sha256": fact.capsule.hex},
                 "notes": list(fact.notes),
+                "replays": fact.replays,
+                "run": _wish(run),
             },
         },
         files=files,
@@ -189,13 +192,14 @@ def deployment(
                 ],
             },
             "environment": f"{run.request.region}/{run.environment}",
+            "run": _wish(run),
             "stage": {
                 "id": step.id,
                 "name": step.spec.name,
                 "shareBp": step.spec.share_bp,
                 "cohort": list(run.cohort(step.id)),
                 "applied": attempt.applied,
-                "plan": _digest(plan),
+                "plan": digest_set(plan),
                 "workflow": {"sha256": run.request.workflow_digest.hex},
                 "epoch": run.epoch,
             },
@@ -204,9 +208,9 @@ def deployment(
                 {
                     "target": one.target,
                     "outcome": one.outcome,
-                    "previous": _digest(one.from_digest),
-                    "wanted": _digest(one.to_digest),
-                    "current": _digest(one.digest),
+                    "previous": digest_set(one.from_digest),
+                    "wanted": digest_set(one.to_digest),
+                    "current": digest_set(one.digest),
                     "healthy": one.healthy,
                     "note": one.note,
                     "durationMs": one.duration_ms,
@@ -226,6 +230,7 @@ def health_gate(
     ticks: bytes,
     tick_count: int,
     last_evidence: bytes | None,
+    overrides: Sequence[OverrideUsed] = (),
 ) -> Draft:
     """A test result over every tick that the gate saw; the ticks lie beside it, to be replayed."""
     last = decisions[-1].action if decisions else "none"
@@ -261,15 +266,39 @@ def health_gate(
                         "reason": one.reason,
                         "tMs": one.t_ms,
                         "ticks": one.ticks,
-                        "evidence": _digest(one.evidence),
+                        "evidence": digest_set(one.evidence),
                     }
                     for one in decisions
                 ],
+                **_overruled(overrides),
                 **_course(attempt),
             },
         },
         files=tuple(files),
     )
+
+
+def _overruled(overrides: Sequence[OverrideUsed]) -> dict[str, Any]:
+    """Who let the stage go on against its gate; nothing is said where nobody did."""
+    if not overrides:
+        return {}
+    return {
+        "overrides": [
+            {
+                "action": one.action,
+                "askedBy": one.asked_by,
+                "askedReason": one.asked_reason,
+                "confirmedBy": one.confirmed_by,
+                "reason": one.reason,
+                "ticket": one.ticket,
+                "rule": one.rule,
+                "against": one.against,
+                "missing": list(one.missing),
+                "evidence": digest_set(one.evidence),
+            }
+            for one in overrides
+        ]
+    }
 
 
 def runtime(
@@ -305,47 +334,6 @@ def runtime(
     )
 
 
-def rollback(run: Run, *, base: str, reverted: Sequence[TargetReverted], at_us: int) -> Draft:
-    touched = {one.target for one in reverted}
-    return Draft(
-        stem="rollback",
-        predicate_type=f"{base}/rollback/v1",
-        predicate={
-            "creationTime": rfc3339(at_us),
-            "environment": f"{run.request.region}/{run.environment}",
-            "trigger": run.rollback_trigger,
-            "startedBy": run.rollback_by,
-            "reason": run.rollback_reason,
-            "ticket": run.rollback_ticket,
-            "from": {"sha256": run.bundle.hex},
-            "plan": _digest(run.rollback_plan),
-            "verified": run.rollback_verified,
-            "reverted": [
-                {
-                    "target": one.target,
-                    "outcome": one.outcome,
-                    "to": _digest(one.to_digest),
-                    "current": _digest(one.digest),
-                    "healthy": one.healthy,
-                    "note": one.note,
-                    "durationMs": one.duration_ms,
-                }
-                for one in reverted
-            ],
-            "unchanged": [t.target for t in run.targets if t.target not in touched],
-            "resultingState": [
-                {
-                    "target": t.target,
-                    "recorded": _digest(t.baseline),
-                    "current": _digest(t.current),
-                    "healthy": t.healthy,
-                }
-                for t in run.targets
-            ],
-        },
-    )
-
-
 def step_result(step: StepState, attempt: Attempt, *, base: str) -> Draft:
     """An attempt that left no fact of its own kind: it failed, erred or was cancelled first."""
     return Draft(
@@ -360,6 +348,18 @@ def step_result(step: StepState, attempt: Attempt, *, base: str) -> Draft:
 
 def rfc3339(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _wish(run: Run) -> dict[str, Any]:
+    """What kind of run this is, and of which other one it was made."""
+    request = run.request
+    return {
+        "kind": request.kind,
+        "rerunOf": request.rerun_of or None,
+        "rollsBack": request.rolls_back or None,
+        "takesBack": digest_set(request.takes_back),
+        "vouchedBy": request.vouched_by or None,
+    }
 
 
 def _course(attempt: Attempt) -> dict[str, Any]:
@@ -377,7 +377,7 @@ def _course(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _digest(digest: Digest | None) -> dict[str, str] | None:
+def digest_set(digest: Digest | None) -> dict[str, str] | None:
     return None if digest is None else {"sha256": digest.hex}
 
 

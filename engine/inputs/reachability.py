@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from packageurl import PackageURL
 
-from engine.ports import RuntimeFacts
+from engine.ports_observed import RuntimeFacts
 
 UNKNOWN = "UNKNOWN"
 OBSERVED = "RUNTIME_OBSERVED"

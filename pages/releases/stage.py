@@ -1,58 +1,38 @@
-"""Deploy stage: targets, health against its limits, the trigger, and what may be done."""
+"""Deploy stage: is it all right, how close is a rollback, what may be done; then why, in detail."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import actions, cards, charts, session, stage_models, timeline
+from pages.ui import actions, cards, session, stage_models, stage_parts, timeline
 
 house = session.services()
 run = session.run_or_stop(house)
 step = session.step_or_stop(run, default=stage_models.default_step(run))
 snapshot = house.live.snapshot(run.run_id)
 now_ms = house.clock.now_us() // 1000
-data = stage_models.read(house.store, run, step)
+seen = house.live.stage(run, step)
 
 cards.crumbs(
     ("releases/promotions.py", "Promotions", {}),
     ("releases/run.py", run.run_id, {"run": run.run_id}),
     here=step.spec.name,
 )
-head = stage_models.header(run, step, data)
-with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-    st.title(step.spec.name, anchor=False, width="content")
-    st.markdown(head.badge, width="content")
-st.markdown(head.line)
+head = stage_models.header(run, step, seen)
+stage_parts.title(step, head)
 actions.recorded(run)
-with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-    actions.row(house, run, only=stage_models.actions_for(run, step))
-    cards.detail_link(run, step)
-
-if head.frozen is None and not head.live:
+if seen is None:
     st.info(head.waiting, icon=":material/hourglass_empty:")
 else:
-    timeline.stage_card(
-        run,
-        snapshot,
-        now_ms=now_ms,
-        key="stage.numbers",
-        wide=True,
-        step=step.id,
-        frozen=head.frozen,
-    )
+    timeline.stage(run, snapshot, now_ms=now_ms, step=step.id, frozen=head.frozen)
+with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+    actions.row(house, run, only=stage_models.actions_for(run, step))
+    stage_parts.links(run, step)
 
 
-@st.fragment(run_every="5s" if head.live else None, key="stage.charts")
+@st.fragment(run_every=head.refresh_s if head.live else None, key="stage.charts")
 def draw_charts() -> None:
-    shown = stage_models.read(house.store, house.service.run(run.run_id), step)
-    dark = st.context.theme.type == "dark"
-    left, right = st.columns(2, gap="small")
-    with left.container(border=True, gap="xsmall"):
-        st.markdown(head.error_title)
-        charts.show(charts.errors(shown, dark=dark), key="stage.errors", alt=head.error_alt)
-    with right.container(border=True, gap="xsmall"):
-        st.markdown(head.latency_title)
-        charts.show(charts.latency(shown, dark=dark), key="stage.latency", alt=head.latency_alt)
+    stage_parts.charts(house, run.run_id, step.id, dark=st.context.theme.type == "dark")
 
 
 draw_charts()
@@ -62,10 +42,9 @@ result = timeline.targets(
     run,
     snapshot,
     now_ms=now_ms,
-    rows=stage_models.target_rows(run, step, data),
+    rows=stage_models.target_rows(run, step, seen),
     settled=not head.live,
 )
-cards.clock_history(stage_models.restarts(data))
 actions.dialog(house, run)
 if result.open:
     st.switch_page(

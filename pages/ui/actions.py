@@ -14,10 +14,11 @@ import streamlit as st
 from engine.core.commands import Action, Command
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, ReleaselineError
+from engine.core.heirs import NEW_RUN
 from engine.core.run import Run
 from engine.services import Services
 from engine.story import tell
-from pages.ui import models, session, words
+from pages.ui import models, people_models, session, words
 
 _OPEN: Final = "actions.open"
 _SEEN: Final = "actions.seen"
@@ -27,7 +28,9 @@ _EXAMPLE: Final = {
     Action.REJECT: "what has to change first",
     Action.COMMENT: "what others should know about this run",
 }
-_WIDE: Final = frozenset({Action.ROLLBACK, Action.APPROVE, Action.REJECT})
+_WIDE: Final = frozenset({Action.APPROVE, Action.REJECT})
+# What these would do to each target is shown before they are done: that needs a page of its own.
+_OWN_PAGE: Final = frozenset({Action.ROLLBACK, Action.RETRY_ROLLBACK}) | NEW_RUN
 
 
 def row(house: Services, run: Run, *, only: Sequence[Action] = ()) -> None:
@@ -43,20 +46,20 @@ def row(house: Services, run: Run, *, only: Sequence[Action] = ()) -> None:
     for offer in first:
         clicked = st.button(
             f"{offer.label}…",
-            key=f"actions.{offer.action.value}",
+            key=f"actions.{offer.key}",
             icon=offer.icon,
             type="primary" if offer.primary else "secondary",
             disabled=not offer.ok,
             help=offer.why_not or None,
         )
         if clicked:
-            _open(run, offer.action)
+            _open(run, offer)
     if more:
         with st.popover("More", icon=":material/more_horiz:"):
             for offer in more:
                 clicked = st.button(
                     f"{offer.label}…",
-                    key=f"actions.{offer.action.value}",
+                    key=f"actions.{offer.key}",
                     icon=offer.icon,
                     disabled=not offer.ok,
                     width="stretch",
@@ -64,7 +67,7 @@ def row(house: Services, run: Run, *, only: Sequence[Action] = ()) -> None:
                 if offer.why_not:
                     st.markdown(f":gray[:small[{words.plain(offer.why_not)}]]")
                 if clicked:
-                    _open(run, offer.action)
+                    _open(run, offer)
 
 
 def recorded(run: Run) -> None:
@@ -89,11 +92,16 @@ def dialog(house: Services, run: Run) -> None:
         icon=f":material/{button.icon}:",
         on_dismiss=_close,
     )
-    titled(_body)(house, run.run_id, action)
+    titled(_body)(house, run.run_id, action, overriding=opened[2])
 
 
-def _open(run: Run, action: Action) -> None:
-    st.session_state[_OPEN] = (run.run_id, action.value)
+def _open(run: Run, offer: models.Offer) -> None:
+    if offer.action in _OWN_PAGE:
+        st.switch_page(
+            "releases/rollback.py", query_params={"run": run.run_id, "do": offer.action.value}
+        )
+    overriding = offer.override is not None
+    st.session_state[_OPEN] = (run.run_id, offer.action.value, overriding)
     st.session_state[_SEEN] = "" if run.binding is None else str(run.binding)
     st.session_state.pop(_RECORDED, None)
 
@@ -102,23 +110,11 @@ def _close() -> None:
     st.session_state.pop(_OPEN, None)
 
 
-def _body(house: Services, run_id: str, action: Action) -> None:
+def _body(house: Services, run_id: str, action: Action, *, overriding: bool) -> None:
     run = house.service.run(run_id)
     label = words.ACTION[action].label
     ticket, confirm = "", ""
     match action:
-        case Action.ROLLBACK | Action.RETRY_ROLLBACK:
-            preview = models.rollback_preview(house.service.rollback_preview(run_id))
-            label = preview.button
-            st.table(
-                {
-                    "Targets": [targets for targets, _ in preview.rows],
-                    "What happens": [change for _, change in preview.rows],
-                },
-                border="horizontal",
-            )
-            if preview.warning:
-                st.error(preview.warning, icon=":material/lock:")
         case Action.APPROVE | Action.REJECT | Action.WITHDRAW:
             _binding(run)
         case Action.PAUSE:
@@ -129,14 +125,21 @@ def _body(house: Services, run_id: str, action: Action) -> None:
             confirm = st.text_input(f"Type {run_id} to confirm", key="actions.confirm")
         case _:
             pass
+    states = house.service.allowed(run_id, session.asker()) if overriding else ()
+    offer = people_models.override_of(states, action)
+    if offer is not None:
+        st.warning(words.plain(people_models.override_notice(offer)), icon=":material/group:")
+        label = "Confirm the override" if offer.turn == "confirm" else "Ask for an override"
+    if action is Action.REVIEW:
+        st.markdown(words.plain(people_models.review_text(run)))
     reason = st.text_area(
-        _reason_label(run, action),
+        _reason_label(run, action, overriding=overriding),
         key="actions.reason",
         placeholder=_EXAMPLE.get(action, "incident #1234: elevated latency"),
         height=80,
     )
-    if action in {Action.ROLLBACK, Action.RETRY_ROLLBACK}:
-        ticket = st.text_input("Ticket (optional)", key="actions.ticket", placeholder="INC-1234")
+    if action is Action.REVIEW or overriding:
+        ticket = st.text_input(_ticket_label(action), key="actions.ticket", placeholder="INC-1234")
     seen = st.session_state.get(_SEEN)
     command = Command(
         action=action,
@@ -144,16 +147,21 @@ def _body(house: Services, run_id: str, action: Action) -> None:
         ticket=ticket,
         confirm=confirm,
         binding=Digest.parse(seen) if seen else None,
+        override=overriding,
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Back", key="actions.back"):
             _close()
             st.rerun()
         if st.button(label, key="actions.do", type="primary"):
-            _do(house, run_id, command)
+            do(house, run_id, command)
 
 
-def _do(house: Services, run_id: str, command: Command) -> None:
+def do(house: Services, run_id: str, command: Command) -> None:
+    """Do it, remember what it caused for `recorded`, and draw the page anew; a refusal is said.
+
+    A command that makes a new run goes to that run's page.
+    """
     try:
         events = house.service.ask(run_id, command, session.asker())
     except Conflict as error:
@@ -165,19 +173,42 @@ def _do(house: Services, run_id: str, command: Command) -> None:
     lines = [
         f"event {line.seq} `{line.hash[:12]}`: {words.plain(line.text)}" for line in tell(events)
     ] or [f"event {event.seq} `{event.hash.hex[:12]}`" for event in events]
-    st.session_state[_RECORDED] = {"run": run_id, "lines": lines}
+    st.session_state[_RECORDED] = {"run": events[0].stream, "lines": lines}
     _close()
+    if command.action in NEW_RUN:
+        st.switch_page("releases/run.py", query_params={"run": events[0].stream})
     st.rerun()
 
 
-def _reason_label(run: Run, action: Action) -> str:
+def lift_hold(house: Services, run: Run, *, reason: str) -> None:
+    """Let the run's bundle be promoted to its environment again; a refusal is said."""
+    try:
+        house.service.lift_hold(run.environment, run.bundle, session.asker(), reason=reason)
+    except ReleaselineError as error:
+        st.error(words.plain(str(error)), icon=":material/block:")
+        return
+    st.session_state[_RECORDED] = {
+        "run": run.run_id,
+        "lines": [f"The hold on {words.plain(run.label)} in {run.environment} is lifted."],
+    }
+    st.rerun()
+
+
+def _ticket_label(action: Action) -> str:
+    follow_up = "Ticket, when something is left to do"
+    return follow_up if action is Action.REVIEW else "Ticket (optional)"
+
+
+def _reason_label(run: Run, action: Action, *, overriding: bool) -> str:
+    if overriding:
+        return "Reason (required, goes on record)"
     card = models.approval_card(run)
     if action is Action.APPROVE:
         required = card is not None and card.comment_required
         return "Comment (required: the verdict has warnings)" if required else "Comment (optional)"
     if action is Action.COMMENT:
         return "Comment"
-    optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW, Action.RETRY_ROLLBACK}
+    optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW}
     return "Reason (optional)" if action in optional else "Reason (required, goes on record)"
 
 

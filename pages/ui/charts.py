@@ -1,7 +1,8 @@
-"""Frames to figures: canary against baseline, limits as lines, gaps as gaps.
+"""What every chart shares: colours of both themes, axes, and how a figure gets onto a page.
 
 A figure is one flat mapping (measured: several times cheaper than building it from traces) with a
-fixed `uirevision`, so that a zoom survives the next refresh.
+fixed `uirevision`, so that a zoom survives the next refresh, and a fixed height, so that nothing
+below it moves.
 """
 
 from __future__ import annotations
@@ -14,24 +15,46 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from engine.live_text import moment
-from pages.ui.stage_models import StageData
 
-_LIGHT: Final = {
+LIGHT: Final = {
     "canary": "#2563EB",
-    "baseline": "#7A8594",
+    "baseline": "#6B7685",
     "limit": "#C8322B",
-    "mark": "#B7791F",
+    "suspect": "#9A6700",
+    "absolute": "#6D55CC",
+    "slow": "#0E7490",
+    "held": "#18794E",
+    "mark": "#525D6B",
     "grid": "#E9ECF1",
     "text": "#525D6B",
+    "strong": "#18202C",
+    "window": "rgba(37,99,235,0.07)",
+    "void": "rgba(102,113,128,0.20)",
+    "paper": "#FFFFFF",
 }
-_DARK: Final = {
+DARK: Final = {
     "canary": "#6B9DFF",
-    "baseline": "#8B96A5",
+    "baseline": "#9AA5B4",
     "limit": "#F0726A",
-    "mark": "#E0A93B",
+    "suspect": "#E0A93B",
+    "absolute": "#A697F5",
+    "slow": "#4CC3DE",
+    "held": "#3DB87A",
+    "mark": "#A9B4C2",
     "grid": "#212934",
     "text": "#A9B4C2",
+    "strong": "#E6EAF1",
+    "window": "rgba(107,157,255,0.10)",
+    "void": "rgba(139,150,165,0.28)",
+    "paper": "#0C1016",
 }
+# Charts that lie above each other share these, so that one moment is at one place in all of them.
+MARGIN_L: Final = 92
+MARGIN_R: Final = 12
+
+
+def palette(*, dark: bool) -> dict[str, str]:
+    return DARK if dark else LIGHT
 
 
 def show(figure: go.Figure, *, key: str, alt: str) -> None:
@@ -40,147 +63,60 @@ def show(figure: go.Figure, *, key: str, alt: str) -> None:
     )
 
 
-def errors(data: StageData, *, dark: bool) -> go.Figure:
-    """Error rate of both arms, in percent of the requests of each poll."""
-    limit = data.criteria.error_rate_ppm_max / 10_000
-    return _figure(data, data.canary_errors, data.baseline_errors, limit, " %", dark=dark)
+def figure(data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> go.Figure:
+    """A figure from parts that are known to be right: plotly does not check them again."""
+    return go.Figure({"data": list(data), "layout": layout}, skip_invalid=False)
 
 
-def latency(data: StageData, *, dark: bool) -> go.Figure:
-    """p95 of the worst target of each arm, in milliseconds."""
-    limit = float(data.criteria.slow_over_ms) or None
-    return _figure(data, data.canary_p95, data.baseline_p95, limit, " ms", dark=dark)
+def when(us: int) -> datetime:
+    """A moment as plotly takes it: UTC, without saying so."""
+    return moment(us).replace(tzinfo=None)
 
 
-def _figure(
-    data: StageData,
-    canary: Sequence[float | None],
-    baseline: Sequence[float | None],
-    limit: float | None,
-    unit: str,
-    *,
-    dark: bool,
-) -> go.Figure:
-    colour = _DARK if dark else _LIGHT
-    times = [moment(us).replace(tzinfo=None) for us in data.times_us]
-    marks = [(moment(r.ts_us).replace(tzinfo=None), "clock restarted") for r in data.restarts]
-    return go.Figure(
-        {
-            "data": [
-                _line(times, baseline, "baseline (old version)", colour["baseline"], unit, "dot"),
-                _line(times, canary, "canary (new version)", colour["canary"], unit, "solid"),
-            ],
-            "layout": _layout(
-                colour, limit, unit, marks, _top((canary, baseline), limit), known=bool(times)
-            ),
-        },
-        skip_invalid=False,
-    )
-
-
-def _line(
-    times: Sequence[datetime],
-    values: Sequence[float | None],
-    name: str,
-    colour: str,
-    unit: str,
-    dash: str,
-) -> dict[str, Any]:
+def axis(colour: dict[str, str]) -> dict[str, Any]:
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": list(times),
-        "y": list(values),
-        "name": name,
-        "connectgaps": False,
-        "line": {"width": 1.9 if dash == "solid" else 1.5, "color": colour, "dash": dash},
-        "hovertemplate": f"%{{y:.3~f}}{unit}",
-    }
-
-
-def _limit(limit: float, unit: str, colour: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A dashed line over the whole width, and its words."""
-    line = {
-        "type": "line",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": limit,
-        "y1": limit,
-        "line": {"color": colour, "width": 1.2, "dash": "dash"},
-    }
-    note = {
-        "xref": "paper",
-        "x": 0,
-        "xanchor": "left",
-        "y": limit,
-        "yanchor": "bottom",
-        "text": f"limit {limit:g}{unit}",
-        "showarrow": False,
-        "font": {"size": 11, "color": colour},
-    }
-    return line, note
-
-
-def _layout(
-    colour: dict[str, str],
-    limit: float | None,
-    unit: str,
-    marks: Sequence[tuple[datetime, str]],
-    top: float,
-    *,
-    known: bool,
-) -> dict[str, Any]:
-    shapes: list[dict[str, Any]] = [
-        {
-            "type": "line",
-            "x0": at,
-            "x1": at,
-            "yref": "paper",
-            "y0": 0,
-            "y1": 1,
-            "line": {"color": colour["mark"], "width": 1, "dash": "dot"},
-        }
-        for at, _ in marks
-    ]
-    notes: list[dict[str, Any]] = []
-    if limit is not None:
-        line, note = _limit(limit, unit, colour["limit"])
-        shapes.append(line)
-        notes.append(note)
-    axis = {
         "gridcolor": colour["grid"],
         "zeroline": False,
         "tickfont": {"size": 11},
         "ticks": "outside",
-        "ticklen": 5,
+        "ticklen": 4,
         "tickcolor": "rgba(0,0,0,0)",
+        "fixedrange": True,
     }
+
+
+def time_axis(colour: dict[str, str], span_us: tuple[int, int]) -> dict[str, Any]:
+    """The shared time axis, with a little room behind the newest poll."""
+    first, last = span_us
+    room_us = max(500_000, (last - first) // 60)
     return {
-        "height": 190,
-        "margin": {"l": 62, "r": 10, "t": 4, "b": 26},
+        **axis(colour),
+        "type": "date",
+        "showgrid": False,
+        "fixedrange": False,
+        "range": [when(first - room_us // 3), when(last + room_us)],
+        "tickformat": "%H:%M:%S",
+        "hoverformat": "%b %-d, %H:%M:%S UTC",
+        "nticks": 6,
+        "tickangle": 0,
+    }
+
+
+def base_layout(colour: dict[str, str], *, height_px: int, top_px: int) -> dict[str, Any]:
+    return {
+        "height": height_px,
+        "margin": {"l": MARGIN_L, "r": MARGIN_R, "t": top_px, "b": 24},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "Inter, sans-serif", "size": 12, "color": colour["text"]},
-        "hovermode": "x unified",
-        "uirevision": "keep",
-        "showlegend": True,
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {
-            **axis,
-            "type": "date",
-            "showgrid": False,
-            "showticklabels": known,  # without a poll there is no time to show
-            "tickformat": "%H:%M:%S",
-            "nticks": 6,
+        "hoverlabel": {
+            "bgcolor": colour["paper"],
+            "bordercolor": colour["grid"],
+            "font": {"size": 12, "color": colour["strong"], "family": "Inter, sans-serif"},
+            "align": "left",
+            "namelength": -1,
         },
-        "yaxis": {**axis, "range": [0, top], "ticksuffix": unit, "nticks": 5},
-        "shapes": shapes,
-        "annotations": notes,
+        "uirevision": "keep",
+        "showlegend": False,
+        "dragmode": "zoom",
     }
-
-
-def _top(series: Sequence[Sequence[float | None]], limit: float | None) -> float:
-    """The limit is always in the picture: how far away it is, is the point."""
-    known = [value for values in series for value in values if value is not None]
-    return max([*known, limit or 0.0, 1e-6]) * 1.18

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core.commands import Action, ActionState
-from engine.core.plan import RollbackPlan
+from engine.core.commands import Action, ActionState, OverrideOffer
 from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.state import StepState
@@ -20,6 +19,7 @@ from engine.live_view import short_name
 from engine.story import Line
 from pages.ui import words
 from pages.ui.health import DataHealth
+from pages.ui.people_models import override_text
 
 _RAIL: Final = {StepKind.GATE_EVAL: "Policy"}
 # The order in which a page offers actions; the rest of the row is for reading on.
@@ -34,9 +34,13 @@ ROW: Final = (
     Action.RETRY_ROLLBACK,
     Action.RERUN_STEP,
     Action.MARK_STEP_FAILED,
+    Action.DROP_OVERRIDE,
+    Action.REVIEW,
     Action.WITHDRAW,
     Action.CANCEL,
     Action.CLOSE_FAILED,
+    Action.ROLLBACK_PROMOTION,
+    Action.RERUN,
     Action.COMMENT,
 )
 # Always a button of its own; the others are one when they can be pressed, else behind "More".
@@ -47,26 +51,40 @@ _OFTEN: Final = FIRST | {
     Action.RESUME,
     Action.RETRY_STEP,
     Action.CONTINUE,
+    Action.DROP_OVERRIDE,
+    Action.REVIEW,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A button: live, or off with the sentence that says why and when it opens."""
+    """A button: live, or off with the sentence that says why and when it opens.
+
+    Attributes:
+        override: this button asks for an override of the action, or confirms one; None = the
+            action itself, as one person may take it.
+    """
 
     action: Action
     label: str
     icon: str
     primary: bool
     why_not: str
+    override: OverrideOffer | None = None
 
     @property
     def ok(self) -> bool:
         return not self.why_not
 
     @property
+    def key(self) -> str:
+        return f"{self.action.value}.override" if self.override else self.action.value
+
+    @property
     def first(self) -> bool:
-        """Has a button of its own in the row."""
+        """Has a button of its own in the row; an override only when somebody waits for it."""
+        if self.override is not None:
+            return self.ok and self.override.turn == "confirm"
         return self.action in FIRST or (self.ok and self.action in _OFTEN)
 
 
@@ -88,7 +106,21 @@ def offers(states: Iterable[ActionState], run: Run) -> tuple[Offer, ...]:
                 why_not="" if state.ok else _why_not(state),
             )
         )
+        if state.override is not None:
+            found.append(_override(_label(run, action), action, state.override))
     return tuple(found)
+
+
+def _override(label: str, action: Action, offer: OverrideOffer) -> Offer:
+    confirms = offer.turn == "confirm"
+    return Offer(
+        action=action,
+        label=f"{'Confirm override' if confirms else 'Override'}: {label}",
+        icon=":material/group:",
+        primary=confirms and offer.ok,
+        why_not="" if offer.ok else override_text(offer),
+        override=offer,
+    )
 
 
 def _why_not(state: ActionState) -> str:
@@ -176,12 +208,19 @@ def _list_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "target": f"{row['region']} / {source}{row['environment']}",
         "rail": _mini_rail(status, row),
         "verdict": _verdict_look(row),
-        "verdict_text": row["current_step_name"] or "",
+        "verdict_text": _at(status, row),
         "who": row["requested_by"],
         "kind": str(row["kind"]).lower(),
         "started": _ms(row["started_us"] or row["requested_us"]),
         "ended": _ms(row["ended_us"]),
     }
+
+
+def _at(status: RunStatus, row: Mapping[str, Any]) -> str:
+    """Where the run is; for one that may not start, why."""
+    if status is RunStatus.QUEUED and row["current_step_summary"]:
+        return f"waits: {row['current_step_summary']}"
+    return str(row["current_step_name"] or "")
 
 
 def _mini_rail(status: RunStatus, row: Mapping[str, Any]) -> list[list[str]]:
@@ -298,40 +337,6 @@ def approval_card(run: Run) -> ApprovalCard | None:
 def approval_first(run: Run) -> bool:
     """Whether people are what the run waits for right now."""
     return run.status is RunStatus.AWAITING_APPROVAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What a rollback would do, per group of targets with the same change."""
-
-    rows: tuple[tuple[str, str], ...]
-    button: str
-    warning: str
-
-
-def rollback_preview(plan: RollbackPlan) -> Preview:
-    groups: dict[str, list[str]] = {}
-    for change in plan.plan.changes:
-        was = "unknown" if change.from_digest is None else f"bundle@{change.from_digest.short}"
-        groups.setdefault(f"{was} → bundle@{change.to_digest.short}", []).append(change.target)
-    rows = [(_range(targets), change) for change, targets in groups.items()]
-    if plan.unchanged:
-        rows.append((_range(plan.unchanged), "unchanged"))
-    stuck = "; ".join(f"{target}: {why}" for target, why in plan.irreversible)
-    count = len(plan.plan.changes)
-    return Preview(
-        rows=tuple(rows),
-        button=f"Roll back {plural(count, 'target')}",
-        warning=f"These cannot go back: {stuck}" if stuck else "",
-    )
-
-
-def _range(targets: Sequence[str]) -> str:
-    """`eu-prod-01, eu-prod-02` or `eu-prod-03 … eu-prod-10 (8)`."""
-    ordered = sorted(targets)
-    if len(ordered) <= 3:
-        return ", ".join(ordered)
-    return f"{ordered[0]} … {ordered[-1]} ({len(ordered)})"
 
 
 def story_rows(lines: Sequence[Line], *, last: int) -> tuple[tuple[str, str, str], ...]:

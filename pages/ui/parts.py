@@ -35,6 +35,7 @@ def _component(name: str, label: str) -> Callable[..., Any]:
 HEAD: Final = _component("head", "Run")
 LIST: Final = _component("list", "Timeline")
 NOW: Final = _component("now", "Stage")
+STAGE: Final = _component("stage", "Deploy stage")
 LOG: Final = _component("log", "Log")
 TARGETS: Final = _component("targets", "Targets")
 RUNS: Final = _component("runs", "Promotions")

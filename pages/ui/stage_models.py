@@ -1,33 +1,30 @@
-"""View-models of a deploy stage: its numbers, its series, its targets. No `st.` here."""
+"""View-models of a deploy stage: how it stands in words, its targets, its charts. No `st.` here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from data import queries
 from engine.core.commands import Action
-from engine.core.health_criteria import Criteria
-from engine.core.rows import GateTick
+from engine.core.events import Recorded
+from engine.core.fact_events import GateDecided
+from engine.core.gate_replay import GateReplay
+from engine.core.health_criteria import duration
 from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.state import StepState
+from engine.core.statemachine import RunStatus, StepStatus
 from engine.live import watched_step
-from engine.live_feed import worst_p95
-from engine.live_stage import (
-    Arm,
-    Poll,
-    Restart,
-    StageNow,
-    criteria_of,
-    criteria_sentence,
-    polls_of,
-    stage_now,
-)
-from engine.live_text import day_time, plural
+from engine.live_stage import StageNow, criteria_of, criteria_sentence, stage_now
+from engine.live_stage_burn import Burn, burns
+from engine.live_stage_course import Course
+from engine.live_stage_reader import Seen
+from engine.live_text import clock, count, day_time, moment, plural
 from engine.live_view import target_letter
 from pages.ui import words
+from pages.ui.stage_models_heat import Heat, heat, heat_text
+from pages.ui.stage_models_series import Series, burn_text, series
 
 _WATCHED: Final = frozenset({StepKind.DEPLOY, StepKind.VERIFY})
 _ACTIONS: Final = (
@@ -38,122 +35,68 @@ _ACTIONS: Final = (
     Action.ROLLBACK,
     Action.RETRY_ROLLBACK,
 )
-# More points than pixels help nobody; the newest are kept.
-_POINTS_MAX: Final = 300
-
-
-class Reading(Protocol):
-    """What a stage's page needs of the store."""
-
-    def cursor(self) -> Any: ...
-
-    def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageData:
-    """Attributes:
-    times_us: of the polls, oldest first; the four series have one value per poll, None = gap.
-    canary_errors, baseline_errors: percent of the poll's requests.
-    """
-
-    polls: tuple[Poll, ...]
-    now: StageNow | None
-    criteria: Criteria
-    times_us: tuple[int, ...]
-    canary_errors: tuple[float | None, ...]
-    baseline_errors: tuple[float | None, ...]
-    canary_p95: tuple[float | None, ...]
-    baseline_p95: tuple[float | None, ...]
-    restarts: tuple[Restart, ...]
-
-
-def read(store: Reading, run: Run, step: StepState) -> StageData:
-    """Everything that the step's watch has seen, from the newest attempt's beginning."""
-    step = run.step(step.id)
-    ticks = store.gate_ticks(run.run_id, step.id, step.watch_from) if step.attempts else ()
-    samples: Sequence[Mapping[str, Any]] = ()
-    if ticks:
-        frame = queries.stage_samples(store.cursor(), run_id=run.run_id, step=step.id)
-        samples = frame.to_dicts()
-    return stage_data(run, step, ticks, samples)
-
-
-def stage_data(
-    run: Run, step: StepState, ticks: Sequence[GateTick], samples: Sequence[Mapping[str, Any]]
-) -> StageData:
-    polls, p95 = polls_of(ticks), worst_p95(samples)
-    shown = polls[-_POINTS_MAX:]
-    now = stage_now(run, step, ticks, p95) if ticks else None
-    times = sorted(p95)[-_POINTS_MAX:]
-    slow = {at: p95[at] for at in times}
-    first = [_near(slow, p.ts_us) for p in shown]
-    return StageData(
-        polls=polls,
-        now=now,
-        criteria=criteria_of(step),
-        times_us=tuple(p.ts_us for p in shown),
-        canary_errors=tuple(_percent(p.canary) for p in shown),
-        baseline_errors=tuple(_percent(p.baseline) for p in shown),
-        canary_p95=tuple(pair[0] for pair in first),
-        baseline_p95=tuple(pair[1] for pair in first),
-        restarts=() if now is None else now.restarts,
-    )
-
-
-def _near(
-    p95: Mapping[int, tuple[int | None, int | None]], ts_us: int
-) -> tuple[float | None, float | None]:
-    """The latencies of the poll at `ts_us`; its samples may carry a slightly older time."""
-    known = [at for at in p95 if ts_us - 500_000 <= at <= ts_us]
-    return p95[max(known)] if known else (None, None)
-
-
-def _percent(arm: Arm | None) -> float | None:
-    if arm is None or arm.requests == 0:
-        return None
-    return 100 * arm.errors / arm.requests
+# Charts are drawn anew with every poll, but not more often than people can look.
+_REFRESH_S_MIN: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageHeader:
     """Attributes:
-    live: the stage is being watched now.
+    live: the stage is being watched now; `refresh_s`: how often its charts are drawn anew.
     frozen: how it was left, as the numbers' component draws it; None while it moves.
     """
 
     badge: str
     line: str
+    criteria: str
     live: bool
+    refresh_s: float
     frozen: dict[str, Any] | None
     waiting: str
-    error_title: str
-    error_alt: str
-    latency_title: str
-    latency_alt: str
 
 
-def header(run: Run, step: StepState, data: StageData) -> StageHeader:
-    sentence = criteria_sentence(data.criteria)
-    held = f" {data.now.held_as()}." if data.now is not None and run.request.speed > 1 else ""
+def header(run: Run, step: StepState, seen: Seen | None) -> StageHeader:
+    criteria = criteria_of(step) if seen is None else seen.course.criteria
+    now = None if seen is None else stage_now(run, step, seen.course, seen.p95)
     cohort = run.cohort(step.id)
     where = f"**{words.plain(run.label)}** to {run.request.region} / {run.environment}"
-    sets = f" Stage: {plural(len(cohort), 'target')} of {len(run.targets)}." if cohort else ""
+    sets = f" · this stage: {plural(len(cohort), 'target')} of {len(run.targets)}" if cohort else ""
+    held = ""
+    if run.request.speed > 1:
+        was = duration(criteria.hold_ms * run.request.speed)
+        held = f" (at speed {run.request.speed}, {was} held as {duration(criteria.hold_ms)})"
     watched = watched_step(run)
     live = watched is not None and watched.id == step.id
-    limit = data.criteria.error_rate_ppm_max / 10_000
-    slow = data.criteria.slow_over_ms
     return StageHeader(
         badge=words.STEP[step.status].badge,
-        line=f"{where} · Policy: {sentence}.{held}{sets}",
+        line=f"{where}{sets}",
+        criteria=f"Policy: {criteria_sentence(criteria)}{held}",
         live=live,
-        frozen=None if live or data.now is None else data.now.document(),
+        refresh_s=max(_REFRESH_S_MIN, step.spec.poll_ms / 1000),
+        frozen=None if now is None else now.document() | {"answer": _left(run, step, now)},
         waiting=_waiting(run, step),
-        error_title="**Error rate** :gray[· per poll, UTC]",
-        error_alt=f"Error rate per poll of canary and baseline against the limit of {limit:g} %",
-        latency_title="**Latency p95** :gray[· worst target of each arm, UTC]",
-        latency_alt=f"p95 latency of canary and baseline; slow is over {slow} ms",
     )
+
+
+def _left(run: Run, step: StepState, now: StageNow) -> dict[str, str]:
+    """How a stage that is watched no more was left: the answer in one line."""
+    look, name = words.STEP[step.status], now.short
+    summary = f"{step.summary[:1].upper()}{step.summary[1:].rstrip('.')}." if step.summary else ""
+    match step.status:
+        case StepStatus.SUCCEEDED:
+            by_hand = step.attempt is not None and step.attempt.result == "CONTINUED"
+            head = f"{name} was continued by a person." if by_hand else f"{name} passed its gate."
+        case StepStatus.REVERTED:
+            head = f"{name} was rolled back."
+        case StepStatus.FAILED:
+            head = f"{name} failed."
+        case StepStatus.INCONCLUSIVE:
+            head = f"{name} ended without an answer."
+        case _:
+            head = f"{name}: {look.word.lower()}."
+    if now.trigger == "TRIGGERED":
+        summary = f"Rule {now.rule}: {now.reason.rstrip('.')}."
+    return {"tone": look.tone, "shape": look.shape, "head": head, "text": summary}
 
 
 def _waiting(run: Run, step: StepState) -> str:
@@ -182,13 +125,120 @@ def actions_for(run: Run, step: StepState) -> tuple[Action, ...]:
     return _ACTIONS if current is not None and current.id == step.id else (Action.ROLLBACK,)
 
 
-def target_rows(run: Run, step: StepState, data: StageData) -> list[dict[str, Any]]:
+# --- charts -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charts:
+    """Everything that is drawn over time, with each picture told in words.
+
+    Attributes:
+        resets: every restart of the gate's clock, newest first: when, what it had held, why.
+        decided: every answer that the gate changed to, newest first: when, action, rule, why.
+        proof: whether the stored ticks give the recorded answers again; None = not all is shown.
+    """
+
+    series: Series
+    heat: Heat
+    chart_alt: str
+    heat_alt: str
+    burn: str
+    resets: tuple[tuple[str, str, str], ...]
+    decided: tuple[tuple[str, str, str], ...]
+    proof: GateReplay
+    note: str
+
+
+def charts(
+    run: Run, step: StepState, seen: Seen, before: Sequence[Seen], log: Sequence[Recorded]
+) -> Charts:
+    """Args:
+    before: watches of the run's earlier stages, oldest first.
+    log: the run's whole log.
+    """
+    course = seen.course
+    burn = burns(course, [one.course for one in before], changed_us=_changed_us(run, step))
+    shown = series(seen, log, burn)
+    map_ = heat(run, course)
+    cohort = len(run.cohort(step.id)) or len(run.targets)
+    return Charts(
+        series=shown,
+        heat=map_,
+        chart_alt=_chart_alt(run, step, seen, shown),
+        heat_alt=heat_text(map_, cohort),
+        burn=_burn_line(course, burn),
+        resets=tuple(
+            (day_time(r.ts_us), clock(r.lost_ms), r.reason) for r in reversed(course.restarts)
+        ),
+        decided=_decided(log, course),
+        proof=course.replayed([e.event for e in log if isinstance(e.event, GateDecided)]),
+        note=f"The {count(shown.cut)} oldest polls are not drawn." if shown.cut else "",
+    )
+
+
+def _changed_us(run: Run, step: StepState) -> int:
+    """When the run's first change began."""
+    begun = [s.attempts[0].started_us for s in run.steps if s.spec.gate and s.attempts]
+    return min(begun, default=step.attempts[0].started_us)
+
+
+def _decided(log: Iterable[Recorded], course: Course) -> tuple[tuple[str, str, str], ...]:
+    first, last = course.attempts
+    return tuple(
+        (f"{moment(one.ts_us):%H:%M:%S}", f"{e.action}, rule {e.rule}", e.reason)
+        for one in log
+        if isinstance(e := one.event, GateDecided)
+        and e.step == course.step
+        and first <= e.attempt <= last
+    )[::-1]
+
+
+def _burn_line(course: Course, burn: Sequence[Burn]) -> str:
+    """`5m 0.4x (12 of n = 3,004) · 1h not enough history (2 m 10 s known)`."""
+    parts = []
+    for one in burn:
+        bad, total = (one.bad[-1], one.total[-1]) if one.total else (None, None)
+        told = burn_text(bad, total, course.criteria)
+        parts.append(f"{one.name} {told or 'not enough history'}")
+    return " · ".join(parts)
+
+
+def _chart_alt(run: Run, step: StepState, seen: Seen, shown: Series) -> str:
+    now = stage_now(run, step, seen.course, seen.p95)
+    restarts = plural(len(seen.course.restarts), "restart")
+    evidence = shown.evidence_missing or _evidence_alt(shown)
+    gaps = f" {plural(len(shown.gaps), 'gap')} without data." if shown.gaps else ""
+    return (
+        f"{now.short} over {plural(len(seen.course.points), 'poll')}. Error rate of the canary "
+        f"{now.error_rate} of {count(now.window.requests)} requests in the window, limit "
+        f"{shown.criteria.error_rate_ppm_max / 10_000:g} %; p95 "
+        f"{'unknown' if now.p95_ms is None else f'at most {now.p95_ms} ms'}. {evidence} Criteria "
+        f"held {clock(now.held_ms)} of {clock(shown.criteria.hold_ms)} with {restarts}; "
+        f"{now.requests_text()} requests in the window.{gaps}"
+    )
+
+
+def _evidence_alt(shown: Series) -> str:
+    suspect, rollback = shown.lines_log10
+    known = [v for v in shown.evidence[0].values if v is not None]
+    now = f"{known[-1]:.2f}" if known else "unknown"
+    return (
+        f"Evidence against the release (log10): {now}, suspect from {suspect:.2f}, "
+        f"rollback from {rollback:.2f}."
+    )
+
+
+# --- targets ----------------------------------------------------------------------------------
+
+
+def target_rows(run: Run, step: StepState, seen: Seen | None) -> list[dict[str, Any]]:
     """One row per target of the environment, in the order of the live letters."""
+    now = None if seen is None else stage_now(run, step, seen.course, seen.p95)
     cohort = set(run.cohort(step.id))
     return [
         {
             "target": target.target,
-            "letter": (letter := target_letter(run, target, data.now)),
+            "letter": (letter := target_letter(run, target, now)),
             "version": _version(run, target.current, target.baseline),
             "digest": "unknown" if target.current is None else str(target.current),
             "is_new": target.current == run.bundle,
@@ -212,13 +262,15 @@ def _note(run: Run, step: StepState, letter: str, target: str) -> str:
     if letter == "O":
         waits = next((c.step for c in run.cohorts if target in c.targets), "")
         if waits and run.outcome is None and not run.terminal:
-            return f"waits for {run.step(waits).spec.name}"
+            if run.status is RunStatus.PAUSED and waits == step.id:
+                return "the run is paused; not changed until it goes on"
+            return f"pending, waits for {run.step(waits).spec.name}"
         return "unchanged by this run"
-    return {"H": "serving", "X": "fails its probe", "Q": "gave no answer"}.get(
-        letter, look.word.lower()
-    )
-
-
-def restarts(data: StageData) -> tuple[tuple[str, str], ...]:
-    """Every restart of the gate's clock, newest first: when, why."""
-    return tuple((day_time(r.ts_us), r.reason) for r in reversed(data.restarts))
+    return {
+        "H": "ok, serving",
+        "X": "fails its probe",
+        "Q": "gave no answer",
+        "U": "being drained, switched and seen healthy",
+        "V": "going back to its bundle from before",
+        "R": "back on its bundle from before",
+    }.get(letter, look.word.lower())

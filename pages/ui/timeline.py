@@ -51,21 +51,29 @@ def stage_card(
     *,
     now_ms: int,
     key: str,
-    wide: bool = False,
-    step: str = "",
-    frozen: Any = None,
     leads: bool = False,
 ) -> Any:
-    """Draw the numbers of a stage: the live one, or `step`'s as it was left (`frozen`)."""
+    """Draw the numbers of the stage that is being watched, beside the timeline."""
     return parts.draw(
         parts.NOW,
         key=key,
         live=snapshot.document,
         now_ms=now_ms,
-        shape=f"{run.run_id}|{wide}",
+        shape=run.run_id,
         stream=stream_of(run.run_id),
         leads=leads,
-        wide=wide,
+    )
+
+
+def stage(run: Run, snapshot: Snapshot, *, now_ms: int, step: str, frozen: Any) -> None:
+    """Draw one stage at one look: live while it is watched, else as it was left (`frozen`)."""
+    parts.draw(
+        parts.STAGE,
+        key="stage.numbers",
+        live=snapshot.document,
+        now_ms=now_ms,
+        shape=f"{run.run_id}|{step}",
+        stream=stream_of(run.run_id),
         stage=step,
         frozen=frozen,
     )

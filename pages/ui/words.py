@@ -152,6 +152,12 @@ ACTION: Final[Mapping[Action, Button]] = {
     Action.APPROVE: Button(label="Approve", icon="check", done="Approved", primary=True),
     Action.REJECT: Button(label="Reject", icon="close", done="Rejected"),
     Action.WITHDRAW: Button(label="Withdraw approval", icon="undo", done="Withdrawn"),
+    Action.REVIEW: Button(label="Review", icon="rate_review", done="Reviewed", primary=True),
+    Action.DROP_OVERRIDE: Button(label="Drop override", icon="undo", done="Override dropped"),
+    Action.RERUN: Button(label="Run again as a new run", icon="restart_alt", done="Requested"),
+    Action.ROLLBACK_PROMOTION: Button(
+        label="Roll back this promotion", icon="undo", done="Requested"
+    ),
     Action.COMMENT: Button(label="Comment", icon="chat_bubble", done="Noted"),
 }
 

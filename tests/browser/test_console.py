@@ -100,8 +100,11 @@ def test_pause_with_a_reason_resume_and_look_at_the_way_back(visit: Visit) -> No
     expect(page.get_by_role("button", name="Roll back…")).to_have_count(1)
     expect(page.get_by_role("button", name="Roll back…")).to_be_enabled()
     page.get_by_role("button", name="Roll back…").click()
-    expect(page.get_by_role("dialog").get_by_text("unchanged")).to_be_visible()
-    page.get_by_role("dialog").get_by_role("button", name="Back", exact=True).click()
+    expect(page.get_by_role("heading", name="Rollback / Re-run")).to_be_visible()
+    expect(page.get_by_text("now on the new bundle")).to_be_visible()
+    expect(page.get_by_text("still on the old bundle → unchanged")).to_be_visible()
+    expect(page.get_by_text("The way back is open")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
 
     page.get_by_role("button", name="Resume…").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume", exact=True).click()
@@ -123,6 +126,7 @@ def test_pages_fit_every_screen_in_both_themes(
         ("run", "/run?run=run-1"),
         ("stage", "/stage?run=run-1&step=canary-10"),
         ("step", "/step?run=run-1&step=gate-eval"),
+        ("rollback", "/rollback?run=run-1"),
     ):
         watched = visit(path, width=width, dark=dark)
         watched.page.locator(".rl").first.wait_for()

@@ -17,7 +17,7 @@ from engine.inputs.match import groups_by_name, match_packages
 from engine.inputs.packages import Package, identity_of, parse_purl
 from engine.inputs.reachability import Runtime, runtime_of
 from engine.inputs.sbom import Sbom
-from engine.ports import RuntimeFacts
+from engine.ports_observed import RuntimeFacts
 from tests.inputs.documents import OSV, dump
 
 

@@ -106,7 +106,7 @@ def test_the_stage_page_shows_targets_as_observed(visit: Visit, house: House, wh
 
 
 def test_a_finished_stage_shows_its_stored_numbers(visit: Visit, house: House) -> None:
-    drawn = components(visit(STAGE, run=house.done, step="canary-10"))["now"]
+    drawn = components(visit(STAGE, run=house.done, step="canary-10"))["stage"]
     assert drawn["frozen"]["err"] == "0.25 %"  # type: ignore[index]
 
 

@@ -31,19 +31,18 @@ function number(label) {
 }
 export default mount({
   build(me) {
-    me.card = el("div", me.page.wide ? "card wide" : "card");
+    me.card = el("div", "card");
     me.title = el("h2");
-    me.numbers = { err: number("Error rate"), p95: number("Latency p95"), fleet: number("Targets healthy"), trigger: number("Auto-rollback") };
-    const { err, p95, fleet, trigger } = me.numbers;
-    const shown = me.page.wide ? [fleet, err, p95, trigger] : [err, p95];
+    me.numbers = { err: number("Error rate"), p95: number("Latency p95") };
+    const { err, p95 } = me.numbers;
     me.held = el("b"); me.need = el("span", "mut"); me.fill = el("i");
     me.gate = el("div", "gate", el("div", "top", me.held, me.need), el("div", "bar", me.fill));
     me.facts = el("ul");
-    me.card.append(me.title, el("div", "two", ...shown.map((n) => n.whole)), me.gate, me.facts);
+    me.card.append(me.title, el("div", "two", err.whole, p95.whole), me.gate, me.facts);
     me.root.append(me.card);
   },
   paint(me) {
-    const stage = me.page.stage && me.snap.stage?.id !== me.page.stage ? me.page.frozen : me.snap.stage ?? me.page.frozen;
+    const stage = me.snap.stage;
     me.card.hidden = !stage;
     if (!stage) return;
     const signature = JSON.stringify(stage);
@@ -51,21 +50,15 @@ export default mount({
     me.signature = signature;
     const words = me.page.words, gate = words.gate[stage.word] ?? words.gate.NO_DATA, trigger = words.trigger[stage.trigger];
     me.title.replaceChildren(stage.name, pill(gate, undefined, true));
-    const { err, p95, fleet } = me.numbers;
+    const { err, p95 } = me.numbers;
     say(err.value, stage.err); say(err.sub, stage.err_sub);
     say(p95.value, stage.p95); say(p95.sub, stage.p95_sub);
-    say(fleet.value, stage.cohort); say(fleet.sub, stage.fleet);
-    me.numbers.trigger.value.className = `big word t-${trigger.tone}`;
-    me.numbers.trigger.value.replaceChildren(icon(trigger.shape), trigger.word);
-    say(me.numbers.trigger.sub, stage.trigger_sub);
-    if (!me.page.wide) {
-      err.chart.replaceChildren(spark([["b", stage.spark[1]], ["c", stage.spark[0]]], stage.limit));
-      p95.chart.replaceChildren(spark([["b", stage.spark[3]], ["c", stage.spark[2]]], 0));
-    }
+    err.chart.replaceChildren(spark([["b", stage.spark[1]], ["c", stage.spark[0]]], stage.limit));
+    p95.chart.replaceChildren(spark([["b", stage.spark[3]], ["c", stage.spark[2]]], 0));
     say(me.held, stage.clock); say(me.need, stage.clock_sub);
     me.gate.className = `gate t-${gate.tone === "idle" ? "run" : gate.tone}`;
     me.fill.style.width = `${Math.min(100, 100 * stage.done)}%`;
-    const facts = me.page.wide ? [] : [["run", "check", `${stage.cohort} ${stage.fleet}`], [trigger.tone, trigger.shape, `Auto-rollback: ${trigger.word}`]];
+    const facts = [["run", "check", `${stage.cohort} ${stage.fleet}`], [trigger.tone, trigger.shape, `Auto-rollback: ${trigger.word}`]];
     const items = [...facts, ...stage.facts].filter(([, , text]) => text);
     me.facts.replaceChildren(...items.map(([tone, shape, text]) => el("li", "", icon(shape, tone), el("span", "", text))));
     me.facts.hidden = !items.length;
