@@ -350,9 +350,11 @@ def pause_after_text(run: Run) -> str:
     step = run.current_step
     if step is None or step.spec.kind is not StepKind.DEPLOY:
         return "The run stops before its next step. Nothing else changes."
-    changed = plural(len(run.changed_targets), "target")
+    one = len(run.changed_targets) == 1
+    stay = "stays on the new bundle and goes" if one else "stay on the new bundle and go"
     return (
-        f"The gate's clock stops at once; {changed} stay on the new bundle and go on serving. "
+        f"The gate's clock stops at once; {plural(len(run.changed_targets), 'target')} {stay} on "
+        "serving. "
         "Health is still read and shown."
     )
 

@@ -165,13 +165,15 @@ def impact(preview: RollbackPreview) -> tuple[str, ...]:
 
 
 def table(preview: RollbackPreview) -> list[dict[str, str]]:
+    """A row per target; the column of notes only when there is one."""
+    noted = any(row.note for row in preview.rows)
     return [
         {
             "Target": row.target,
+            "What happens": _SIGNS[row.action],
             "Now": _bundle(row),
             "Afterwards": "–" if row.to_digest is None else f"bundle@{row.to_digest.short}",
-            "What happens": _SIGNS[row.action],
-            "Note": row.note,
+            **({"Note": row.note} if noted else {}),
         }
         for row in preview.rows
     ]
@@ -217,11 +219,12 @@ def ready(run: Run) -> Ready:
             "A rollback does not begin by itself any more: the run pauses instead.", *stuck, said
         )  # fmt: skip
         return Ready(level="WARN", head=f"{count} cannot go back", lines=lines)
-    held = plural(len(found.targets), "target")
+    one = len(found.targets) == 1
+    held = f"{plural(len(found.targets), 'target')} {'holds its' if one else 'hold their'}"
     return Ready(
         level="OK",
         head="The way back is open",
-        lines=(f"{held} hold their previous bundle and can go back to it.", said),
+        lines=(f"{held} previous bundle and can go back to it.", said),
     )
 
 

@@ -27,14 +27,8 @@ from pages.ui.stage_models_heat import Heat, heat, heat_text
 from pages.ui.stage_models_series import Series, burn_text, series
 
 _WATCHED: Final = frozenset({StepKind.DEPLOY, StepKind.VERIFY})
-_ACTIONS: Final = (
-    Action.RESUME,
-    Action.RETRY_STEP,
-    Action.PAUSE,
-    Action.CONTINUE,
-    Action.ROLLBACK,
-    Action.RETRY_ROLLBACK,
-)
+_RUNNING: Final = (Action.PAUSE, Action.CONTINUE, Action.ROLLBACK, Action.RETRY_ROLLBACK)
+_PAUSED: Final = (Action.RESUME, Action.RETRY_STEP, *_RUNNING)
 # Charts are drawn anew with every poll, but not more often than people can look.
 _REFRESH_S_MIN: Final = 1.0
 
@@ -120,9 +114,11 @@ def default_step(run: Run) -> str:
 
 
 def actions_for(run: Run, step: StepState) -> tuple[Action, ...]:
-    """Only the current stage can be acted on from its page."""
+    """Only the current stage can be acted on from its page; a retry is for one that stands."""
     current = run.current_step
-    return _ACTIONS if current is not None and current.id == step.id else (Action.ROLLBACK,)
+    if current is None or current.id != step.id:
+        return (Action.ROLLBACK,)
+    return _PAUSED if run.status is RunStatus.PAUSED else _RUNNING
 
 
 # --- charts -----------------------------------------------------------------------------------
