@@ -29,6 +29,9 @@ st.logo(
 _promotions = st.Page(
     "releases/promotions.py", title="Promotions", icon=":material/rocket_launch:", default=True
 )
+_reviews = st.Page(
+    "releases/reviews.py", title="Reviews", icon=":material/rate_review:", url_path="reviews"
+)
 _backtest = st.Page(
     "insights/backtest.py", title="Gate back-test", icon=":material/science:", url_path="backtest"
 )
@@ -36,6 +39,7 @@ _page = st.navigation(
     {
         "Releases": [
             _promotions,
+            _reviews,
             st.Page("releases/run.py", title="Run", url_path="run", visibility="hidden"),
             st.Page("releases/step.py", title="Step", url_path="step", visibility="hidden"),
             st.Page(
@@ -53,7 +57,7 @@ _page = st.navigation(
     position="hidden",  # the menu is drawn by hand, with the open runs in it
 )
 _house = session.services()
-cards.menu(_house, _promotions, _backtest)
+cards.menu(_house, _promotions, _reviews, _backtest)
 for _source in cards.engine_trouble(_house):
     st.error(_source, icon=":material/report:", title="The engine is not working")
 _page.run()

@@ -103,7 +103,7 @@ if said:
     {"OK": st.success, "WARN": st.warning, "FAIL": st.error}[level](words.plain(said))
 
 found = rollback_models.choices(house.service.allowed(run.run_id, session.asker()), run)
-left, right = st.columns([1, 1.25], gap="medium")
+left, right = st.columns([1, 1.5], gap="medium")
 with left.container(border=True, gap="small"):
     st.markdown("**Choose what to do**")
     index = rollback_models.first(found, st.query_params.get("do", ""))

@@ -28,6 +28,7 @@ with left:
 with right:
     if models.approval_first(run):
         cards.approval(run)
+    cards.after_care(house, run)
     timeline.stage_card(run, snapshot, now_ms=now_ms, key="run.stage")
     cards.stage_link(run)
     cards.data_health(found)

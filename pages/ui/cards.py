@@ -6,17 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
+from data import queries
 from engine.core.digest import Digest
 from engine.core.run import Run
 from engine.core.state import StepState
 from engine.services import Services
 from engine.story import tell
-from pages.ui import health, models, parts, session, stage_models, words
+from pages.ui import health, models, parts, people_models, session, stage_models, words
 from pages.ui.step_models import EvidenceItem, Fact
+
+_COUNT_FOR_US: Final = 10_000_000
 
 
 def crumbs(*places: tuple[str, str, dict[str, str]], here: str) -> None:
@@ -102,6 +105,24 @@ def story(house: Services, run: Run, *, last: int = 6) -> None:
         rows = models.story_rows(tell(house.store.load(run.run_id)), last=last)
         for at, text, event in rows:
             st.markdown(f":gray[:small[{at} · {event}]]  \n{words.plain(text)}")
+
+
+def after_care(house: Services, run: Run) -> None:
+    """Reviews that wait for somebody, and the hold on the bundle; nothing when there is neither."""
+    held = house.service.hold_on(run)
+    lines = people_models.after_care(run, held, house.clock.now_us())
+    if not lines:
+        return
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**To be looked at**")
+        for colour, text in lines:
+            st.markdown(f":{colour}[:material/rate_review:] {words.plain(text)}")
+        st.page_link(
+            "releases/rollback.py",
+            label="Rollback / Re-run",
+            icon=":material/undo:",
+            query_params={"run": run.run_id},
+        )
 
 
 def engine_trouble(house: Services) -> tuple[str, ...]:
@@ -242,7 +263,13 @@ def replay(run: Run) -> None:
     st.button("Replay policy", key="run.replay", icon=":material/replay:", disabled=True, help=kept)
 
 
-def menu(house: Services, promotions: Any, backtest: Any) -> None:
+@lru_cache(maxsize=4)
+def _reviews_open(_home: str, _now: int) -> int:
+    """Counted once in a while for everybody: the menu is drawn with every page."""
+    return queries.reviews(session.services().store.cursor(), open_only=True).height
+
+
+def menu(house: Services, promotions: Any, reviews: Any, backtest: Any) -> None:
     """The sidebar: where to go, what is open right now, who is signed in."""
     with st.sidebar:
         st.markdown(":gray[:small[Releases]]")
@@ -250,6 +277,9 @@ def menu(house: Services, promotions: Any, backtest: Any) -> None:
         with st.container(gap=None):
             for run in reversed(house.store.runs_open()[-5:]):
                 _open_run(run)
+        waiting = _reviews_open(str(house.home), house.clock.now_us() // _COUNT_FOR_US)
+        label = f"Reviews ({waiting} open)" if waiting else "Reviews"
+        st.page_link(reviews, label=label, icon=":material/rate_review:")
         st.markdown(":gray[:small[Insights]]")
         st.page_link(backtest, label="Gate back-test", icon=":material/science:")
         st.space("stretch")

@@ -159,6 +159,10 @@ def head_meta(run: Run, found: DataHealth) -> list[list[str]]:
         ["Started", str((run.started_us or run.requested_us) // 1000), "time"],
         ["Elapsed", "", "elapsed"],
     ]
+    if request.rolls_back:
+        meta.insert(0, ["Kind", f"{request.kind} of {request.rolls_back}", ""])
+    elif request.rerun_of:
+        meta.insert(0, ["Again", f"as {request.rerun_of}", ""])
     if request.speed > 1:
         meta.append(["Waiting times", f"divided by {request.speed}", ""])
     look = found.look

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from engine.core import reviews
 from engine.core.commands import Action, ActionState, OverrideOffer
 from engine.core.run import Run
+from engine.core.standing import Hold
 from engine.live_text import day_time
 
 
@@ -50,3 +52,47 @@ def review_text(run: Run) -> str:
         for one in reviews.due(run)
     ]
     return " ".join(lines)
+
+
+def after_care(run: Run, held: Hold | None, now_us: int) -> tuple[tuple[str, str], ...]:
+    """What is still to be looked at, or stands in the way of this bundle: (tone, sentence).
+
+    Args:
+        held: the hold on the run's bundle in its environment.
+    """
+    lines = [
+        (
+            "red" if one.overdue(now_us) else "orange",
+            f"{'Overdue review' if one.overdue(now_us) else 'Review'} of {one.what}: due "
+            f"{day_time(one.due_us)}, by somebody other than {' and '.join(one.doers)}.",
+        )
+        for one in reviews.due(run)
+    ]
+    if held is not None:
+        since = day_time(held.since_us)
+        why = f"{held.label} is held back from {held.environment} since {since}: {held.why}."
+        lines.append(("orange", why))
+    return tuple(lines)
+
+
+def review_rows(rows: Iterable[Mapping[str, Any]], now_us: int) -> list[dict[str, str]]:
+    """Rows of `queries.reviews` for the page, those that are due first."""
+    return [
+        {
+            "Run": row["run_id"],
+            "Environment": row["environment"],
+            "What happened": row["what"],
+            "By": " and ".join(row["doers"]),
+            "Due": day_time(row["due_us"]),
+            "State": _review_state(row, now_us),
+            "Said": row["note"] or "",
+        }
+        for row in rows
+    ]
+
+
+def _review_state(row: Mapping[str, Any], now_us: int) -> str:
+    if row["closed_us"] is not None:
+        word = "agreed" if row["verdict"] == "agreed" else "follow-up needed"
+        return f"✓ {word}, {row['closed_by']}"
+    return "✕ overdue" if now_us >= row["due_us"] else "○ open"

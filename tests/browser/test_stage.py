@@ -41,7 +41,7 @@ def test_every_picture_is_told_in_words_and_the_table_can_be_sorted(visit: Visit
     page = watched.page
     expect(page.get_by_test_id("stPlotlyChart")).to_have_count(2, timeout=120_000)
     told = page.evaluate(
-        "() => [...document.querySelectorAll('[data-testid=stPlotlyChart] [aria-label]')]"
+        "() => [...document.querySelectorAll('[data-testid=stPlotlyChart][aria-label]')]"
         ".map((node) => node.getAttribute('aria-label')).join(' ')"
     )
     assert "rollback from" in told and "poll" in told

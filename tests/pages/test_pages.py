@@ -153,3 +153,18 @@ def test_nobodys_words_are_read_as_markup(visit: Visit, house: House) -> None:
     shown = [block.value for block in drawn.markdown if "elsewhere" in block.value]
     assert shown
     assert all("![x](" not in text and "[now](" not in text for text in shown)
+
+
+def test_what_one_person_did_waits_for_another_on_its_page(visit: Visit, house: House) -> None:
+    service, run_id = house.services.service, house.paused
+    assert "Nothing waits for a review" in texts(visit("releases/reviews.py"))
+    command = Command(
+        action=Action.ROLLBACK,
+        reason="incident 1234: prices are wrong",
+        targets=service.run(run_id).changed_targets[:1],
+    )
+    service.ask(run_id, command, Asker(user="dan.ops"))
+    shown = visit("releases/reviews.py").dataframe[0].value
+    assert list(shown["Run"]) == [run_id]
+    assert list(shown["By"]) == ["dan.ops"]
+    assert "To be looked at" in texts(visit(RUN, run=run_id))

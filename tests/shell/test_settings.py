@@ -315,7 +315,7 @@ def test_a_folder_of_files_is_one_document(home: Home) -> None:
     more = folder / "30-more.yaml"
     assert len(problems) == 2
     assert problems[0].startswith(f"{more}:1: version: expected this key once")
-    assert problems[1].startswith(f"{more}:4: people[5].email: expected an e-mail address")
+    assert problems[1].startswith(f"{more}:4: people[6].email: expected an e-mail address")
 
 
 def test_no_settings_say_how_to_get_some(tmp_path: Path) -> None:
