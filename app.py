@@ -1,13 +1,17 @@
 """The server: the console's pages, the API and the engine in one process.
 
 Started by `./run serve`, `streamlit run app.py` or `uvicorn app:app`; the home is the folder that
-RELEASELINE_HOME names. Everything happens in the lifespan; importing this module does nothing.
+RELEASELINE_HOME names. Everything happens in the lifespan; importing this module opens nothing.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+# Not used here. The first page to draw a table or a chart would import them beside a running engine,
+# and DuckDB, which looks for pandas too, would let every query wait until that import has ended.
+import pandas  # type: ignore[import-untyped]  # noqa: F401
+import plotly.graph_objects  # noqa: F401
 import streamlit as st
 
 from engine.api.server import Server
