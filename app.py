@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Not used here. The first page to draw a table or a chart would import them beside a running engine,
-# and DuckDB, which looks for pandas too, would let every query wait until that import has ended.
+# Not used here. The first page with a table or a chart would import them beside a running engine,
+# and DuckDB, which looks for pandas too, would let every query wait until that has ended.
 import pandas  # type: ignore[import-untyped]  # noqa: F401
 import plotly.graph_objects  # noqa: F401
 import streamlit as st
