@@ -137,6 +137,7 @@ def ask(database: Database, times: int) -> None:
 
     asked: dict[str, Callable[[], int]] = {
         "bare count by run": bare,
+        "stage_p95": lambda: len(queries.stage_p95(database.cursor(), **some())),
         "stage_samples": lambda: len(queries.stage_samples(database.cursor(), **some())),
         "stage_minutes": lambda: len(queries.stage_minutes(database.cursor(), **some())),
         "stage_ticks": lambda: len(queries.stage_ticks(database.cursor(), **some())),

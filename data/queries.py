@@ -84,6 +84,12 @@ def stage_samples(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) 
     return with_arms(_read(cursor, "stage_samples", run_id=run_id, step=step))
 
 
+def stage_p95(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
+    """Per poll and arm the slowest target's p95: all that a stage's chart wants of the samples."""
+    rows = _read(cursor, "stage_p95", run_id=run_id, step=step)
+    return rows.group_by("ts_us", "arm").agg(pl.col("p95_ms").max()).sort("ts_us", "arm")
+
+
 def stage_minutes(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
     """Like `stage_samples`, with a minute for each poll; of attempts that have ended."""
     return with_arms(_read(cursor, "stage_minutes", run_id=run_id, step=step))

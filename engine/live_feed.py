@@ -70,16 +70,8 @@ class StoreFeed:
         return self._store.gate_ticks(run.run_id, step.id, step.watch_from)
 
     def p95(self, run: Run, step: StepState) -> Mapping[int, tuple[int | None, int | None]]:
-        frame = queries.stage_samples(self._store.cursor(), run_id=run.run_id, step=step.id)
-        # The rows of whole arms say it already; those of 200 targets would take a second to read.
-        return worst_p95(frame.filter(frame["target"] == "").to_dicts())
-
-
-def worst_p95(rows: Sequence[Mapping[str, Any]]) -> dict[int, tuple[int | None, int | None]]:
-    """By poll: the highest p95 among the canary's and among the baseline's targets."""
-    found: dict[int, dict[str, int]] = {}
-    for row in rows:
-        arms = found.setdefault(row["ts_us"], {})
-        if row["p95_ms"] is not None:
-            arms[row["arm"]] = max(arms.get(row["arm"], 0), row["p95_ms"])
-    return {at: (arms.get("canary"), arms.get("baseline")) for at, arms in found.items()}
+        frame = queries.stage_p95(self._store.cursor(), run_id=run.run_id, step=step.id)
+        found: dict[int, dict[str, int | None]] = {}
+        for ts_us, arm, p95_ms in frame.iter_rows():
+            found.setdefault(ts_us, {})[arm] = p95_ms
+        return {at: (arms.get("canary"), arms.get("baseline")) for at, arms in found.items()}

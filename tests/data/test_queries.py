@@ -25,6 +25,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "verdict": {"verdict_id": "verdict-1"},
     "step_logs": {"run_id": "run-1", "step": "canary", "attempt": 1, "limit": 10},
     "stage_samples": {"run_id": "run-1", "step": "canary"},
+    "stage_p95": {"run_id": "run-1", "step": "canary"},
     "stage_minutes": {"run_id": "run-1", "step": "canary"},
     "stage_ticks": {"run_id": "run-1", "step": "canary"},
     "run_evidence": {"run_id": "run-1"},
@@ -163,6 +164,8 @@ def test_samples_are_summed_per_arm_and_shown_per_target(store: Store) -> None:
     )
     assert whole["error_rate_bp"] == 200
     assert (rows[0]["error_rate_bp"], rows[0]["p95_ms"], rows[0]["unknown"]) == (None, None, 1)
+    chart = queries.stage_p95(store.cursor(), run_id="run-1", step="canary").rows()
+    assert chart == [(r["ts_us"], r["arm"], r["p95_ms"]) for r in rows if not r["target"]]
 
 
 def test_logs_come_in_order_and_as_text(store: Store) -> None:
