@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -54,7 +55,8 @@ def _write(home: Path, passphrase: str) -> Digest:
     shutil.copyfile(_EXAMPLES / "releaseline.schema.json", home / "releaseline.schema.json")
     (home / "inputs" / "service.json").write_text(_INPUT, "utf-8")
     if not has_keys(home):
-        keystore.create(home, passphrase)
+        own = keystore.witness_passphrase_of(os.environ)
+        keystore.create(home, passphrase, witness_passphrase=own)
     keys = keystore.open_keys(home, passphrase)
     fresh = home / f"{FILE}.new"
     shutil.copyfile(_EXAMPLES / FILE, fresh)

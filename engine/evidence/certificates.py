@@ -203,16 +203,16 @@ def verify_leaf(
     Raises:
         Unverified: names the check.
     """
-    _check_issued(leaf, authority, where)
+    check_issued(leaf, authority, where)
     start, end = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     if not start <= at_s <= end:
         raise _no("certificate.time", where, f"{int(start)} to {int(end)}", str(at_s))
-    _check_use(leaf, where)
-    _check_sct(leaf, authority, ct_keys, where)
+    check_use(leaf, where)
+    check_sct(leaf, authority, ct_keys, where)
     public = leaf.public_key()
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
         raise _no("certificate.key", where, "a P-256 key", type(public).__name__)
-    return Signer(identity=_identity(leaf, where), issuer=_issuer(leaf, where), public=public)
+    return Signer(identity=identity_of(leaf, where), issuer=issuer_of(leaf, where), public=public)
 
 
 def log_id(key: ec.EllipticCurvePublicKey) -> bytes:
@@ -241,7 +241,7 @@ def read(content: bytes, *, where: str) -> x509.Certificate:
     return certificate
 
 
-def _check_issued(leaf: x509.Certificate, authority: x509.Certificate, where: str) -> None:
+def check_issued(leaf: x509.Certificate, authority: x509.Certificate, where: str) -> None:
     try:
         leaf.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -252,7 +252,7 @@ def _check_issued(leaf: x509.Certificate, authority: x509.Certificate, where: st
         ) from None
 
 
-def _check_use(leaf: x509.Certificate, where: str) -> None:
+def check_use(leaf: x509.Certificate, where: str) -> None:
     try:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         extended = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -265,7 +265,7 @@ def _check_use(leaf: x509.Certificate, where: str) -> None:
             raise _no("certificate.usage", where, "a leaf", "an authority")
 
 
-def _check_sct(
+def check_sct(
     leaf: x509.Certificate,
     authority: x509.Certificate,
     ct_keys: dict[bytes, tuple[ec.EllipticCurvePublicKey, int, int | None]],
@@ -302,7 +302,7 @@ def _check_sct(
         raise _no("certificate.sct", where, "a signature by the CT log", "another") from None
 
 
-def _identity(leaf: x509.Certificate, where: str) -> str:
+def identity_of(leaf: x509.Certificate, where: str) -> str:
     try:
         names = list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except (x509.ExtensionNotFound, ValueError):
@@ -314,7 +314,7 @@ def _identity(leaf: x509.Certificate, where: str) -> str:
     raise _no("certificate.identity", where, "one URI or e-mail address", f"{len(names)} names")
 
 
-def _issuer(leaf: x509.Certificate, where: str) -> str:
+def issuer_of(leaf: x509.Certificate, where: str) -> str:
     try:
         value = leaf.extensions.get_extension_for_oid(_ISSUER_V2).value
         assert isinstance(value, x509.UnrecognizedExtension)

@@ -55,8 +55,8 @@ def parse_vkey(text: str) -> NoteKey:
     """Read `name+id+key`. Raises `Malformed`, also when the id is not the key's."""
     name, _, rest = text.partition("+")
     hex_id, _, encoded = rest.partition("+")
-    raw = _base64(encoded, "vkey")
-    if not _is_name(name) or len(raw) != 33 or raw[:1] != _ED25519:
+    raw = decode_base64(encoded, where="vkey")
+    if not is_name(name) or len(raw) != 33 or raw[:1] != _ED25519:
         raise Malformed(f"expected name+id+<Ed25519 key>, found {text!r}", where="vkey")
     key = NoteKey(name, Ed25519PublicKey.from_public_bytes(raw[1:]))
     if key.key_id[:4].hex() != hex_id:
@@ -71,11 +71,10 @@ def sign(head: LogCheckpoint, key: Ed25519PrivateKey) -> str:
 
 def sign_note(text: str, name: str, key: Ed25519PrivateKey) -> str:
     """Sign any note text, which must end in a newline."""
-    if not text.endswith("\n") or not _is_name(name):
+    if not text.endswith("\n") or not is_name(name):
         raise ValueError("a note's text ends in a newline and its signer has a plain name")
     key_id = NoteKey(name, key.public_key()).key_id[:4]
-    encoded = base64.b64encode(key_id + key.sign(text.encode())).decode()
-    return f"{text}\n{_DASH}{name} {encoded}\n"
+    return f"{text}\n{signature_line(name, key_id + key.sign(text.encode()))}"
 
 
 def open_note(note: str, keys: Sequence[NoteKey], *, where: str = "checkpoint") -> str:
@@ -88,17 +87,10 @@ def open_note(note: str, keys: Sequence[NoteKey], *, where: str = "checkpoint") 
         Malformed: this is no note.
         Unverified: nobody we know signed it, or a known key's signature is wrong.
     """
-    text, blank, tail = note.rpartition("\n\n")
-    if not blank or not tail.endswith("\n") or _has_control(note):
-        raise Malformed("expected a signed note", where=where)
-    text += "\n"
+    text, signatures = split_note(note, where=where)
     known = {(key.name, key.key_id[:4]): key for key in keys}
     good = 0
-    for line in tail[:-1].split("\n"):
-        name, space, encoded = line.removeprefix(_DASH).partition(" ")
-        raw = _base64(encoded, where)
-        if not line.startswith(_DASH) or not space or not _is_name(name) or len(raw) < 5:
-            raise Malformed(f"expected a signature line, found {line!r}", where=where)
+    for name, raw in signatures:
         key = known.get((name, raw[:4]))
         if key is None:
             continue
@@ -123,6 +115,30 @@ def open_note(note: str, keys: Sequence[NoteKey], *, where: str = "checkpoint") 
             found="none",
         )
     return text
+
+
+def split_note(note: str, *, where: str) -> tuple[str, tuple[tuple[str, bytes], ...]]:
+    """Text of a note, and (name, key id + signature) of each of its lines. Nothing is verified.
+
+    Raises:
+        Malformed: this is no note.
+    """
+    text, blank, tail = note.rpartition("\n\n")
+    if not blank or not tail.endswith("\n") or _has_control(note):
+        raise Malformed("expected a signed note", where=where)
+    signatures = []
+    for line in tail[:-1].split("\n"):
+        name, space, encoded = line.removeprefix(_DASH).partition(" ")
+        raw = decode_base64(encoded, where=where)
+        if not line.startswith(_DASH) or not space or not is_name(name) or len(raw) < 5:
+            raise Malformed(f"expected a signature line, found {line!r}", where=where)
+        signatures.append((name, raw))
+    return f"{text}\n", tuple(signatures)
+
+
+def signature_line(name: str, raw: bytes) -> str:
+    """A line of a note; `raw` is the first 4 bytes of the key id and the signature."""
+    return f"{_DASH}{name} {base64.b64encode(raw).decode()}\n"
 
 
 def open_checkpoint(note: str, log: NoteKey, *, where: str = "checkpoint") -> LogCheckpoint:
@@ -152,13 +168,14 @@ def parse_checkpoint(text: str, *, where: str = "checkpoint") -> LogCheckpoint:
     origin, size, encoded = lines[:3]
     if not (size.isascii() and size.isdecimal() and str(int(size)) == size and len(size) < 20):
         raise Malformed(f"expected a decimal size, found {size!r}", where=where)
-    root = _base64(encoded, where)
+    root = decode_base64(encoded, where=where)
     if len(root) != 32:
         raise Malformed(f"expected a root of 32 bytes, found {len(root)}", where=where)
     return LogCheckpoint(origin=origin, size=int(size), root=root)
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """True for what may sign a note: not empty, without spaces and `+`."""
     return bool(name) and "+" not in name and not any(sign.isspace() for sign in name)
 
 
@@ -166,7 +183,8 @@ def _has_control(note: str) -> bool:
     return any(ord(sign) < 32 and sign != "\n" for sign in note)
 
 
-def _base64(value: str, where: str) -> bytes:
+def decode_base64(value: str, *, where: str) -> bytes:
+    """Raises `Malformed` also for a second spelling of the same bytes."""
     try:
         raw = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):

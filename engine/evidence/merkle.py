@@ -54,6 +54,13 @@ class Tree:
     def leaf(self, index: int) -> bytes:
         return self._levels[0][index]
 
+    def nodes(self, level: int, start: int, end: int) -> list[bytes]:
+        """Hashes `start` to `end` (excluded) of the complete subtrees of 2^level leaves."""
+        found = self._levels[level][start:end] if level < len(self._levels) else []
+        if len(found) != end - start:
+            raise ValueError(f"level {level} of a tree of {self.size} has no {start} to {end}")
+        return found
+
     def root(self, size: int | None = None) -> bytes:
         """MTH of the first `size` leaves (all of them by default)."""
         n = self.size if size is None else size

@@ -16,6 +16,10 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -32,6 +36,9 @@ _SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _ECDSA_SHA256: Final = "1.2.840.10045.4.3.2"
 # ITU-T's arc for examples: a token must name a policy, and we claim nobody's.
 _POLICY: Final = "2.999.1"
+
+# FIPS 186-5: the order of the group.
+_P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 _DIGESTS: Final[dict[bytes, hashes.HashAlgorithm]] = {
     der.oid("2.16.840.1.101.3.4.2.1"): hashes.SHA256(),
@@ -62,7 +69,7 @@ def stamp(signature: bytes, authority: TimeAuthority, *, serial: int, now_us: in
     )
     certificate = authority.certificate.public_bytes(Encoding.DER)
     attributes = _attributes(info, certificate, moment)
-    signed = authority.key.sign(der.set_of(attributes), ec.ECDSA(hashes.SHA256()))
+    signed = _low(authority.key.sign(der.set_of(attributes), ec.ECDSA(hashes.SHA256())))
     return _response(
         info,
         der.parse(der.set_of(attributes)).content,
@@ -170,10 +177,13 @@ def verify(
     except InvalidSignature:
         raise _no("timestamp.signature", where, "a signature by the authority", "another") from None
     if exact:
+        if key.curve.name != "secp256r1":
+            raise _no("timestamp.form", where, "our authority's P-256", key.curve.name)
         ours = _response(
             token.info,
             der.parse(token.attributes).content,
-            token.signature,
+            # Of the two numbers that are equally a signature, ours is the smaller one.
+            _low(token.signature),
             signer=token.signer,
             certificate=certificate.public_bytes(Encoding.DER),
         )
@@ -272,6 +282,12 @@ def _seconds(text: str) -> int:
     if not text.endswith("Z") or len(whole) != 14:
         raise ValueError(f"time {text!r}")
     return int(datetime.strptime(whole, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
+
+
+def _low(signature: bytes) -> bytes:
+    """The one spelling of a P-256 signature: (r, s) and (r, n - s) are both good."""
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, min(s, _P256_ORDER - s))
 
 
 def _hash(algorithm: hashes.HashAlgorithm, content: bytes) -> bytes:

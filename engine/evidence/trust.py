@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,9 +25,11 @@ from engine.core.errors import Malformed, Unverified
 from engine.core.jcs import canonical
 from engine.evidence import certificates
 from engine.evidence.checkpoint import NoteKey
+from engine.evidence.cosignature import WitnessKey, parse_witness_vkey
 from engine.evidence.strict import base64_of, parse_object, text
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+_WITNESS: Final = "witness"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +48,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
+    """`witnesses`: who cosigns its heads; a head without one of theirs is not to be believed.
+
+    They stand in the path of the base URL, a place that stock clients pass over: so the one digest
+    that people compare covers them too.
+    """
+
     key: NoteKey
     window: Window
+    witnesses: tuple[WitnessKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +92,22 @@ class TrustedRoot:
             }
         )
 
+    def grew_from(self, former: TrustedRoot) -> bool:
+        """True when nothing of `former` was changed but ends set that were open: rotations only.
+
+        So evidence that came with `former` may be judged by this one.
+        """
+        return (
+            _grew(*(tuple(replace(one, witnesses=()) for one in r.logs) for r in (self, former)))
+            and all(
+                new.witnesses[: len(old.witnesses)] == old.witnesses
+                for old, new in zip(former.logs, self.logs, strict=False)
+            )
+            and _grew(self.authorities, former.authorities)
+            and _grew(self.ct_logs, former.ct_logs)
+            and _grew(self.time_authorities, former.time_authorities)
+        )
+
     def log(self, log_id: bytes, *, where: str) -> Log:
         for one in self.logs:
             if one.key.key_id == log_id:
@@ -94,6 +119,16 @@ class TrustedRoot:
             expected=", ".join(one.key.key_id.hex() for one in self.logs),
             found=log_id.hex(),
         )
+
+
+def _grew(now: Sequence[Any], before: Sequence[Any]) -> bool:
+    """Each entry of before stands at its place, with the same window or one that ended since."""
+    return len(before) <= len(now) and all(
+        replace(new, window=old.window) == old
+        and new.window.start_s == old.window.start_s
+        and old.window.end_s in {None, new.window.end_s}
+        for old, new in zip(before, now, strict=False)
+    )
 
 
 def parse_trusted_root(content: bytes, *, where: str = "trusted_root.json") -> TrustedRoot:
@@ -116,11 +151,48 @@ def parse_trusted_root(content: bytes, *, where: str = "trusted_root.json") -> T
     )
 
 
+def client_trust_config(trusted_root: bytes) -> bytes:
+    """The ClientTrustConfig that some clients ask for: the trusted root beside a SigningConfig.
+
+    The addresses are the names of the trusted root that are still in use; nobody has to answer
+    there, since evidence is checked offline.
+    """
+    document = parse_object(trusted_root, where="trusted_root.json")
+    return canonical(
+        {
+            "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+            "trustedRoot": document,
+            "signingConfig": {
+                "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+                "caUrls": _services(document["certificateAuthorities"], "uri", 1),
+                "rekorTlogUrls": _services(document["tlogs"], "baseUrl", 2),
+                "rekorTlogConfig": {"selector": "ANY"},
+                "tsaUrls": _services(document["timestampAuthorities"], "uri", 1),
+                "tsaConfig": {"selector": "ANY"},
+            },
+        }
+    )
+
+
+def _services(entries: Sequence[Mapping[str, Any]], key: str, version: int) -> list[dict[str, Any]]:
+    windows = [(one, one.get("validFor") or one["publicKey"]["validFor"]) for one in entries]
+    return [
+        {
+            "url": one[key],
+            "majorApiVersion": version,
+            "validFor": {"start": window["start"]},
+            "operator": urlsplit(one[key]).hostname,
+        }
+        for one, window in windows
+        if "end" not in window
+    ]
+
+
 def _log(log: Log) -> dict[str, Any]:
     der = log.key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return {
         # The host is the checkpoint's origin and its signer's name: clients compare all three.
-        "baseUrl": f"https://{log.key.name}",
+        "baseUrl": f"https://{log.key.name}{witness_path(log.witnesses)}",
         "hashAlgorithm": "SHA2_256",
         "publicKey": {
             "rawBytes": _b64(der),
@@ -173,10 +245,32 @@ def _read_log(document: Any, where: str) -> Log:
     key, window = _read_key(document, where)
     if not isinstance(key, Ed25519PublicKey) or not url.hostname:
         raise Malformed("expected an Ed25519 key and a base URL", where=where)
-    log = Log(key=NoteKey(url.hostname, key), window=window)
+    log = Log(
+        key=NoteKey(url.hostname, key),
+        window=window,
+        witnesses=witnesses_of(url.path, where=f"{where}.baseUrl"),
+    )
     if log.key.key_id != _log_id(document, where):
         raise Malformed("expected the C2SP key id of the log", where=f"{where}.logId")
     return log
+
+
+def witness_path(witnesses: Sequence[WitnessKey]) -> str:
+    return "".join(f"/{_WITNESS}/{quote(str(one), safe='')}" for one in witnesses)
+
+
+def witnesses_of(path: str, *, where: str) -> tuple[WitnessKey, ...]:
+    """The witnesses that the path of a log's base URL names; another path names none.
+
+    Raises:
+        Malformed: a witness that is no key.
+    """
+    if not path.startswith(f"/{_WITNESS}/"):
+        return ()
+    words = path[1:].split("/")
+    if len(words) % 2 or set(words[::2]) != {_WITNESS}:
+        raise Malformed(f"expected /{_WITNESS}/<vkey>, found {path!r}", where=where)
+    return tuple(parse_witness_vkey(unquote(word), where=where) for word in words[1::2])
 
 
 def _read_ct_log(document: Any, where: str) -> CtLog:
@@ -196,7 +290,7 @@ def _read_key(document: Mapping[str, Any], where: str) -> tuple[object, Window]:
         key = load_der_public_key(base64_of(public, "rawBytes", where=f"{where}.publicKey"))
     except ValueError:
         raise Malformed("expected a public key", where=f"{where}.publicKey") from None
-    return key, _read_window(public.get("validFor"), f"{where}.publicKey.validFor")
+    return key, read_window(public.get("validFor"), f"{where}.publicKey.validFor")
 
 
 def _read_chains(document: Mapping[str, Any], key: str, where: str) -> tuple[Chain, ...]:
@@ -212,16 +306,18 @@ def _read_chains(document: Mapping[str, Any], key: str, where: str) -> tuple[Cha
                     )
                     for c in _list(chain, "certificates", spot)
                 ),
-                window=_read_window(one.get("validFor"), f"{spot}.validFor"),
+                window=read_window(one.get("validFor"), f"{spot}.validFor"),
             )
         )
     return tuple(chains)
 
 
-def _read_window(document: Any, where: str) -> Window:
+def read_window(document: Any, where: str) -> Window:
     window = _mapping(document, where)
     start = _seconds(text(window, "start", where=where), f"{where}.start")
-    end = _seconds(text(window, "end", where=where), f"{where}.end") if "end" in window else None
+    # Protobuf's JSON may write what is not set as null.
+    open_end = window.get("end") is None
+    end = None if open_end else _seconds(text(window, "end", where=where), f"{where}.end")
     return Window(start_s=start, end_s=end)
 
 

@@ -25,7 +25,9 @@ def test_what_was_made_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "keystore.json"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert sorted(p.name for p in path.parent.iterdir()) == ["keystore.json"]
+    files = sorted(path.parent.iterdir())
+    assert [p.name for p in files] == ["keystore.json", "witness-state.json", "witness.json"]
+    assert {p.stat().st_mode & 0o777 for p in files} == {0o600}
 
 
 def test_no_key_lies_in_the_open(tmp_path: Path) -> None:
