@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,6 +46,11 @@ class Envelope:
     def pae_digest(self) -> bytes:
         """SHA-256 of what the signatures cover; this is what the log records."""
         return hashlib.sha256(pae(self.payload_type, self._payload)).digest()
+
+    @property
+    def payload_digest(self) -> bytes:
+        """SHA-256 of the payload, as older log entries record it."""
+        return hashlib.sha256(self._payload).digest()
 
     def document(self) -> dict[str, Any]:
         """The JSON form of the DSSE specification, `keyid` included."""
@@ -159,6 +164,20 @@ def open_envelope(
             found=f"{len(good)}",
         )
     return envelope._payload
+
+
+def open_by(envelope: Envelope, signed: Callable[[bytes, bytes], bool]) -> bytes | None:
+    """The payload when one of the signatures is good by `signed`; None when none is.
+
+    For keys of strangers, which are of more kinds than ours. Whoever calls has looked at the type.
+
+    Args:
+        signed: whether (signature, message) is by the trusted key.
+    """
+    message = pae(envelope.payload_type, envelope._payload)
+    if any(signed(one.value, message) for one in envelope.signatures):
+        return envelope._payload
+    return None
 
 
 def _is_by(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:

@@ -26,7 +26,13 @@ _MODE: Final = 0o644
 # No compression, no name, no time, Unix: RFC 1952, 2.3.
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
 _BLOCK: Final = 65_535
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", re.ASCII)
+# No part begins or ends with a dot: `..` is no name, and Windows drops a dot at the end.
+_PART: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+_NAME: Final = re.compile(rf"{_PART}(/{_PART})*", re.ASCII)
+# Names of devices, with any ending, wherever Windows sees them.
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.ASCII | re.IGNORECASE)
+# Our writer does not compress; what grows more than this is no pack that somebody packed again.
+_RATIO_MAX: Final = 100
 
 
 def write_tar_gz(files: Mapping[str, bytes]) -> bytes:
@@ -73,12 +79,16 @@ def read_pack(content: bytes, *, where: str = "pack") -> Unpacked:
 def read_folder(folder: Path) -> Unpacked:
     """Read a pack that somebody has unpacked. Links are refused, never followed."""
     files: dict[str, bytes] = {}
+    names, size = _Names(), 0
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise _dangerous(name, "a regular file", "a link or device")
         if path.is_file():
-            _check_name(name)
+            names.take(name)
+            size += path.stat().st_size
+            if size > BYTES_MAX:
+                raise _dangerous(name, f"at most {BYTES_MAX} bytes", "more")
             files[name] = path.read_bytes()
     return Unpacked(files=files, problems=())
 
@@ -87,16 +97,19 @@ def _read_tar_gz(content: bytes, where: str) -> Unpacked:
     problems: list[Unverified] = []
     if content[:10] != _GZIP_HEAD:
         problems.append(_container(where, "the gzip header of our writer", "another"))
+    if len(content) > 10 and content[10] & 0b110:
+        problems.append(_container(where, "stored bytes", "compressed ones"))
     tar, rest = _inflate(content, where)
     if rest != _gzip_tail(tar):
         problems.append(_container(where, "a matching checksum and nothing after it", "others"))
     files: dict[str, bytes] = {}
+    names = _Names()
     try:
         with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
             for member in archive:
                 if not member.isreg() or member.sparse is not None:
                     raise _dangerous(member.name, "a regular file", "a link, device or folder")
-                _take(files, member.name)
+                names.take(member.name)
                 source = archive.extractfile(member)
                 assert source is not None  # a regular member has content
                 files[member.name] = source.read()
@@ -109,11 +122,13 @@ def _read_tar_gz(content: bytes, where: str) -> Unpacked:
 
 def _read_zip(content: bytes, where: str) -> Unpacked:
     files: dict[str, bytes] = {}
+    names = _Names()
     problems: list[Unverified] = []
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
-            if sum(member.file_size for member in members) > BYTES_MAX:
+            size = sum(member.file_size for member in members)
+            if size > min(BYTES_MAX, _RATIO_MAX * len(content)):
                 raise _dangerous(where, f"at most {BYTES_MAX} bytes", "more")
             for member in members:
                 kind = member.external_attr >> 16 & 0o170000
@@ -121,7 +136,7 @@ def _read_zip(content: bytes, where: str) -> Unpacked:
                     raise _dangerous(member.filename, "a regular file", "a link, device or folder")
                 if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise _dangerous(member.filename, "stored or deflated", "another method")
-                _take(files, member.filename)
+                names.take(member.filename)
                 files[member.filename] = _member(archive, member, problems, where)
     except (
         zipfile.BadZipFile,
@@ -157,17 +172,36 @@ def _member(
     return content
 
 
-def _take(files: Mapping[str, bytes], name: str) -> None:
-    _check_name(name)
-    if name in files:
-        raise _dangerous(name, "each name once", "twice")
-    if len(files) >= MEMBERS_MAX:
-        raise _dangerous(name, f"at most {MEMBERS_MAX} members", "more")
+class _Names:
+    """The names of a pack so far; each has to be a file of its own on any file system."""
+
+    def __init__(self) -> None:
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def take(self, name: str) -> None:
+        """Raises `Unverified` for a name that is dangerous, or that meets another one."""
+        _check_name(name)
+        folded = name.lower()
+        if folded in self._files:
+            raise _dangerous(name, "each name once, in one spelling", "twice")
+        parts = folded.split("/")
+        folders = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+        if folded in self._folders or folders & self._files:
+            raise _dangerous(name, "a file or a folder", "both")
+        if len(self._files) >= MEMBERS_MAX:
+            raise _dangerous(name, f"at most {MEMBERS_MAX} members", "more")
+        self._files.add(folded)
+        self._folders |= folders
 
 
 def _check_name(name: str) -> None:
-    # A part that begins with a dot covers `..` too; no colon, backslash or space passes at all.
-    if not _NAME.fullmatch(name) or len(name) > 200:
+    # No colon, backslash or space passes at all.
+    if (
+        not _NAME.fullmatch(name)
+        or len(name) > 200
+        or any(_DEVICE.fullmatch(part) for part in name.split("/"))
+    ):
         raise _dangerous(name, "a plain relative path", "another")
 
 
@@ -176,12 +210,13 @@ def _inflate(content: bytes, where: str) -> tuple[bytes, bytes]:
     if len(content) < 18 or content[2] != 8 or content[3] != 0:
         raise Malformed("expected gzip without optional fields", where=where)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    most = min(BYTES_MAX, _RATIO_MAX * len(content))
     try:
-        inflated = inflater.decompress(content[10:], BYTES_MAX + 1)
+        inflated = inflater.decompress(content[10:], most + 1)
     except zlib.error as error:
         raise Malformed(f"expected gzip: {error}", where=where) from None
-    if len(inflated) > BYTES_MAX:
-        raise _dangerous(where, f"at most {BYTES_MAX} bytes", "more")
+    if len(inflated) > most:
+        raise _dangerous(where, f"at most {most} bytes", "more")
     if not inflater.eof:
         raise Malformed("expected gzip, it ends too early", where=where)
     return inflated, inflater.unused_data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.core.errors import Malformed, Unverified
@@ -55,6 +55,9 @@ class Report:
     @property
     def failed(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if not check.ok)
+
+    def with_check(self, check: Check) -> Report:
+        return replace(self, checks=(*self.checks, check))
 
     def document(self) -> dict[str, Any]:
         return {

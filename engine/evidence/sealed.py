@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine.core.digest import Digest
 from engine.core.errors import Unverified
 from engine.core.event_parts import NamedDigest
 from engine.core.jcs import canonical
+from engine.evidence.approved import check_approved
 from engine.evidence.chain import FILE, STEM, Head, Node, ProofChain, parse_chain
 from engine.evidence.checkpoint import open_checkpoint
+from engine.evidence.history import root_before
 from engine.evidence.items import Item, read_item
 from engine.evidence.merkle import verify_consistency
 from engine.evidence.report import Ledger
@@ -27,9 +30,15 @@ def check_chain(
     manifest: Digest,
     engine: str,
     partial: bool,
-    outcome: str,
-) -> None:
+    said: Mapping[str, Any],
+) -> Item | None:
     """Only a partial pack may lack the proof chain, and only a whole one may have it.
+
+    Args:
+        said: the signed export statement's predicate.
+
+    Returns:
+        The seal; None for a partial pack.
 
     Raises:
         Malformed, Unverified: the chain itself can't be read or verified.
@@ -37,7 +46,7 @@ def check_chain(
     present = sorted(path for path in files if path.startswith(f"{STEM}."))
     if partial:
         ledger.equal(FILE, "chain.partial", expected=[], found=present)
-        return
+        return None
     if f"{STEM}.dsse" not in files or FILE not in files:
         raise Unverified(
             "a pack without a proof chain is only valid as a partial one",
@@ -67,11 +76,16 @@ def check_chain(
     _check_subjects(seal, files, manifest, ledger)
     ledger.equal(FILE, "chain.run", expected=run_id, found=chain.run_id)
     ledger.equal(FILE, "chain.subject", expected=manifest, found=chain.subject)
-    ledger.equal(FILE, "chain.outcome", expected=outcome, found=chain.outcome)
+    ledger.equal(FILE, "chain.outcome", expected=said.get("outcome"), found=chain.outcome)
+    ledger.equal(
+        FILE, "chain.environment", expected=said.get("environment"), found=chain.environment
+    )
+    check_approved(chain, items, ledger)
     _check_nodes(chain, items, ledger)
     _check_link(seal, items, ledger, run_id)
     _check_log(chain, items, seal, trusted, ledger)
     ledger.ok(FILE, "chain", f"{len(chain.nodes)} items, outcome {chain.outcome}")
+    return seal
 
 
 def node_of(item: Item) -> Node:
@@ -151,7 +165,11 @@ def _check_log(
     for head_before in (chain.log.start, *chain.log.heads):
         with ledger.judging(FILE, "log.consistency"):
             _check_grows(head_before, chain.log.size, chain.log.root)
-    ledger.equal(seal.path, "log.seal", expected=chain.log.size, found=seal.verified.receipt.index)
+    receipt = seal.verified.receipt
+    ledger.equal(seal.path, "log.seal", expected=chain.log.size, found=receipt.index)
+    # The seal's own receipt shows the tree that the chain says it was added to.
+    before = root_before(receipt.index, receipt.size, receipt.hashes)
+    ledger.equal(seal.path, "log.seal", expected=chain.log.root.hex(), found=before.hex())
 
 
 def _check_grows(head: Head, size: int, root: bytes) -> None:

@@ -15,11 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from engine.core.digest import Digest
 from engine.core.errors import Malformed, Unverified
 from engine.core.jcs import canonical
 from engine.evidence import certificates, dsse, timestamp
 from engine.evidence.certificates import Authority, LeafRequest, Signer
 from engine.evidence.checkpoint import open_checkpoint
+from engine.evidence.cosignature import check_signers
 from engine.evidence.merkle import leaf_hash, verify_inclusion
 from engine.evidence.strict import base64_of, fields, parse_object
 from engine.evidence.timestamp import TimeAuthority
@@ -143,7 +145,7 @@ def verify_bundle(
     at_s = _stamped(material["timestampVerificationData"], signature.value, trusted, where, exact)
     signer = _signer(leaf, at_s, trusted, where)
     payload = dsse.open_envelope(envelope, (signer.public,), where=where)
-    if signature.key_id not in {"", dsse.key_id(signer.public)}:
+    if signature.key_id not in {*(() if exact else ("",)), dsse.key_id(signer.public)}:
         raise Unverified(
             "the key id is another key's",
             check="dsse.keyid",
@@ -159,16 +161,27 @@ def verify_bundle(
         where,
     )
     if exact:
-        _check_spelling(content, document, envelope, where)
+        _check_spelling(content, document, envelope, receipt, where)
+        log = trusted.log(receipt.log_id, where=where)
+        if log.witnesses:
+            signer_of = (log.key.name, log.key.key_id[:4])
+            check_signers(receipt.checkpoint, signer_of, log.witnesses, where=where)
     return Verified(
         payload=payload, signer=signer, at_s=at_s, receipt=receipt, envelope=envelope.to_bytes()
     )
 
 
 def _check_spelling(
-    content: bytes, document: Mapping[str, Any], envelope: dsse.Envelope, where: str
+    content: bytes,
+    document: Mapping[str, Any],
+    envelope: dsse.Envelope,
+    receipt: Receipt,
+    where: str,
 ) -> None:
-    if content != canonical(document) or document["dsseEnvelope"] != envelope.document():
+    """Nothing signs a bundle as a whole: what may be written in two ways is free to be changed."""
+    ours = (envelope.document(), [receipt.document()])
+    found = (document["dsseEnvelope"], document["verificationMaterial"]["tlogEntries"])
+    if content != canonical(document) or found != ours:
         raise Malformed("expected canonical JSON with base64 in its one spelling", where=where)
 
 
@@ -186,7 +199,8 @@ def _stamped(document: Any, signature: bytes, trusted: TrustedRoot, where: str, 
                 raw, signature, chain=chain.certificates, where=where, exact=exact
             )
         except Unverified as error:
-            refusal = error
+            # That the right one has ended says more than that the next is another.
+            refusal = refusal or error
             continue
         if chain.window.holds(at_s):
             return at_s
@@ -214,7 +228,8 @@ def _signer(leaf: x509.Certificate, at_s: int, trusted: TrustedRoot, where: str)
                 leaf, authority=authority, ct_keys=ct_keys, at_s=at_s, where=where
             )
         except Unverified as error:
-            refusal = error
+            # That the right one has ended says more than that the next is another.
+            refusal = refusal or error
             continue
         start = authority.not_valid_before_utc.timestamp()
         end = authority.not_valid_after_utc.timestamp()
@@ -241,8 +256,8 @@ def _logged(entries: Any, expected: Entry, at_s: int, trusted: TrustedRoot, wher
             "the log entry is about another signature",
             check="log.entry",
             file=where,
-            expected=expected.digest.hex(),
-            found=entry.digest.hex(),
+            expected=f"an entry of sha256 {Digest.of(expected.body()).hex}",
+            found=Digest.of(receipt.body).hex,
         )
     log = trusted.log(receipt.log_id, where=where)
     if not log.window.holds(at_s):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping, Set
 from typing import Any, Final, NoReturn
 
@@ -16,18 +18,25 @@ from engine.core.errors import Malformed
 
 # Deeper documents are no evidence; Python's own reader would only stop at its recursion limit.
 _DEPTH_MAX: Final = 64
+# What opens and closes, and strings, which hide both; one that is never closed hides the rest.
+_SHAPE: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
 
 
-def parse_object(content: bytes, *, where: str) -> dict[str, Any]:
-    """Read one JSON object. Raises `Malformed` for anything else."""
-    value = parse(content, where=where)
+def parse_object(content: bytes, *, where: str, fractions: bool = False) -> dict[str, Any]:
+    """Read one JSON object, as `parse` does. Raises `Malformed` for anything else."""
+    value = parse(content, where=where, fractions=fractions)
     if not isinstance(value, dict):
         raise Malformed(f"expected an object, found {type(value).__name__}", where=where)
     return value
 
 
-def parse(content: bytes, *, where: str) -> Any:
-    """Read one JSON value in UTF-8 without floats and without a key that stands twice."""
+def parse(content: bytes, *, where: str, fractions: bool = False) -> Any:
+    """Read one JSON value in UTF-8 without floats and without a key that stands twice.
+
+    Args:
+        fractions: let numbers with a fraction or an exponent pass, as their text: documents of
+            others hold them, and ours never do.
+    """
     try:
         decoded = content.decode()
     except UnicodeDecodeError as error:
@@ -36,7 +45,7 @@ def parse(content: bytes, *, where: str) -> Any:
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(found)
         if len(result) != len(found):
-            twice = sorted({key for key, _ in found if [k for k, _ in found].count(key) > 1})
+            twice = sorted(key for key, n in Counter(key for key, _ in found).items() if n > 1)
             raise Malformed(f"key {twice[0]!r} stands twice", where=where)
         return result
 
@@ -46,25 +55,23 @@ def parse(content: bytes, *, where: str) -> Any:
     _check_depth(decoded, where)
     try:
         return json.loads(
-            decoded, object_pairs_hook=pairs, parse_float=refuse, parse_constant=refuse
+            decoded,
+            object_pairs_hook=pairs,
+            parse_float=str if fractions else refuse,
+            parse_constant=refuse,
         )
     except (ValueError, RecursionError) as error:
         raise Malformed(f"expected JSON: {error}", where=where) from None
 
 
 def _check_depth(decoded: str, where: str) -> None:
-    depth, quoted, escaped = 0, False, False
-    for sign in decoded:
-        if quoted:
-            quoted = escaped or sign != '"'
-            escaped = sign == "\\" and not escaped
-        elif sign == '"':
-            quoted = True
-        elif sign in "[{":
+    depth = 0
+    for found in _SHAPE.finditer(decoded):
+        if found[0] in ("[", "{"):
             depth += 1
             if depth > _DEPTH_MAX:
                 raise Malformed(f"nested deeper than {_DEPTH_MAX}", where=where)
-        elif sign in "]}":
+        elif found[0] in ("]", "}"):
             depth -= 1
 
 

@@ -6,46 +6,62 @@ one spelling, and what belongs together (items, links, log, approvals) has to ag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, Unverified
-from engine.core.jcs import canonical
 from engine.evidence import dsse
-from engine.evidence.items import ENGINE_SUFFIX, Item, check_items, read_item
+from engine.evidence.addenda_pack import About, check_addenda
+from engine.evidence.against import check_against
+from engine.evidence.anchor import TRUST, check_trust_files, root_of
+from engine.evidence.checkpoint import open_checkpoint
+from engine.evidence.export import (
+    MANIFEST,
+    STORY,
+    SUMS,
+    SUMS_BUNDLE,
+    WATERMARK,
+    Export,
+    check_engine,
+    check_export,
+    check_sums,
+    read_export,
+)
+from engine.evidence.imported_pack import check_imports
+from engine.evidence.items import Item, check_items, read_item
+from engine.evidence.one_log import Place, check_one_log
 from engine.evidence.pack import Unpacked, read_folder, read_pack
 from engine.evidence.report import Check, Ledger, Report
+from engine.evidence.run_events import check_record
 from engine.evidence.sealed import check_chain
-from engine.evidence.sigstore_bundle import Verified, verify_bundle
-from engine.evidence.statement import MANIFEST_NAME, Statement, parse_statement
-from engine.evidence.strict import integer, parse_object, text
+from engine.evidence.sigstore_bundle import verify_bundle
+from engine.evidence.statement import MANIFEST_NAME, parse_statement
 from engine.evidence.trust import TrustedRoot, parse_trusted_root
 
-__all__ = ["Check", "Report", "verify_envelope", "verify_pack"]
-
-SUMS: Final = "SHA256SUMS"
-SUMS_BUNDLE: Final = "SHA256SUMS.sigstore.json"
-MANIFEST: Final = "pack.json"
-STORY: Final = "story.txt"
-TRUST: Final = "trust/trusted_root.json"
-WATERMARK: Final = "PARTIAL"
+__all__ = [
+    "MANIFEST",
+    "STORY",
+    "SUMS",
+    "SUMS_BUNDLE",
+    "TRUST",
+    "WATERMARK",
+    "Check",
+    "Report",
+    "verify_beside",
+    "verify_envelope",
+    "verify_pack",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Export:
-    """What the signed export statement says of the pack."""
+class _Question:
+    """What is asked of a pack besides that it is whole. `name`: of its file, or empty."""
 
-    statement: Statement
-    signer: str
-    issuer: str
-    at_s: int
-    run_id: str
-    partial: bool
-    evidence: int
-    outcome: str
+    name: str
+    against: bytes | None
+    consistency: bytes | None
 
 
 def verify_pack(
@@ -54,6 +70,8 @@ def verify_pack(
     name: str = "",
     trusted_root: bytes | None = None,
     trusted_root_sha256: str | None = None,
+    against: bytes | None = None,
+    consistency: bytes | None = None,
 ) -> Report:
     """Judge a pack: its bytes, its file, or the folder that it was unpacked into.
 
@@ -62,10 +80,13 @@ def verify_pack(
             itself; a folder may be called anything.
         trusted_root: trusted_root.json from another source than the pack.
         trusted_root_sha256: or only its digest (64 hex digits); the pack's copy must have it.
+        against: an older checkpoint of the log, or an older pack: nothing that it shows may have
+            been rewritten since.
+        consistency: proofs for an older checkpoint that the pack itself has none for.
 
     Returns:
         Every check. Without either anchor the pack's own copy of the trusted root is used and the
-        report says that it is not anchored.
+        report says that it is not anchored: the pack only agrees with itself.
     """
     ledger = Ledger()
     if not name and isinstance(content, Path) and not content.is_dir():
@@ -82,14 +103,16 @@ def verify_pack(
     for problem in unpacked.problems:
         ledger.refused(problem, file=where)
     files = unpacked.files
-    _check_sums(files, ledger)
-    root = _root(files, ledger, trusted_root, trusted_root_sha256)
+    check_sums(files, ledger)
+    root = root_of(files, ledger, trusted_root, trusted_root_sha256)
+    check_trust_files(files, ledger)
     anchored = trusted_root is not None or trusted_root_sha256 is not None
     trusted = None
     with ledger.judging(TRUST, "trust.root"):
         trusted = parse_trusted_root(root)
     if trusted is not None:
-        _check_signed(files, trusted, ledger, name)
+        question = _Question(name=name, against=against, consistency=consistency)
+        _check_signed(files, trusted, ledger, question)
     return _report(ledger, root, anchored=anchored)
 
 
@@ -100,10 +123,13 @@ def verify_envelope(
     envelope: bytes | None = None,
     where: str = "bundle",
 ) -> Report:
-    """Judge one `.sigstore.json`, and with `envelope` that it is about that `.dsse` file."""
+    """Judge one `.sigstore.json` of ours, and with `envelope` that it is about that `.dsse` file.
+
+    In its one spelling, as in a pack: a byte that could change unseen is a byte that nobody signed.
+    """
     ledger = Ledger()
     with ledger.judging(where, "bundle"):
-        verified = verify_bundle(bundle, parse_trusted_root(trusted_root), where=where)
+        verified = verify_bundle(bundle, parse_trusted_root(trusted_root), where=where, exact=True)
         ledger.ok(where, "bundle", f"signed by {verified.signer.identity}")
         if envelope is not None:
             found = dsse.parse_envelope(envelope, where=where).to_bytes()
@@ -115,6 +141,27 @@ def verify_envelope(
             ):
                 ledger.ok(where, "dsse.bundle", "the envelope is the bundle's")
     return _report(ledger, trusted_root, anchored=True)
+
+
+def verify_beside(
+    pack: bytes, bundle: bytes, *, trusted_root: bytes, where: str
+) -> tuple[Check, ...]:
+    """The checks of the signature that lies beside a pack: by the engine, over these very bytes."""
+    ledger = Ledger()
+    with ledger.judging(where, "pack.beside"):
+        verified = verify_bundle(bundle, parse_trusted_root(trusted_root), where=where, exact=True)
+        statement = parse_statement(verified.payload, where=where)
+        ledger.equal(
+            where,
+            "pack.beside",
+            expected=f"{statement.base}/export/v1",
+            found=statement.predicate_type,
+        )
+        check_engine(verified, ledger, where)
+        digests = [one.digest for one in statement.subjects]
+        if ledger.equal(where, "pack.beside", expected=[Digest.of(pack)], found=digests):
+            ledger.ok(where, "pack.beside", f"signed by {verified.signer.identity}")
+    return tuple(ledger.checks)
 
 
 def _report(ledger: Ledger, root: bytes, *, anchored: bool) -> Report:
@@ -133,57 +180,15 @@ def _unpack(content: bytes | Path, where: str) -> Unpacked:
     return read_pack(content, where=where)
 
 
-def _check_sums(files: Mapping[str, bytes], ledger: Ledger) -> None:
-    """Every file but the list and its signature stands in the list, and nothing else does."""
-    listed: dict[str, str] = {}
-    lines = files.get(SUMS, b"").decode("ascii", "replace")
-    for line in lines.splitlines():
-        digest, _, path = line.partition("  ")
-        listed[path] = digest
-    spelled = "".join(f"{listed[path]}  {path}\n" for path in sorted(listed))
-    ledger.equal(
-        SUMS,
-        "pack.sums",
-        expected="sorted lines of digest and path",
-        found=("sorted lines of digest and path" if spelled == lines and lines else "others"),
-    )
-    for path in sorted(listed.keys() - files.keys()):
-        ledger.no(path, "pack.missing", expected=f"sha256:{listed[path]}", found="no such file")
-    for path in sorted(files.keys() - listed.keys() - {SUMS, SUMS_BUNDLE}):
-        ledger.no(path, "pack.added", expected="no such file", found="a file not in SHA256SUMS")
-    for path in sorted(files.keys() & listed.keys()):
-        found = Digest.of(files[path]).hex
-        if ledger.equal(path, "pack.digest", expected=listed[path], found=found):
-            ledger.ok(path, "pack.digest", f"sha256:{found}")
-
-
-def _root(
-    files: Mapping[str, bytes], ledger: Ledger, given: bytes | None, sha256: str | None
-) -> bytes:
-    """The trusted root to judge by, and whether the pack's copy is that one."""
-    copy = files.get(TRUST, b"")
-    found = Digest.of(copy).hex
-    if given is not None:
-        sha256 = Digest.of(given).hex
-    if sha256 is None:
-        ledger.ok(TRUST, "trust.root", f"the pack's own copy, to be compared: sha256:{found}")
-        return copy
-    expected = sha256.removeprefix("sha256:").lower()
-    if ledger.equal(TRUST, "trust.root", expected=expected, found=found):
-        ledger.ok(TRUST, "trust.root", f"sha256:{found}")
-    return copy if given is None else given
-
-
 def _check_signed(
-    files: Mapping[str, bytes], trusted: TrustedRoot, ledger: Ledger, name: str
+    files: Mapping[str, bytes], trusted: TrustedRoot, ledger: Ledger, question: _Question
 ) -> None:
-    export: _Export | None = None
+    export: Export | None = None
     with ledger.judging(SUMS_BUNDLE, "pack.signature"):
-        export = _export(files, trusted, ledger)
+        export = read_export(files, trusted, ledger)
     if export is None:
         return
     ledger.ok(SUMS_BUNDLE, "pack.signature", f"signed by {export.signer}")
-    _check_watermark(files, export, ledger, name)
     items: list[Item] = []
     for path in sorted(files):
         if path.startswith("steps/") and path.endswith(".dsse"):
@@ -193,95 +198,61 @@ def _check_signed(
     items.sort(key=lambda item: item.statement.link.seq)
     manifest = Digest.of(files.get(MANIFEST_NAME, b""))
     check_items(items, files, ledger, run_id=export.run_id, manifest=manifest, engine=export.signer)
-    ledger.equal(SUMS_BUNDLE, "pack.count", expected=export.evidence, found=len(items))
-    for item in items:
-        ledger.equal(
-            item.path,
-            "certificate.issuer",
-            expected=export.issuer,
-            found=item.verified.signer.issuer,
-        )
+    check_export(export, items, files, ledger, question.name)
+    check_record(files, ledger, run_id=export.run_id)
+    check_imports(files, ledger)
     with ledger.judging("proof-chain.json", "chain"):
-        check_chain(
-            items,
-            files,
-            trusted,
-            ledger,
-            run_id=export.run_id,
-            manifest=manifest,
-            engine=export.signer,
-            partial=export.partial,
-            outcome=export.outcome,
-        )
+        items += _after(export, items, files, trusted, ledger, manifest)
+    _check_log(export, items, files, trusted, ledger, question)
 
 
-def _export(files: Mapping[str, bytes], trusted: TrustedRoot, ledger: Ledger) -> _Export:
-    if SUMS_BUNDLE not in files:
-        raise Unverified(
-            "the list of files is not signed",
-            check="pack.signature",
-            file=SUMS_BUNDLE,
-            expected="a signature over SHA256SUMS",
-            found="none",
-        )
-    verified = verify_bundle(files[SUMS_BUNDLE], trusted, where=SUMS_BUNDLE, exact=True)
-    statement = parse_statement(verified.payload, where=SUMS_BUNDLE)
-    said = statement.predicate
-    if not statement.predicate_type.endswith("/export/v1"):
-        raise Malformed(f"expected an export, found {statement.predicate_type}", where=SUMS_BUNDLE)
-    ledger.equal(
-        SUMS,
-        "pack.signature",
-        expected=[(one.name, one.digest.hex) for one in statement.subjects],
-        found=[(SUMS, Digest.of(files.get(SUMS, b"")).hex)],
+def _after(
+    export: Export,
+    items: Sequence[Item],
+    files: Mapping[str, bytes],
+    trusted: TrustedRoot,
+    ledger: Ledger,
+    manifest: Digest,
+) -> tuple[Item, ...]:
+    """What stands behind the items of a run: its seal, and in a pack of addenda those."""
+    said = export.statement.predicate
+    if export.addenda:
+        about = About(run_id=export.run_id, engine=export.signer, said=said)
+        return check_addenda(files, about, trusted, ledger)
+    seal = check_chain(
+        items,
+        files,
+        trusted,
+        ledger,
+        run_id=export.run_id,
+        manifest=manifest,
+        engine=export.signer,
+        partial=export.partial,
+        said=said,
     )
-    _check_engine(verified, ledger)
-    return _Export(
-        statement=statement,
-        signer=verified.signer.identity,
-        issuer=verified.signer.issuer,
-        at_s=verified.at_s,
-        run_id=statement.link.run_id,
-        partial=said.get("partial") is not False,
-        evidence=integer(said, "evidence", where=SUMS_BUNDLE),
-        outcome=text(said, "outcome", where=SUMS_BUNDLE),
-    )
+    return () if seal is None else (seal,)
 
 
-def _check_engine(verified: Verified, ledger: Ledger) -> None:
-    identity = verified.signer.identity
-    ledger.equal(
-        SUMS_BUNDLE,
-        "certificate.identity",
-        expected=True,
-        found=identity.startswith("https://") and identity.endswith(ENGINE_SUFFIX),
-    )
-
-
-def _check_watermark(
-    files: Mapping[str, bytes], export: _Export, ledger: Ledger, name: str
+def _check_log(
+    export: Export,
+    items: Sequence[Item],
+    files: Mapping[str, bytes],
+    trusted: TrustedRoot,
+    ledger: Ledger,
+    question: _Question,
 ) -> None:
-    """A partial pack says so in its signature, its manifest, its story and its name."""
-    with ledger.judging(MANIFEST, "pack.manifest"):
-        manifest: Mapping[str, Any] = parse_object(files.get(MANIFEST, b""), where=MANIFEST)
-        expected = {**export.statement.predicate, "runId": export.run_id}
-        found = {
-            key: value for key, value in manifest.items() if key not in {"schema", "watermark"}
-        }
-        ledger.equal(
-            MANIFEST,
-            "pack.manifest",
-            expected=canonical(expected).decode(),
-            found=canonical(found).decode(),
-        )
-        ledger.equal(
-            MANIFEST,
-            "pack.watermark",
-            expected=WATERMARK if export.partial else "",
-            found=manifest.get("watermark"),
-        )
-    if STORY in files or export.partial:
-        marked = files.get(STORY, b"").startswith(WATERMARK.encode())
-        ledger.equal(STORY, "pack.watermark", expected=export.partial, found=marked)
-    if name:
-        ledger.equal(name, "pack.watermark", expected=export.partial, found=WATERMARK in name)
+    with ledger.judging(SUMS_BUNDLE, "log.consistency"):
+        own = Place(path=SUMS_BUNDLE, verified=export.verified)
+        places = [Place(path=item.path, verified=item.verified) for item in items]
+        known = check_one_log(places, own, files, trusted, ledger, former_allowed=export.addenda)
+        if question.against is not None:
+            log = trusted.log(own.receipt.log_id, where=SUMS_BUNDLE)
+            newest = open_checkpoint(own.receipt.checkpoint, log.key, where=SUMS_BUNDLE)
+            check_against(
+                question.against,
+                newest,
+                known,
+                trusted,
+                ledger,
+                supplied=question.consistency,
+            )

@@ -57,8 +57,10 @@ from engine.core.statemachine import Role
 from engine.core.step_events import StepFailed, StepSucceeded
 from engine.evidence.pack import read_pack, write_tar_gz, write_zip
 from engine.keystore import Keys
+from engine.logbook import open_log
 from engine.outside import Outside
 from engine.sealing import Sealer
+from tests.evidence.kit_runtime import FINDINGS, capsule_of, snapshot_of
 
 RUN = "run-1"
 OLD = Digest.of(b"old")
@@ -91,7 +93,9 @@ def settings() -> Any:
         return SimpleNamespace(user=user, email=EMAILS[user])
 
     evidence = SimpleNamespace(base_uri=BASE, issuer=ISSUER, log_origin="log.releaseline.local")
-    return SimpleNamespace(evidence=evidence, person=person)
+    return SimpleNamespace(
+        evidence=evidence, person=person, roles_of=lambda _user, _env: frozenset({Role.APPROVER})
+    )
 
 
 def specs() -> tuple[StepSpec, ...]:
@@ -130,6 +134,7 @@ class World:
     breach: id of the stage whose gate says rollback; empty = everything is healthy.
     decision: of the policy.
     before: called with each effect before it is carried out.
+    findings: of the policy gate.
     """
 
     home: Path
@@ -140,6 +145,7 @@ class World:
     breach: str = ""
     decision: str = "PASS"
     before: Callable[[World, object], None] = lambda _world, _effect: None
+    findings: tuple[Mapping[str, Any], ...] = FINDINGS
 
     @property
     def run(self) -> Run:
@@ -227,7 +233,12 @@ def open_world(
     store = wrap(Store.open(home, clock=clock))
     keys = keys_of((home / "trusted_root.json").read_bytes(), home)
     return World(
-        home=home, store=store, keys=keys, sealer=sealer(store, clock, keys), clock=clock, **changes
+        home=home,
+        store=store,
+        keys=keys,
+        sealer=sealer(home, store, clock, keys),
+        clock=clock,
+        **changes,
     )
 
 
@@ -241,7 +252,7 @@ def keys_of(trusted_root: bytes, home: Path) -> Keys:
     return _OPENED[trusted_root]
 
 
-def sealer(store: Any, clock: StepClock, keys: Keys) -> Sealer:
+def sealer(home: Path, store: Any, clock: StepClock, keys: Keys) -> Sealer:
     out = Outside(
         store=store,
         clock=clock,
@@ -252,7 +263,10 @@ def sealer(store: Any, clock: StepClock, keys: Keys) -> Sealer:
         secrets={},
     )
     return Sealer(
-        out, keys, step_logs=lambda run, step, attempt: f"{run} {step} {attempt}: a line\n"
+        out,
+        keys,
+        step_logs=lambda run, step, attempt: f"{run} {step} {attempt}: a line\n",
+        log=open_log(home, store, keys, issuer=ISSUER).log,
     )
 
 
@@ -310,7 +324,7 @@ def answer(world: World, run: Run, effect: object) -> tuple[Event, ...]:
                 StageApplied(step=step, attempt=attempt, plan=D, changed=len(targets), noop=0),
             )
         case VerifyTargets(step=step, attempt=attempt):
-            snapshot = blobs.put(b'{"schema":"releaseline.runtime-snapshot/1"}')
+            snapshot = blobs.put(snapshot_of(run.bundle, TARGETS, world.clock.now_us()))
             return (
                 VerifySnapshot(
                     step=step,
@@ -334,7 +348,7 @@ def answer(world: World, run: Run, effect: object) -> tuple[Event, ...]:
 def _judged(world: World, step: str, attempt: int) -> tuple[Event, ...]:
     blobs = world.store.blobs
     verdict = blobs.put(b'{"decision":"any"}')
-    capsule = blobs.put(b'{"capsule":"any"}')
+    capsule = blobs.put(capsule_of(blobs, world.findings))
     passed = world.decision == "PASS"
     evaluated = PolicyEvaluated(
         step=step,
