@@ -29,6 +29,7 @@ from engine.settings_shape import (
     duration_ms,
     share_bp,
 )
+from engine.settings_trust import anchors_of
 from engine.settings_values import (
     ApprovalConfig,
     DeclaredInput,
@@ -285,11 +286,15 @@ def _settings(
         one.name: PolicyFiles(name=one.name, policy=home / one.policy, config=home / one.config)
         for one in file.policies
     }
+    trust = anchors_of(home, file.trust)
+    # Settings that trust nobody keep the digest that they had before there was such a section.
+    left_out = {"workflows"} if trust else {"workflows", "trust"}
     document: dict[str, JsonValue] = {
         "schema": "releaseline.settings/1",
-        **file.model_dump(mode="json", by_alias=True, exclude={"workflows"}),
+        **file.model_dump(mode="json", by_alias=True, exclude=left_out),
         "workflows": {name: str(one.digest) for name, one in workflows.items()},
         **({"openslo": dict(slos.digests)} if slos.digests else {}),
+        **({"trusted": {one.name: str(one.digest) for one in trust}} if trust else {}),
     }
     return Settings(
         home=home,
@@ -305,6 +310,7 @@ def _settings(
             port=file.server.port,
             allowed_hosts=tuple(file.server.allowed_hosts),
             behind_proxy=file.server.behind_proxy,
+            public_log=file.server.public_log,
         ),
         evidence=EvidenceConfig(
             issuer=file.evidence.issuer,
@@ -314,6 +320,7 @@ def _settings(
         people={one.user: Person(user=one.user, email=one.email) for one in file.people},
         grants={one.user: _grants(one) for one in file.people},
         retention=RetentionConfig(samples_days=days(file.retention.samples)),
+        trust=trust,
     )
 
 

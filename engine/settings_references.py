@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from engine.core.health_criteria import shown
 from engine.home import is_loopback
 from engine.settings_shape import share_bp
+from engine.settings_trust import check_trust
 from engine.settings_yaml import KeyPath, Located, Problem, problem_at
 
 _RESERVED: Final = frozenset({"inputs", "gate-eval", "approval", "seal"})
@@ -31,7 +32,7 @@ def check_references(document: Located, home: Path) -> list[Problem]:
         check.environments()
         check.people()
         check.workflows()
-    return check.problems
+    return check.problems + check_trust(document, home)
 
 
 class _Check:
@@ -44,6 +45,7 @@ class _Check:
             ("environments", "name"),
             ("workflows", "name"),
             ("policies", "name"),
+            ("trust", "name"),
             ("people", "user"),
         ):
             self._unique(((*path, key), item.get(key)) for path, item in self._items(section))

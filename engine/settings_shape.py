@@ -15,9 +15,10 @@ from pydantic_core import PydanticCustomError
 
 from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
+from engine.settings_parts import Name, Text
+from engine.settings_trust import TrustSection
 
 SERIES: Final = SeriesNames()
-_NAME: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _DURATION: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h)", re.ASCII)
 _DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d", re.ASCII)
@@ -74,11 +75,6 @@ def _share(text: str) -> str:
     return text
 
 
-Name = Annotated[
-    str,
-    Field(pattern=_NAME, description="lower-case letters, digits, dot, dash, underscore"),
-]
-Text = Annotated[str, Field(min_length=1, max_length=500)]
 Duration = Annotated[
     str,
     AfterValidator(_duration),
@@ -343,6 +339,7 @@ class ServerSection(_Part):
     port: Annotated[int, Field(ge=1, le=65_535)] = 8501
     allowed_hosts: list[Text] = []
     behind_proxy: bool = False
+    public_log: bool = False
 
 
 class EvidenceSection(_Part):
@@ -359,6 +356,7 @@ class SettingsFile(_Part):
     version: Literal[1]
     server: ServerSection = ServerSection()
     evidence: EvidenceSection
+    trust: list[TrustSection] = []
     feeds: FeedsSection
     retention: RetentionSection = RetentionSection()
     policies: Annotated[list[PolicySection], Field(min_length=1)]

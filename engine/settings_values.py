@@ -12,6 +12,7 @@ from engine.core.errors import NotFound
 from engine.core.health_criteria import Criteria
 from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
+from engine.evidence.imported import Anchor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +143,14 @@ class ServerConfig:
     """Attributes:
     allowed_hosts: further host names (without port) that the server answers for.
     behind_proxy: TLS ends in a proxy of yours; cookies are then marked Secure.
+    public_log: the log's entries, with the certificates in them, are read without sign-in.
     """
 
     host: str
     port: int
     allowed_hosts: tuple[str, ...]
     behind_proxy: bool
+    public_log: bool = False
 
     @property
     def url(self) -> str:
@@ -181,6 +184,7 @@ class Settings:
     digest: of the canonical document of everything that was read, policies excepted: those
         have their own digests.
     grants: roles by user.
+    trust: whose attestations may be imported, in the order of the file.
     """
 
     home: Path
@@ -193,6 +197,7 @@ class Settings:
     people: Mapping[str, Person] = field(default_factory=dict)
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     retention: RetentionConfig = RetentionConfig()
+    trust: tuple[Anchor, ...] = ()
 
     def environment(self, name: str) -> Environment:
         """Raises `NotFound`, naming what there is."""

@@ -1,0 +1,289 @@
+"""Taking in attestations that others signed: for a bundle, or for one run of it.
+
+Judged by what the settings trust, matched to the bundle by digest, kept as blobs and told as one
+event each. The bundle keeps its digest; a run rests on those that its inputs pin.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from engine.attestations_read import people
+from engine.catalog import Catalog
+from engine.core.attestations import (
+    PROVENANCE,
+    SBOM,
+    VEX,
+    Attestation,
+    AttestationImported,
+    kind_of,
+    merged,
+)
+from engine.core.bundle import Bundle
+from engine.core.digest import Digest
+from engine.core.errors import Conflict, Malformed, Refused, Unverified
+from engine.core.event_parts import NamedDigest
+from engine.core.house import ADMIN, BUNDLES, CommandRejected
+from engine.core.run import Run
+from engine.core.statemachine import Role, RunStatus
+from engine.evidence.foreign_predicate import authors_of, result_of
+from engine.evidence.imported import SIZE_MAX, Imported, documents, judge
+from engine.evidence.statement import MANIFEST_NAME
+from engine.identity import append_to
+from engine.inputs.sbom import read_sbom
+from engine.inputs.vex import read_openvex
+from engine.ports import EventStore
+from engine.recording import record
+from engine.settings import Settings
+
+__all__ = ["SIZE_MAX", "Attestations", "Given", "Taken"]
+
+ACTION: Final = "import_attestation"
+AT_ONCE_MAX: Final = 64
+_MAY_IMPORT: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
+_FILE_MAX: Final = 120
+_TRIES: Final = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A file as it was handed over."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of one attestation.
+
+    Attributes:
+        new: False when the same envelope was imported there before; then nothing was recorded.
+        pinned: of a run: its inputs name it already. One that they don't name is on record, and
+            the gate is asked about it once the inputs are resolved again.
+    """
+
+    attestation: Attestation
+    new: bool
+    pinned: bool = False
+
+
+class Attestations:
+    """Thread-safe."""
+
+    def __init__(self, *, store: EventStore, settings: Settings, catalog: Catalog) -> None:
+        self._store, self._settings, self._catalog = store, settings, catalog
+        self._one_at_a_time = threading.Lock()
+
+    def of_bundle(self, digest: Digest) -> tuple[Attestation, ...]:
+        """Raises `NotFound` for an unknown bundle."""
+        self._catalog.get(digest)
+        return self._catalog.attestations(digest)
+
+    def of_run(self, run_id: str) -> tuple[Taken, ...]:
+        """Everything that ever belonged to the run, oldest first. Raises `NotFound`."""
+        run = self._store.run(run_id)
+        pinned = {one.envelope for one in run.pinned}
+        return tuple(
+            Taken(attestation=one, new=False, pinned=one.envelope in pinned)
+            for one in run.attestations
+        )
+
+    def import_for_bundle(
+        self, digest: Digest, files: Sequence[Given], *, actor: str
+    ) -> tuple[Taken, ...]:
+        """Verify and take in every file for a bundle, or none of them.
+
+        Runs of the bundle that resolve their inputs from now on rest on them.
+
+        Raises:
+            NotFound: no such bundle.
+            Refused: this takes a release manager or a ci token. The attempt is on record.
+            Malformed, Unverified: the first file that is not good; the latter is on record.
+        """
+        bundle = self._catalog.get(digest)
+        roles = [self._settings.roles_of(actor, e) for e in self._settings.environments]
+        self._check_role(any(held & _MAY_IMPORT for held in roles), "", actor)
+        judged = self._judged(files, bundle, "", actor)
+        with self._one_at_a_time:
+            known = {one.envelope: one for one in self._catalog.attestations(digest)}
+            fresh = [one for one in judged if one.envelope not in known]
+            self._append([self._imported(digest, one) for one in fresh], actor)
+        return tuple(
+            Taken(attestation=known.get(one.envelope, one), new=one.envelope not in known)
+            for one in judged
+        )
+
+    def import_for_run(
+        self, run_id: str, files: Sequence[Given], *, actor: str
+    ) -> tuple[Taken, ...]:
+        """Verify and take in every file for one run, or none of them.
+
+        Raises:
+            NotFound: no such run.
+            Refused: no such role in the run's environment, or the run is over. On record.
+            Malformed, Unverified: as for a bundle.
+        """
+        run = self._store.run(run_id)
+        roles = self._settings.roles_of(actor, run.environment)
+        self._check_role(bool(roles & _MAY_IMPORT), run_id, actor)
+        try:
+            _check_open(run)
+        except Refused as refused:
+            self._deny(refused.code, str(refused), run_id, actor)
+            raise
+        judged = self._judged(files, self._catalog.get(run.bundle), run_id, actor)
+        fresh: list[Attestation] = []
+
+        def events(now: Run) -> tuple[AttestationImported, ...]:
+            _check_open(now)
+            known = {one.envelope for one in now.attestations}
+            fresh[:] = [one for one in judged if one.envelope not in known]
+            return tuple(self._imported(now.bundle, one) for one in fresh)
+
+        after = record(self._store, run_id, events, actor=actor)
+        known = {one.envelope: one for one in after.attestations}
+        pinned = {one.envelope for one in after.pinned}
+        return tuple(
+            Taken(
+                attestation=known[one.envelope],
+                new=one in fresh,
+                pinned=one.envelope in pinned,
+            )
+            for one in judged
+        )
+
+    def _append(self, events: Sequence[AttestationImported], actor: str) -> None:
+        """All of them at once: a power cut must not leave a part of what was asked for."""
+        for _ in range(_TRIES):
+            try:
+                after = self._store.version(BUNDLES)
+                if events:
+                    self._store.append(BUNDLES, events, after=after, actor=actor)
+                return
+            except Conflict:
+                continue
+        raise Conflict(f"stream {BUNDLES} is too busy")
+
+    def _judged(
+        self, files: Sequence[Given], bundle: Bundle, run_id: str, actor: str
+    ) -> tuple[Attestation, ...]:
+        """Every attestation of the files, each envelope once; their blobs are stored."""
+        parts = [part for given in files for part in _parts(given)]
+        if not 1 <= len(parts) <= AT_ONCE_MAX:
+            raise Malformed(
+                f"expected 1 to {AT_ONCE_MAX} attestations at once, found {len(parts)}",
+                where="attestations",
+            )
+        try:
+            read = [self._read(part, bundle) for part in parts]
+        except Unverified as error:
+            self._deny("unverified", str(error), run_id, actor)
+            raise
+        for part, imported, _ in read:
+            for blob in (part.content, imported.envelope, imported.statement.predicate_bytes):
+                self._store.blobs.put(blob)
+        return merged(one for _, _, one in read)
+
+    def _read(self, given: Given, bundle: Bundle) -> tuple[Given, Imported, Attestation]:
+        imported = judge(given.content, self._settings.trust, where=given.name)
+        statement = imported.statement
+        one = Attestation(
+            envelope=Digest.of(imported.envelope),
+            source=Digest.of(given.content),
+            form=imported.form,
+            file=given.name,
+            payload=Digest.of(imported.payload),
+            statement_type=statement.statement_type,
+            predicate_type=statement.predicate_type,
+            predicate=Digest.of(statement.predicate_bytes),
+            subjects=_subjects(imported, bundle, given.name),
+            says=result_of(statement, where=given.name),
+            authors=(
+                authors_of(statement.predicate, where=given.name)
+                if kind_of(statement.predicate_type) == PROVENANCE
+                else ()
+            ),
+            trust=imported.anchor.name,
+            anchor=imported.anchor.digest,
+            signer=imported.signer,
+            issuer=imported.issuer,
+            signed_s=imported.signed_s,
+        )
+        _check_document(one, statement.predicate_bytes)
+        return given, imported, one
+
+    def _imported(self, bundle: Digest, one: Attestation) -> AttestationImported:
+        authors = people(self._settings, one.authors)
+        return AttestationImported(bundle=bundle, attestation=one, authors=authors)
+
+    def _check_role(self, held: bool, run_id: str, actor: str) -> None:
+        if not held:
+            sentence = (
+                f"{actor} may not import attestations: this needs the role release manager or ci."
+            )
+            self._deny("role", sentence, run_id, actor)
+            raise Refused(sentence, code="role")
+
+    def _deny(self, code: str, reason: str, run_id: str, actor: str) -> None:
+        event = CommandRejected(action=ACTION, run=run_id, code=code, reason=reason)
+        append_to(self._store, ADMIN, event, actor=actor)
+
+
+def _check_open(run: Run) -> None:
+    if run.terminal or run.status is RunStatus.SEALING:
+        raise Refused(
+            f"{run.run_id} is {run.status.value}: what it rests on is closed.",
+            hint=f"Import it for the bundle {run.bundle.short} instead.",
+        )
+
+
+def _parts(given: Given) -> tuple[Given, ...]:
+    # Only for people to read: what a caller named the file, kept short and printable.
+    base = given.name.replace("\\", "/").rpartition("/")[2][:_FILE_MAX]
+    name = "".join(sign for sign in base if sign.isprintable()) or "attestation"
+    found = documents(given.content)
+    if len(found) == 1:
+        return (replace(given, name=name),)
+    return tuple(Given(name=f"{name}:{n}", content=one) for n, one in enumerate(found, 1))
+
+
+def _subjects(imported: Imported, bundle: Bundle, where: str) -> tuple[NamedDigest, ...]:
+    """Which parts of the bundle the statement is about, by digest alone.
+
+    Raises:
+        Unverified: none; a name that fits is not enough.
+    """
+    ours = {bundle.digest: MANIFEST_NAME} | {c.digest: c.name for c in bundle.components}
+    named = {one.digest for one in imported.statement.subjects}
+    matched = tuple(
+        NamedDigest(name=name, digest=digest) for digest, name in ours.items() if digest in named
+    )
+    if matched:
+        return matched
+    theirs = sorted(str(digest) for digest in named if digest is not None)
+    found = ", ".join(theirs[:3]) or "no SHA-256"
+    more = f" and {len(theirs) - 3} more" if len(theirs) > 3 else ""
+    expected = f"the manifest {bundle.digest} or one of its {len(bundle.components)} components"
+    raise Unverified(
+        f"{where}: attestation.subject: expected {expected}, found {found}{more}",
+        check="attestation.subject",
+        file=where,
+        expected=expected,
+        found=f"{found}{more}",
+    )
+
+
+def _check_document(one: Attestation, predicate: bytes) -> None:
+    """An SBOM or VEX that the gate could not read is refused now, not found there."""
+    where = f"{one.file}.predicate"
+    match one.kind:
+        case kind if kind == SBOM:
+            read_sbom(predicate, where=where)
+        case kind if kind == VEX:
+            read_openvex(predicate, where=where)
+        case _:
+            return
