@@ -17,7 +17,7 @@ from data.project import changes
 from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
 from engine.core.holds import FOLDED
-from engine.core.rows import GateTick
+from engine.core.rows import GateTick, TlogEntry, TlogHead
 from engine.core.run import Run, evolve, fold
 from engine.core.run_events import RunRequested
 
@@ -41,6 +41,13 @@ def events_between(database: Database, stream: str, first: int, last: int) -> tu
     )
 
 
+def texts_of(database: Database, stream: str) -> tuple[str, ...]:
+    """A stream's events as they stand in the journal, oldest first."""
+    rows = database.rows(f"{_EVENTS} WHERE stream = ? ORDER BY seq", [stream])
+    names = columns(EventText)
+    return tuple(EventText(**dict(zip(names, row, strict=True))).record() for row in rows)
+
+
 def ticks_of(
     database: Database, run_id: str, step: str, first_attempt: int
 ) -> tuple[GateTick, ...]:
@@ -50,6 +57,35 @@ def ticks_of(
         [run_id, step, first_attempt],
     )
     return tuple(GateTick(**dict(zip(names, row, strict=True))) for row in found)
+
+
+def kinds_of(database: Database, kinds: Sequence[str]) -> tuple[Recorded, ...]:
+    """Every event of these kinds, in the order in which they were recorded."""
+    return _recorded(
+        database, f"{_EVENTS} WHERE kind IN (SELECT unnest(?)) ORDER BY gseq", [list(kinds)]
+    )
+
+
+def entries_of(database: Database, first: int, end: int) -> tuple[TlogEntry, ...]:
+    names = columns(TlogEntry)
+    found = database.rows(
+        f"SELECT {', '.join(names)} FROM tlog_entries "  # noqa: S608
+        "WHERE idx >= ? AND idx < ? ORDER BY idx",
+        [first, end],
+    )
+    return tuple(TlogEntry(**dict(zip(names, row, strict=True))) for row in found)
+
+
+def heads_of(database: Database, origin: str) -> tuple[tuple[TlogHead, str], ...]:
+    """A log's heads by size, each with the hash of the event that it is anchored in, or nothing."""
+    names = columns(TlogHead)
+    found = database.rows(
+        f"SELECT {', '.join(f'h.{name}' for name in names)}, coalesce(e.hash, '') "  # noqa: S608
+        "FROM tlog_heads h LEFT JOIN events e ON e.gseq = h.gseq "
+        "WHERE starts_with(h.note, ?) ORDER BY h.size, h.gseq",
+        [f"{origin}\n"],
+    )
+    return tuple((TlogHead(**dict(zip(names, row, strict=False))), row[-1]) for row in found)
 
 
 def fold_from(database: Database, run_id: str) -> Run:
@@ -224,9 +260,12 @@ def _recorded(database: Database, query: str, params: Sequence[object]) -> tuple
 __all__ = [
     "Follower",
     "catch_up",
+    "entries_of",
     "events_between",
     "events_of",
     "facts_from",
     "fold_from",
+    "heads_of",
+    "kinds_of",
     "ticks_of",
 ]

@@ -19,7 +19,15 @@ from data.dispatch import Dispatcher
 from data.findings import FsckReport
 from data.fsck import check
 from data.ledger import Append
-from data.loading import events_between, events_of, ticks_of
+from data.loading import (
+    entries_of,
+    events_between,
+    events_of,
+    heads_of,
+    kinds_of,
+    texts_of,
+    ticks_of,
+)
 from data.retire import Retiring
 from data.shelf import Shelf
 from data.volume import Volume
@@ -28,7 +36,7 @@ from engine.core.digest import Digest
 from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
 from engine.core.retirement import Retirement
-from engine.core.rows import GateTick, Row, Sample, StepLog
+from engine.core.rows import GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
 from engine.core.run import Run
 from engine.core.standing import Hold
 from engine.ports import Clock
@@ -136,6 +144,11 @@ class Store:
             database = self._shelf.database()
         return events_of(database, stream, after)
 
+    def texts(self, stream: str) -> tuple[str, ...]:
+        with self._lock:
+            database = self._shelf.database()
+        return texts_of(database, stream)
+
     def version(self, stream: str) -> int:
         with self._lock:
             return self._shelf.ledger.version(stream)
@@ -190,6 +203,21 @@ class Store:
     def tlog_leaves(self) -> tuple[str, ...]:
         with self._lock:
             return tuple(self._shelf.ledger.facts.leaves)
+
+    def tlog_entries(self, first: int, end: int) -> tuple[TlogEntry, ...]:
+        with self._lock:
+            database = self._shelf.database()
+        return entries_of(database, first, end)
+
+    def tlog_heads(self, origin: str) -> tuple[tuple[TlogHead, str], ...]:
+        with self._lock:
+            database = self._shelf.database()
+        return heads_of(database, origin)
+
+    def of_kinds(self, kinds: Sequence[str]) -> tuple[Recorded, ...]:
+        with self._lock:
+            database = self._shelf.database()
+        return kinds_of(database, kinds)
 
     def subscribe(self, callback: Callable[[tuple[Recorded, ...]], None]) -> Callable[[], None]:
         return self._dispatcher.subscribe(callback)

@@ -211,6 +211,7 @@ class Again:
                     )
                     for one in recorded.event.inputs
                 }
+        found |= {f"attestation:{a.envelope.short}": f"{a.title} {a.signer}" for a in run.pinned}
         if run.verdict is not None:
             found |= self._feeds(run.verdict.capsule)
         return found

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from engine.core.attestations import Attestation, AttestationImported, merged
 from engine.core.bundle import Attachment, Bundle, Component, parse_manifest
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
@@ -49,6 +50,7 @@ class Catalog:
         self._store = store
         self._lock = threading.Lock()
         self._created: dict[Digest, BundleCreated] = {}
+        self._imported: dict[Digest, tuple[Attestation, ...]] = {}
         for recorded in store.load(BUNDLES):
             self._apply(recorded)
         self.stop = store.subscribe(self._follow)
@@ -105,6 +107,11 @@ class Catalog:
             created = self._created.get(digest)
         return () if created is None else created.authors
 
+    def attestations(self, digest: Digest) -> tuple[Attestation, ...]:
+        """Imported for this bundle, oldest first. They are no part of it: its digest stays."""
+        with self._lock:
+            return self._imported.get(digest, ())
+
     def find(self, text: str) -> Bundle:
         """The bundle by digest, or by a unique beginning of at least 8 hex digits.
 
@@ -156,6 +163,10 @@ class Catalog:
             with self._lock:
                 # Whoever made it first stays its author, also when two made it at once.
                 self._created.setdefault(event.digest, event)
+        elif isinstance(event, AttestationImported) and recorded.stream == BUNDLES:
+            with self._lock:
+                known = self._imported.get(event.bundle, ())
+                self._imported[event.bundle] = merged(known, (event.attestation,))
 
 
 def _read(path: Path) -> bytes:

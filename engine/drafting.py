@@ -6,12 +6,18 @@ What is said comes from `engine.evidence.predicates`; what is due, from `engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from engine.core.back_events import TargetRollbackRequested, TargetRollbackVerified
+from engine.core.back_events import (
+    RollbackReadiness,
+    RollbackSuppressed,
+    TargetRollbackRequested,
+    TargetRollbackVerified,
+)
 from engine.core.digest import Digest
+from engine.core.errors import Malformed
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event, Recorded
 from engine.core.fact_events import (
@@ -32,8 +38,12 @@ from engine.core.run import Run
 from engine.core.run_events import RollbackFailed, RollbackStarted
 from engine.core.spec import StepKind
 from engine.core.state import Attempt, StepState
-from engine.evidence import predicate_rollback, predicates
+from engine.drafting_people import approval
+from engine.evidence import predicate_rollback, predicate_runtime, predicates
+from engine.evidence.predicate_provenance import provenance
 from engine.evidence.predicates import Draft
+from engine.policy.capsule import open_capsule
+from engine.policy.strictjson import read_strict
 
 _Fact = TypeVar(
     "_Fact",
@@ -57,6 +67,7 @@ class Facts:
         blob: bytes by digest; raises `NotFound` or `Malformed`.
         ticks: stored ticks of a step from an attempt on.
         identity: certificate identity of a user.
+        engine: certificate identity of the engine.
     """
 
     run: Run
@@ -66,6 +77,7 @@ class Facts:
     blob: Callable[[Digest], bytes]
     ticks: Callable[[str, int], Sequence[GateTick]]
     identity: Callable[[str], str]
+    engine: str
 
     def of(self, kind: type[_Fact], step: str, attempt: int) -> list[_Fact]:
         """Facts of one kind about one attempt, oldest first."""
@@ -89,13 +101,17 @@ def drafts(facts: Facts, step_id: str, number: int) -> tuple[Draft, ...]:
     attempt = step.attempts[number - 1]
     match step.spec.kind:
         case StepKind.APPROVAL:
-            return (_approval(facts, step, attempt),)
+            return (approval(facts, attempt),)
         case StepKind.INPUTS:
             found = _inputs(facts, step, attempt)
         case StepKind.GATE_EVAL:
             found = _policy(facts, step, attempt)
         case StepKind.DEPLOY:
-            found = (_deployment(facts, step, attempt), *_gate(facts, step, attempt))
+            found = (
+                _deployment(facts, step, attempt),
+                *_gate(facts, step, attempt),
+                *_provenance(facts, step, attempt),
+            )
         case _:
             found = (*_runtime(facts, step, attempt), *_gate(facts, step, attempt))
     if not found:
@@ -150,41 +166,11 @@ def _policy(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...
     )
 
 
-def _approval(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
-    """Decisions are captured one by one, in the order in which they were made."""
-    decisions = [a for a in facts.run.approvals if a.attempt == attempt.number]
-    done = len(attempt.evidence)
-    if done >= len(decisions):
-        return predicates.approval_outcome(facts.run, attempt, base=facts.base)
-    given = decisions[done]
-    return predicates.approval(
-        facts.run,
-        given,
-        number=done + 1,
-        base=facts.base,
-        approver=facts.identity(given.person),
-        basis=_judged_before(facts, given.nonce),
-    )
-
-
-def _judged_before(facts: Facts, nonce: str) -> tuple[NamedDigest, ...]:
-    """The policy decision on which a decision was based: the last one sealed before it."""
-    gates = {s.id for s in facts.run.steps if s.spec.kind is StepKind.GATE_EVAL}
-    basis: tuple[NamedDigest, ...] = ()
-    for event in facts.events():
-        if getattr(event, "nonce", None) == nonce:
-            break
-        if isinstance(event, EvidenceCaptured) and event.step in gates:
-            basis = (NamedDigest(name=event.name, digest=event.payload),)
-    return basis
-
-
 def _guards(facts: Facts, step: StepState, attempt: Attempt) -> list[EnvironmentGuarded]:
     """What was known of the environment before the attempt; the first stage's also has what was
     known before the run began."""
-    first = next(s for s in facts.run.steps if s.spec.kind is StepKind.DEPLOY)
     begins = {(step.id, attempt.number)}
-    if step.id == first.id:
+    if _is_first(facts, step):
         begins.add(("", 0))
     return [
         event
@@ -193,8 +179,33 @@ def _guards(facts: Facts, step: StepState, attempt: Attempt) -> list[Environment
     ]
 
 
+def _is_first(facts: Facts, step: StepState) -> bool:
+    return step.id == next(s.id for s in facts.run.steps if s.spec.kind is StepKind.DEPLOY)
+
+
+def _provenance(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
+    """Of the deploy workflow as it began: with the first attempt that began it."""
+    if not _is_first(facts, step) or attempt.number != 1:
+        return ()
+    basis = (
+        *_statements(facts, StepKind.INPUTS)[-1:],
+        *_statements(facts, StepKind.GATE_EVAL)[-1:],
+        *_statements(facts, StepKind.APPROVAL),
+    )
+    draft = provenance(
+        facts.run,
+        base=facts.base,
+        engine=facts.engine,
+        began_us=attempt.started_us,
+        basis=basis,
+    )
+    return (draft,)
+
+
 def _deployment(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
     applied = facts.of(StageApplied, step.id, attempt.number)
+    # The inputs step looks at the way back for the whole run; the first stage rests on that.
+    before = {step.id, facts.run.steps[0].id} if _is_first(facts, step) else {step.id}
     draft = predicates.deployment(
         facts.run,
         step,
@@ -206,6 +217,11 @@ def _deployment(facts: Facts, step: StepState, attempt: Attempt) -> Draft:
             *_statements(facts, StepKind.GATE_EVAL)[-1:],
             *_statements(facts, StepKind.APPROVAL),
         ),
+        readiness=[
+            event
+            for event in facts.events()
+            if isinstance(event, RollbackReadiness) and event.step in before
+        ],
         at_us=facts.at_us,
     )
     return _with_guards(facts, draft, _guards(facts, step, attempt))
@@ -254,6 +270,12 @@ def _gate(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
                 for one in facts.run.overrides
                 if (one.step, one.attempt) == (step.id, attempt.number)
             ],
+            suppressed=[
+                event.reason
+                for event in facts.events()
+                if isinstance(event, RollbackSuppressed)
+                and (event.step, event.attempt) == (step.id, attempt.number)
+            ],
         ),
     )
 
@@ -284,10 +306,32 @@ def _line(tick: GateTick) -> bytes:
 
 def _runtime(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
     found = facts.of(VerifySnapshot, step.id, attempt.number)
-    return tuple(
-        predicates.runtime(facts.run, attempt, one, facts.blob(one.snapshot), base=facts.base)
-        for one in found[-1:]
+    if not found:
+        return ()
+    snapshot = facts.blob(found[-1].snapshot)
+    trace = predicate_runtime.runtime(facts.run, attempt, found[-1], snapshot, base=facts.base)
+    concluded = predicate_runtime.conclusions(
+        facts.run,
+        found[-1],
+        snapshot,
+        _findings(facts),
+        base=facts.base,
+        author=facts.engine,
+        at_us=facts.at_us,
     )
+    return (trace,) if concluded is None else (trace, concluded)
+
+
+def _findings(facts: Facts) -> Sequence[Mapping[str, Any]]:
+    """The findings that the policy was asked about, out of the verdict's capsule."""
+    verdict = facts.run.verdict
+    if verdict is None:
+        return ()
+    capsule = open_capsule(facts.blob(verdict.capsule), where=f"capsule of {verdict.verdict_id}")
+    found = read_strict(facts.blob(capsule.refs["findings"]), where="findings")
+    if not isinstance(found, list):
+        raise Malformed("expected a list", where="findings")
+    return found
 
 
 def _statements(facts: Facts, kind: StepKind) -> tuple[NamedDigest, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from engine.attestations_read import scans_of, with_imports
 from engine.core.bundle import Bundle
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed, Malformed, NotFound
@@ -219,7 +220,8 @@ def _gather(out: Outside, run: Run, log: StepLogger) -> _Gathered:
     sources = _Sources()
     bundle = out.catalog.get(run.bundle)
     feeds = _feeds(out, log, sources, now_s)
-    covered = _sboms(blobs, bundle, log, sources)
+    attested = _attested(run, bundle, log, sources)
+    covered = _sboms(blobs, attested, log, sources)
     baseline = _baseline(out, run, feeds, log, sources)
     document = gate_document(
         now_s=now_s,
@@ -230,7 +232,7 @@ def _gather(out: Outside, run: Run, log: StepLogger) -> _Gathered:
         baseline=baseline,
         covered=covered,
         feeds=feeds,
-        statements=_vex(blobs, bundle, log, sources),
+        statements=_vex(blobs, attested, log, sources),
         runtime=_runtime(out, run, log, sources),
         scans=sources.scans,
     )
@@ -248,6 +250,13 @@ def _feeds(out: Outside, log: StepLogger, sources: _Sources, now_s: int) -> Feed
     facts = out.desk.feed_facts(snapshots)
     _tell_scans(log, facts.scans)
     return facts
+
+
+def _attested(run: Run, bundle: Bundle, log: StepLogger, sources: _Sources) -> Bundle:
+    """The bundle with the imported SBOMs and VEX beside its own; the other imports are scans."""
+    sources.raw |= {f"attestation:{one.envelope.short}": one.envelope for one in run.pinned}
+    _add_scans(log, sources, scans_of(run.pinned))
+    return with_imports(bundle, run.pinned)
 
 
 def _sboms(blobs: BlobStore, bundle: Bundle, log: StepLogger, sources: _Sources) -> Coverage:

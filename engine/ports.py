@@ -19,7 +19,7 @@ from engine.core.digest import Digest
 from engine.core.events import Event, Recorded
 from engine.core.metrics import Reading
 from engine.core.plan import Observation, StagePlan
-from engine.core.rows import GateTick, Row, Sample, StepLog
+from engine.core.rows import GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
 from engine.core.run import Run
 from engine.core.standing import Hold
 
@@ -99,6 +99,10 @@ class EventStore(Protocol):
         """All events of the stream behind `after`, oldest first; empty when there is none."""
         ...
 
+    def texts(self, stream: str) -> tuple[str, ...]:
+        """Each event of the stream as the text of its journal record, which its hash is over."""
+        ...
+
     def version(self, stream: str) -> int: ...
 
     def run(self, run_id: str) -> Run:
@@ -142,8 +146,16 @@ class EventStore(Protocol):
         ...
 
     def tlog_leaves(self) -> tuple[str, ...]:
-        """Leaf hashes (hex) of the transparency log, by index."""
+        """Leaf hashes (hex) of the transparency log, by index, over all its shards."""
         ...
+
+    def tlog_entries(self, first: int, end: int) -> tuple[TlogEntry, ...]: ...
+
+    def tlog_heads(self, origin: str) -> tuple[tuple[TlogHead, str], ...]:
+        """Heads of a shard, by size, each with the hash of the event at its `gseq`, or nothing."""
+        ...
+
+    def of_kinds(self, kinds: Sequence[str]) -> tuple[Recorded, ...]: ...
 
     def subscribe(self, callback: Callable[[tuple[Recorded, ...]], None]) -> Callable[[], None]:
         """Call back after each commit with what it recorded. Returns how to stop that."""

@@ -6,7 +6,7 @@ the whole item or none of it, and calling again does what is still due.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.core.digest import Digest
@@ -16,6 +16,7 @@ from engine.core.errors import Malformed, NotFound, Refused, Unverified
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event
 from engine.core.fact_events import (
+    EvidenceAddendum,
     EvidenceCaptured,
     EvidenceExported,
     EvidenceMissing,
@@ -33,26 +34,29 @@ from engine.evidence.chain import Head, LogSpan, ProofChain
 from engine.evidence.checkpoint import open_checkpoint
 from engine.evidence.items import Item, read_item
 from engine.evidence.merkle import Tree
-from engine.evidence.predicates import Draft, rfc3339
+from engine.evidence.predicate_record import STEM, run_record
+from engine.evidence.predicates import Draft
 from engine.evidence.sealed import node_of
 from engine.evidence.statement import MANIFEST_NAME
 from engine.evidence.trust import parse_trusted_root
-from engine.evidence.verify import SUMS, verify_pack
 from engine.keystore import Keys
 from engine.outside import Outside
 from engine.packing import (
+    ADDENDA,
     FILE_NAMES,
     PARTIAL,
     SEALED_KINDS,
-    Contents,
+    SIGNATURE,
     StepLogs,
-    contents,
     file_name,
+    sealed_name,
 )
 from engine.recording import record
+from engine.sealing_addenda import Addenda
+from engine.sealing_packs import Packer
 from engine.sealing_scribe import Moment, Scribe, Writing, folder_of, last_item
 from engine.steps import logger
-from engine.transparency import Signed
+from engine.transparency import Log
 
 # What can be wrong with the material itself. A full disk or a lost race is not among them.
 _DAMAGE: Final = (Malformed, NotFound, Unverified, ValueError, TypeError)
@@ -69,15 +73,19 @@ class Sealer:
         base_uri: str = "",
         issuer: str = "",
         step_logs: StepLogs | None = None,
+        log: Log | None = None,
     ) -> None:
         """`base_uri` and `issuer` come from the settings unless they are given; `step_logs`
-        reads the text of an attempt's log for the audit pack, which has no logs without it."""
-        self._out, self._keys, self._step_logs = out, keys, step_logs
+        reads the text of an attempt's log for the audit pack, which has no logs without it.
+        `log` is the home's; without it one that has neither witness nor files."""
+        self._out, self._keys = out, keys
         self._base = base_uri or out.settings.evidence.base_uri
         self._trusted = parse_trusted_root(keys.trusted_root)
         self._scribe = Scribe(
-            out, keys, base=self._base, issuer=issuer or out.settings.evidence.issuer
+            out, keys, base=self._base, issuer=issuer or out.settings.evidence.issuer, log=log
         )
+        self._packer = Packer(out, keys, self._scribe, step_logs=step_logs)
+        self._addenda = Addenda(out, self._scribe, self._packer)
 
     def capture(self, run: Run, step: str, attempt: int) -> None:
         """Sign what a finished attempt, or the next decision of an approval, left behind.
@@ -108,6 +116,7 @@ class Sealer:
             return
         try:
             if run.chain is None:
+                self._seal_record(run, Seal(step, attempt))
                 self._seal_chain(run, Seal(step, attempt))
             checks = self._seal_packs(run, Seal(step, attempt))
         except _DAMAGE as error:
@@ -122,8 +131,9 @@ class Sealer:
         """Return a pack's file name and bytes, and put on record that it was handed out.
 
         Args:
-            kind: `partial`, `bundle` or `audit-pack`. The latter two are made once, at the seal:
-                two exports are the same bytes.
+            kind: `partial`, `bundle`, `audit-pack` or `addenda`. `bundle` and `audit-pack` are
+                made once, at the seal: two exports are the same bytes. With `.sigstore.json`
+                behind them: the signature of the pack as one file, to lie beside it.
 
         Raises:
             NotFound: no such run, or a stored pack is gone.
@@ -133,20 +143,38 @@ class Sealer:
         run = self._out.store.run(run_id)
         if kind == PARTIAL:
             return self._export_partial(run, actor)
-        if kind not in FILE_NAMES:
-            known = ", ".join((PARTIAL, *reversed(SEALED_KINDS)))
+        if kind == ADDENDA:
+            return self._addenda.export(run, actor)
+        name = sealed_name(kind)
+        if not name:
+            known = ", ".join((PARTIAL, *reversed(SEALED_KINDS), ADDENDA))
             raise Malformed(f"expected one of {known}, found {kind!r}", where="kind")
         if run.seal_status != "SEALED":
             raise Refused(
                 f"{run_id} is not sealed; until then there is only a partial pack.",
                 hint="kind partial",
             )
-        name = FILE_NAMES[kind]
-        digest = next(one.digest for one in _outputs(run) if one.name == name)
+        digest = next((one.digest for one in _outputs(run) if one.name == name), None)
+        if digest is None:
+            raise NotFound(f"{run_id} was sealed without {name}.")
         content = self._out.store.blobs.get(digest)
         exported = EvidenceExported(kind=kind, digest=digest, size=len(content), partial=False)
         record(self._out.store, run_id, lambda _: (exported,), actor=actor)
         return name, content
+
+    def annotate(
+        self, run_id: str, text: str, files: Mapping[str, bytes], *, actor: str
+    ) -> EvidenceAddendum:
+        """Add to a sealed run: signed by whoever wrote it, logged, and never an edit.
+
+        Whether they may is decided before (`engine.core.addenda.refusal`).
+
+        Raises:
+            NotFound: no such run.
+            Malformed: the text or an attachment cannot be taken.
+            Refused: there is nothing to add to.
+        """
+        return self._addenda.write(run_id, text, files, actor=actor)
 
     # --- capture --------------------------------------------------------------------------
 
@@ -160,22 +188,7 @@ class Sealer:
     ) -> None:
         def write(moment: Moment, tree: Tree) -> Writing:
             found = build(self._scribe.facts(moment))
-            wishes, link = [], last_item(moment.log)
-            for place, draft in enumerate(found, start=moment.run.evidence_count + 1):
-                name = f"{folder_of(moment.run, step, attempt)}/{draft.stem}.dsse"
-                wish = self._scribe.wish(
-                    moment.run, draft, link, seq=place, step=step, attempt=attempt
-                )
-                wishes.append(wish)
-                link = NamedDigest(name=name, digest=Digest.of(wish.payload))
-            signed, rows = self._scribe.sign(moment, tree, wishes)
-            events = tuple(
-                self._scribe.captured(moment.run, draft, one, seq=place, step=step, attempt=attempt)
-                for place, (draft, one) in enumerate(
-                    zip(found, signed, strict=True), start=moment.run.evidence_count + 1
-                )
-            )
-            return events, rows
+            return self._write(moment, tree, found, step, attempt)
 
         try:
             self._scribe.append(run.run_id, due, write)
@@ -185,7 +198,39 @@ class Sealer:
             lost = EvidenceMissing(step=step, attempt=attempt, reason=reason)
             self._scribe.end(run, due, lambda _: (lost,))
 
+    def _write(
+        self, moment: Moment, tree: Tree, found: Sequence[Draft], step: str, attempt: int
+    ) -> Writing:
+        """Sign statements as the next items of the chain, each linked to the one before."""
+        wishes, link = [], last_item(moment.log)
+        for place, draft in enumerate(found, start=moment.run.evidence_count + 1):
+            name = f"{folder_of(moment.run, step, attempt)}/{draft.stem}.dsse"
+            wish = self._scribe.wish(moment.run, draft, link, seq=place, step=step, attempt=attempt)
+            wishes.append(wish)
+            link = NamedDigest(name=name, digest=Digest.of(wish.payload))
+        signed, rows = self._scribe.sign(moment, tree, wishes)
+        events = tuple(
+            self._scribe.captured(moment.run, draft, one, seq=place, step=step, attempt=attempt)
+            for place, (draft, one) in enumerate(
+                zip(found, signed, strict=True), start=moment.run.evidence_count + 1
+            )
+        )
+        return events, rows
+
     # --- seal -----------------------------------------------------------------------------
+
+    def _seal_record(self, run: Run, due: Seal) -> None:
+        """The last item before the chain: every event of the run, once."""
+
+        def write(moment: Moment, tree: Tree) -> Writing:
+            name = f"/{STEM}.dsse"
+            items = [r.event for r in moment.log if isinstance(r.event, EvidenceCaptured)]
+            if any(one.name.endswith(name) for one in items):
+                return (), ()  # an earlier attempt of the seal got this far
+            draft = run_record(moment.run, self._out.store.texts(run.run_id), base=self._base)
+            return self._write(moment, tree, (draft,), due.step, due.attempt)
+
+        self._scribe.append(run.run_id, due, write)
 
     def _seal_chain(self, run: Run, due: Seal) -> None:
         def write(moment: Moment, tree: Tree) -> Writing:
@@ -266,14 +311,18 @@ class Sealer:
 
         def write(moment: Moment, tree: Tree) -> Writing:
             checks.clear()
-            drafts_ = [self._contents(kind, moment) for kind in SEALED_KINDS]
-            signed, rows = self._sign_packs(drafts_, moment, tree, due.step, due.attempt)
-            outputs = []
-            for draft, one in zip(drafts_, signed, strict=True):
-                name = FILE_NAMES[draft.kind]
-                content = draft.pack(one.pending.bundle(one.receipt))
-                checks.append(self._verified(name, content))
-                outputs.append(NamedDigest(name=name, digest=self._out.store.blobs.put(content)))
+            outputs, rows = list[NamedDigest](), list[Row]()
+            at = (due.step, due.attempt)
+            for kind in SEALED_KINDS:
+                # One after the other: each holds proofs up to the log that its own leaf extends.
+                content, grown = self._packer.sign(kind, moment, tree, *at)
+                rows += grown
+                name = FILE_NAMES[kind]
+                checks.append(self._packer.verified(name, content))
+                beside, grown = self._packer.sign_archive(name, kind, content, moment, tree, at)
+                rows += grown
+                files = {name: content, f"{name}{SIGNATURE}": beside}
+                outputs += self._scribe.put(files)
             done = StepSucceeded(
                 step=due.step,
                 attempt=due.attempt,
@@ -281,23 +330,10 @@ class Sealer:
                 summary=f"{moment.run.evidence_count} items in the proof chain, packs verified",
                 outputs=tuple(outputs),
             )
-            return (done, RunSealed(via="sealed", seal_status="SEALED")), rows
+            return (done, RunSealed(via="sealed", seal_status="SEALED")), tuple(rows)
 
         self._scribe.append(run.run_id, due, write)
         return sum(checks)
-
-    def _verified(self, name: str, content: bytes) -> int:
-        """How many checks a pack passes. Raises `Unverified` with the first that it does not."""
-        report = verify_pack(content, name=name, trusted_root=self._keys.trusted_root)
-        for check in report.failed:
-            raise Unverified(
-                str(check),
-                check=check.check,
-                file=check.file,
-                expected=check.expected,
-                found=check.found,
-            )
-        return len(report.checks)
 
     # --- packs ----------------------------------------------------------------------------
 
@@ -312,9 +348,8 @@ class Sealer:
         made: list[bytes] = []
 
         def write(moment: Moment, tree: Tree) -> Writing:
-            draft = self._contents(PARTIAL, moment)
-            (signed,), rows = self._sign_packs((draft,), moment, tree, "export", 1)
-            made[:] = [draft.pack(signed.pending.bundle(signed.receipt))]
+            content, rows = self._packer.sign(PARTIAL, moment, tree, "export", 1)
+            made[:] = [content]
             exported = EvidenceExported(
                 kind=PARTIAL,
                 digest=self._out.store.blobs.put(made[0]),
@@ -325,41 +360,6 @@ class Sealer:
 
         self._scribe.append(run.run_id, None, write, actor=actor)
         return file_name(PARTIAL, run), made[0]
-
-    def _contents(self, kind: str, moment: Moment) -> Contents:
-        return contents(
-            kind,
-            moment.run,
-            moment.log,
-            keys=self._keys,
-            blob=self._out.store.blobs.get,
-            step_logs=self._step_logs,
-            created_at=rfc3339(moment.now_us),
-            identity=self._scribe.identity,
-            issuer=self._scribe.issuer,
-        )
-
-    def _sign_packs(
-        self,
-        packs: Sequence[Contents],
-        moment: Moment,
-        tree: Tree,
-        step: str,
-        attempt: int,
-    ) -> tuple[tuple[Signed, ...], tuple[Row, ...]]:
-        wishes = [
-            self._scribe.wish(
-                moment.run,
-                Draft(stem=SUMS, predicate_type=f"{self._base}/export/v1", predicate=one.said),
-                last_item(moment.log),
-                seq=moment.run.evidence_count + 1,
-                step=step,
-                attempt=attempt,
-                subjects=(NamedDigest(name=SUMS, digest=Digest.of(one.sums)),),
-            )
-            for one in packs
-        ]
-        return self._scribe.sign(moment, tree, wishes)
 
 
 def _outputs(run: Run) -> tuple[NamedDigest, ...]:

@@ -50,10 +50,12 @@ Writing: TypeAlias = tuple[tuple[Event, ...], tuple[Row, ...]]
 class Scribe:
     """Thread-safe; one per home, for it is the only writer of the transparency log."""
 
-    def __init__(self, out: Outside, keys: Keys, *, base: str, issuer: str) -> None:
+    def __init__(
+        self, out: Outside, keys: Keys, *, base: str, issuer: str, log: Log | None = None
+    ) -> None:
         self._out, self.base, self.issuer = out, base, issuer
         self.identity = f"https://{urlsplit(base).netloc}{ENGINE_SUFFIX}"
-        self._log = Log(out.store, keys, issuer=issuer)
+        self._log = log or Log(out.store, keys, issuer=issuer)
 
     def sign(
         self, moment: Moment, tree: Tree, wishes: Sequence[Wish]
@@ -71,6 +73,7 @@ class Scribe:
             blob=store.blobs.get,
             ticks=lambda step, first: store.gate_ticks(run_id, step, first),
             identity=self.person,
+            engine=self.identity,
         )
 
     def person(self, user: str) -> str:
@@ -156,6 +159,8 @@ class Scribe:
                     if due is not None and next_effect(moment.run, moment.now_us) != due:
                         return
                     events, rows = write(moment, tree)
+                    if not events:
+                        return
                     self._out.store.append(
                         run_id, events, after=moment.run.version, actor=actor, rows=rows
                     )

@@ -15,7 +15,7 @@ from typing import Final
 
 from engine.again import Again
 from engine.catalog import Catalog
-from engine.core import holds
+from engine.core import addenda, holds
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now
 from engine.core.decide import allowed, decide
@@ -295,7 +295,7 @@ class Service:
     def _now(self, run: Run) -> Now:
         return replace(self._moment(run), standing=self._again.standing(run))
 
-    def check_export(self, run_id: str, asker: Asker) -> None:
+    def check_export(self, run_id: str, asker: Asker, *, deed: str = "export") -> None:
         """Evidence goes to every role but those that only look or only ask (vocabulary: roles).
 
         Raises:
@@ -304,9 +304,20 @@ class Service:
         """
         environment = self._store.run(run_id).environment
         if not self.actor(asker, environment).roles - _MAY_NOT_EXPORT:
-            sentence = f"{asker.user} may not export evidence of {environment}."
-            self._deny(asker, "export", run_id, "role", sentence)
+            sentence = f"{asker.user} may not {deed} evidence of {environment}."
+            self._deny(asker, deed, run_id, "role", sentence)
             raise Refused(sentence, code="role")
+
+    def check_addendum(self, run_id: str, asker: Asker) -> None:
+        """Raises:
+        NotFound: no such run.
+        Refused: they may not add to it, or it has no seal yet. The attempt is on record.
+        """
+        run = self._store.run(run_id)
+        why_not = addenda.refusal(run, self.actor(asker, run.environment))
+        if why_not is not None:
+            self._deny(asker, "annotate_addendum", run_id, why_not.code, why_not.sentence)
+            raise Refused(why_not.sentence, code=why_not.code)
 
     def rollback_preview(self, run_id: str, targets: Sequence[str] = ()) -> RollbackPreview:
         """What a rollback would do to each target now, looked at for this.

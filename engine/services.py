@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.archiving import Archivist
+from engine.attestations import Attestations
 from engine.catalog import Catalog
 from engine.fleet.control import Fleet
 from engine.identity import Identity
+from engine.logbook import LogBook
 from engine.outside import Outside
 from engine.ports import Clock
 from engine.retention import Retention
@@ -38,9 +40,11 @@ class Services:
     store: Store
     identity: Identity
     catalog: Catalog
+    attestations: Attestations
     service: Service
     outside: Outside
     sealer: Sealer
+    logbook: LogBook
     runner: Runner
     worker: Worker
     archivist: Archivist

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.attestations_read import Pinned, pin
 from engine.core import heirs
 from engine.core.back_events import RollbackReadiness, TargetReadiness
 from engine.core.bundle import Attachment, Component
@@ -69,14 +70,31 @@ def materialize_inputs(out: Outside, run: Run, step: str, attempt: int) -> None:
         log.error(reason)
         _end(out, run, step, attempt, result="MISSING" if problems else "MISMATCH", reason=reason)
         return
-    document = _resolved_document(run, resolved, checked)
+    attested = _attested(out, run, log)
+    document = _resolved_document(run, resolved, checked, attested)
     blob = out.store.blobs.put(document)
     log.info(f"{len(resolved)} inputs resolved, {checked} artifacts re-hashed, 0 missing")
     record(
         out.store,
         run.run_id,
-        lambda now: _materialized(now, step, attempt, resolved, checked, blob, observation),
+        lambda now: _materialized(
+            now, step, attempt, resolved, checked, blob, observation, attested
+        ),
     )
+
+
+def _attested(out: Outside, run: Run, log: StepLogger) -> Pinned:
+    """The imported attestations that the run rests on, each verified again; the rest is said."""
+    found = pin(run, catalog=out.catalog, blobs=out.store.blobs, settings=out.settings)
+    for one in found.attestations:
+        log.info(f"attestation {one.envelope} verified: {one.title} by {one.signer}")
+    for one, why in found.refused:
+        log.warn(f"attestation {one.envelope} counts no more: {why}")
+    for note in found.notes:
+        log.warn(f"authors are not known of a provenance: {note}")
+    if found.authors:
+        log.info(f"commit authors, who cannot approve: {', '.join(found.authors)}")
+    return found
 
 
 def _rehash(out: Outside, run: Run, log: StepLogger) -> tuple[int, list[str]]:
@@ -112,7 +130,9 @@ def _back_anyway(
     return [*heirs.strangers(run, observation), *broken]
 
 
-def _resolved_document(run: Run, resolved: Sequence[ResolvedInput], checked: int) -> bytes:
+def _resolved_document(
+    run: Run, resolved: Sequence[ResolvedInput], checked: int, attested: Pinned
+) -> bytes:
     return canonical(
         {
             "schema": "releaseline.resolved-inputs/1",
@@ -130,6 +150,7 @@ def _resolved_document(run: Run, resolved: Sequence[ResolvedInput], checked: int
                 }
                 for one in sorted(resolved, key=lambda one: one.name)
             ],
+            **attested.document(),
         }
     )
 
@@ -142,6 +163,7 @@ def _materialized(
     checked: int,
     blob: Digest,
     observation: Observation,
+    attested: Pinned,
 ) -> Sequence[Event]:
     if not is_open(run, step, attempt):
         return ()
@@ -156,7 +178,13 @@ def _materialized(
     return (
         *events,
         InputsMaterialized(
-            step=step, attempt=attempt, inputs=facts, components=checked, resolved=blob
+            step=step,
+            attempt=attempt,
+            inputs=facts,
+            components=checked,
+            resolved=blob,
+            attestations=attested.attestations,
+            authors=attested.authors,
         ),
         StepSucceeded(
             step=step,

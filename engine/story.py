@@ -17,6 +17,7 @@ from engine.core import fact_events as fact
 from engine.core import people_events as people
 from engine.core import run_events as moved
 from engine.core import step_events as stepped
+from engine.core.attestations import AttestationImported
 from engine.core.events import Event, Recorded
 from engine.core.spec import PROMOTE, ROLLBACK
 
@@ -153,6 +154,15 @@ def _guarded(e: fact.EnvironmentGuarded, _: str) -> str:
     return f"Error budget of the environment {before}: {told}."
 
 
+def _imported(e: AttestationImported, actor: str) -> str:
+    one = e.attestation
+    says = f", which says {one.says}," if one.says else ""
+    return (
+        f"{actor} imported an attestation ({one.title}) about {', '.join(one.about)}{says} signed "
+        f"by {one.signer}, trusted as {one.trust}: {one.envelope}."
+    )
+
+
 def _ended(word: str) -> Callable[[Any, str], str]:
     def teller(e: Any, _: str) -> str:
         result = getattr(e, "result", "")
@@ -274,6 +284,10 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
         f"Proof chain over {e.count} items sealed: {e.chain}, log index {e.log_index}."
     ),
     fact.EvidenceExported: lambda e, a: f"{a} exported {e.kind} ({e.digest}, {e.size} bytes).",
+    fact.EvidenceAddendum: lambda e, a: (
+        f"{a} added after the seal (addendum {e.number}, {e.envelope}, log index {e.log_index}): "
+        f'"{e.text}".'
+    ),
     people.OverrideRequested: _override_asked,
     people.OverrideWithdrawn: lambda e, a: f"{a} took the override back: {e.reason}.",
     people.OverrideDeclined: lambda e, a: (
@@ -291,5 +305,6 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
         f"{' and '.join(e.doers)}: {e.what}."
     ),
     people.ReviewClosed: _review_closed,
+    AttestationImported: _imported,
     fact.Commented: lambda e, a: f'{a} noted: "{e.text}".',
 }

@@ -30,6 +30,7 @@ from engine.adapters.runtime_fleet import FleetRuntime
 from engine.adapters.secrets_env import EnvSecrets
 from engine.adapters.secrets_file import FileSecrets
 from engine.archiving import Archivist
+from engine.attestations import Attestations
 from engine.catalog import Catalog
 from engine.core.errors import Malformed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
@@ -39,6 +40,7 @@ from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.identity import Identity, append_to
 from engine.live import Live
+from engine.logbook_home import check_origin, head_or_nothing, logbook_of
 from engine.outside import Outside, Place
 from engine.policy.model import load_policy
 from engine.ports import BlobStore, Clock, SecretSource
@@ -99,14 +101,15 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
     with ExitStack() as undo:
         lock = undo.enter_context(HomeLock(settings.home))
         keys = keystore.open_keys(settings.home, passphrase)
-        _check_origin(settings, keys.log_origin)
+        check_origin(settings, keys.origins)
         clock = SystemClock()
         store = Store.open(settings.home, clock=clock)
         undo.callback(store.close)
         identity, catalog = Identity(store, clock), Catalog(store)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
         outside = _outside(settings, store, clock, catalog, fleets, keys.input_key)
-        sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store))
+        logbook = logbook_of(settings, store, keys, clock)
+        sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
         engine_id = secrets.token_hex(4)
         archivist = Archivist(store.put_away)
@@ -121,6 +124,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         store=store,
         identity=identity,
         catalog=catalog,
+        attestations=Attestations(store=store, settings=settings, catalog=catalog),
         service=Service(
             store=store,
             settings=settings,
@@ -133,6 +137,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         ),
         outside=outside,
         sealer=sealer,
+        logbook=logbook,
         runner=runner,
         worker=worker,
         archivist=archivist,
@@ -190,10 +195,18 @@ def start(services: Services) -> None:
     """
     if services.worker.health().running:
         return
+    origin, size, root = head_or_nothing(services.logbook)
     append_to(
         services.store,
         f"engine:{services.engine_id}",
-        EngineStarted(version=_version(), pid=os.getpid(), config=services.settings.digest),
+        EngineStarted(
+            version=_version(),
+            pid=os.getpid(),
+            config=services.settings.digest,
+            log_origin=origin,
+            log_size=size,
+            log_root=root,
+        ),
         actor="engine",
     )
     for fleet in services.fleets.values():
@@ -307,14 +320,6 @@ def _desk(settings: Settings, blobs: BlobStore, clock: Clock) -> PolicyDesk:
         )
     except Malformed as error:  # found while opening a home, it is the home that is refused
         raise UnsafeConfig(str(error)) from error
-
-
-def _check_origin(settings: Settings, origin: str) -> None:
-    if settings.evidence.log_origin != origin:
-        raise UnsafeConfig(
-            f"evidence.log_origin: expected {origin!r}, which this home's keys were made for, "
-            f"found {settings.evidence.log_origin!r}"
-        )
 
 
 def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:

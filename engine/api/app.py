@@ -16,7 +16,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engine.api import again, gates, places, reviews, runs
+from engine.api import (
+    again,
+    attestations,
+    drills,
+    evidence,
+    gates,
+    log,
+    places,
+    reviews,
+    runs,
+)
 from engine.api.problems import of_error, problem, request_id
 from engine.api.sse import Streams
 from engine.core.errors import ReleaselineError
@@ -39,9 +49,13 @@ def build_api(services: Services, streams: Streams) -> FastAPI:
     )
     api.include_router(runs.router(services, streams))
     api.include_router(places.router(services))
+    api.include_router(evidence.router(services))
+    api.include_router(attestations.router(services))
     api.include_router(gates.router(services))
+    api.include_router(log.router(services))
     api.include_router(again.router(services))
     api.include_router(reviews.router(services))
+    api.include_router(drills.router(services))
     _explain_errors(api)
     return api
 

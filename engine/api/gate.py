@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.api.log_files import is_open
 from engine.api.problems import problem
 from engine.core.errors import Unauthenticated
 from engine.identity import Principal
@@ -81,6 +82,8 @@ class Gate:
             )
         path = scope["path"]
         if path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES):
+            return None
+        if is_open(path, public_entries=self._services().settings.server.public_log):
             return None
         try:
             scope["rl_principal"] = self._principal(headers)

@@ -123,13 +123,13 @@ def _reading(api: APIRouter, services: Services) -> None:
 
     @api.post("/fsck")
     def fsck(request: Request) -> Any:
-        _admin(services, asker(request), "check the store")
+        admin_of(services, asker(request), "check the store")
         report = services.store.fsck()
         return {"ok": report.ok, "findings": [str(f) for f in report.findings]}
 
     @api.post("/retention")
     def retention(request: Request, dry_run: bool = False) -> Any:
-        who = _admin(services, asker(request), "take old samples away")
+        who = admin_of(services, asker(request), "take old samples away")
         done = services.retention.run(dry_run=dry_run, actor=who)
         return {**asdict(done), "said": done.sentence()}
 
@@ -142,20 +142,20 @@ def _people(api: APIRouter, services: Services) -> None:
 
     @api.post("/links", status_code=201)
     def link(body: LinkIn, request: Request) -> Any:
-        who = _admin(services, asker(request), "make sign-in links")
+        who = admin_of(services, asker(request), "make sign-in links")
         services.settings.person(body.user)
         return {"user": body.user, "secret": services.identity.create_link(body.user, actor=who)}
 
     @api.post("/tokens", status_code=201)
     def token(body: TokenIn, request: Request) -> Any:
-        who = _admin(services, asker(request), "make tokens")
+        who = admin_of(services, asker(request), "make tokens")
         services.settings.person(body.user)
         made = services.identity.create_token(body.user, service=body.service, actor=who)
         return {"user": body.user, "token": made}
 
     @api.get("/tokens")
     def tokens(request: Request) -> Any:
-        _admin(services, asker(request), "list tokens")
+        admin_of(services, asker(request), "list tokens")
         return {
             "items": [
                 {"id": t.token_id, "user": t.user, "service": t.service, "expires_us": t.expires_us}
@@ -165,12 +165,13 @@ def _people(api: APIRouter, services: Services) -> None:
 
     @api.delete("/tokens/{token_id}")
     def revoke(token_id: str, request: Request, reason: str = "revoked") -> Any:
-        who = _admin(services, asker(request), "revoke tokens")
+        who = admin_of(services, asker(request), "revoke tokens")
         services.identity.revoke_token(token_id, actor=who, reason=reason)
         return {"revoked": token_id}
 
 
-def _admin(services: Services, who: Asker, what: str) -> str:
+def admin_of(services: Services, who: Asker, what: str) -> str:
+    """The user, who has to be an admin or to have a shell on the home. Raises `Refused`."""
     if who.user == LOCAL_ADMIN:
         return who.user
     everywhere = [services.settings.roles_of(who.user, e) for e in services.settings.environments]

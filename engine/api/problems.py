@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from engine.core.errors import (
     AdapterFailed,
     Conflict,
+    LogForked,
     Malformed,
     NotFound,
     Refused,
@@ -67,5 +68,7 @@ def of_error(request: Request, error: ReleaselineError) -> Response:
             return problem(502, "outside_failed", str(error), request_id=rid, hint=error.hint)
         case Unverified():
             return problem(409, "unverified", str(error), request_id=rid, check=error.check)
+        case LogForked():
+            return problem(409, "log_forked", str(error), request_id=rid, hint=error.hint)
         case _:
             return problem(500, "error", str(error), request_id=rid, hint=error.hint)

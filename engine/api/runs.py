@@ -242,23 +242,6 @@ def _telling(api: APIRouter, services: Services) -> None:
     def approvals(run_id: str) -> Any:
         return approvals_shape(services.service.run(run_id))
 
-    @api.get("/runs/{run_id}/evidence")
-    def evidence(run_id: str) -> Any:
-        services.service.run(run_id)
-        frame = queries.run_evidence(services.store.cursor(), run_id=run_id)
-        return {"items": frame.to_dicts()}
-
-    @api.get("/runs/{run_id}/evidence/export")
-    def export(run_id: str, request: Request, kind: str = "audit-pack") -> Response:
-        who = asker(request)
-        services.service.check_export(run_id, who)
-        name, content = services.sealer.export(run_id, kind, actor=who.user)
-        return Response(
-            content,
-            media_type="application/octet-stream",
-            headers={"Content-Disposition": f'attachment; filename="{name}"'},
-        )
-
     @api.get("/runs/{run_id}/story")
     def story(run_id: str) -> Any:
         recorded = services.store.load(run_id)

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from engine import wiring
-from engine.api import sign_in
+from engine.api import log_files, sign_in
 from engine.api.app import PREFIX, build_api
 from engine.api.gate import Gate
 from engine.api.metrics import exposition
@@ -65,6 +65,7 @@ class Server:
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),
+            Route("/log/{path:path}", self._log_file, methods=["GET"]),
             *sign_in.routes(lambda: self.services),
             Mount(PREFIX, self._mounted),
         ]
@@ -85,6 +86,9 @@ class Server:
         ready = health.running and not health.storage_full
         why = "storage_full" if health.storage_full else "ok" if ready else "not_running"
         return JSONResponse({"ready": ready, "why": why}, status_code=200 if ready else 503)
+
+    async def _log_file(self, request: Request) -> Response:
+        return await run_in_threadpool(log_files.file, request, self.services)
 
     async def _metrics(self, _: Request) -> Response:
         text = await run_in_threadpool(exposition, self.services)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -11,10 +13,14 @@ from engine.cli.call import Call, Noun, page, pass_call
 from engine.cli.door import open_door
 from engine.cli.exits import BAD_CONFIG, CONFLICT, Ended
 
+# Kinds that are made once, at the seal, and signed as one file as well.
+_SEALED: Final = frozenset({"bundle", "audit-pack"})
+_SIGNATURE: Final = ".sigstore.json"
+
 
 @click.group(cls=Noun)
 def evidence() -> None:
-    """List and export the evidence of a run."""
+    """List and export the evidence of a run, and add to it after its seal."""
 
 
 @evidence.command("list")
@@ -36,7 +42,7 @@ def list_evidence(call: Call, run_id: str) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option(
     "--kind",
-    type=click.Choice(["partial", "bundle", "audit-pack"]),
+    type=click.Choice(["partial", "bundle", "audit-pack", "addenda"]),
     default="audit-pack",
     show_default=True,
 )
@@ -44,12 +50,58 @@ def list_evidence(call: Call, run_id: str) -> None:
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @pass_call
 def export(call: Call, run_id: str, kind: str, output: Path | None, force: bool) -> None:
-    """Write the evidence into one file that can be verified without us."""
+    """Write the evidence into one file that can be verified without us.
+
+    Beside a sealed pack lies its signature as one file, PACK.sigstore.json. `addenda` is what was
+    added after the seal; verify it together with the audit pack.
+    """
+    source = f"/runs/{run_id}/evidence/export"
     with open_door(call) as door:
-        name, content = door.download(f"/runs/{run_id}/evidence/export", kind=kind)
+        name, content = door.download(source, kind=kind)
+        beside = b""
+        if kind in _SEALED:
+            _, beside = door.download(source, kind=f"{kind}{_SIGNATURE}")
     path = output or Path(name)
     if path.is_dir():
         path /= name
+    signature = path.with_name(f"{path.name}{_SIGNATURE}")
+    if beside and not force and signature.exists():
+        raise Ended(CONFLICT, f"{signature} exists.", hint="--force overwrites it.")
+    _write(path, content, force=force)
+    if beside:
+        _write(signature, beside, force=force)
+    digest = hashlib.sha256(content).hexdigest()
+    given = {"file": str(path), "sha256": digest, "size": len(content), "kind": kind}
+    call.give({**given, "signature": str(signature)} if beside else given)
+    call.say(str(path), f"sha256 {digest}, {len(content)} bytes", f"releaseline verify {path}")
+
+
+@evidence.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--text", required=True, help="What is to be added, in your words.")
+@click.option(
+    "--attach", "attached", multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file to go with it; may be given several times.",
+)  # fmt: skip
+@pass_call
+def addendum(call: Call, run_id: str, text: str, attached: tuple[Path, ...]) -> None:
+    """Add a signed note to a sealed run. What was sealed stays as it is."""
+    with ExitStack() as opened, open_door(call) as door:
+        parts: list[tuple[str, tuple[str, Any]]] = [
+            ("attach", (path.name, opened.enter_context(path.open("rb")))) for path in attached
+        ]
+        made = door.post(
+            f"/runs/{run_id}/evidence/addenda", data={"text": text}, files=parts or None
+        )
+    call.give(made)
+    call.say(
+        f"Addendum {made['number']} of {run_id} is signed and logged (index {made['log_index']}).",
+        f"{made['envelope']}  {made['name']}",
+    )
+
+
+def _write(path: Path, content: bytes, *, force: bool) -> None:
     try:
         with path.open("wb" if force else "xb") as file:
             file.write(content)
@@ -57,6 +109,3 @@ def export(call: Call, run_id: str, kind: str, output: Path | None, force: bool)
         raise Ended(CONFLICT, f"{path} exists.", hint="--force overwrites it.") from None
     except OSError as error:
         raise Ended(BAD_CONFIG, f"{path}: can't be written: {error.strerror}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    call.give({"file": str(path), "sha256": digest, "size": len(content), "kind": kind})
-    call.say(str(path), f"sha256 {digest}, {len(content)} bytes", f"releaseline verify {path}")

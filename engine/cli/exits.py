@@ -8,6 +8,7 @@ from typing import Any, Final
 from engine.core.errors import (
     AdapterFailed,
     Conflict,
+    LogForked,
     Malformed,
     NotFound,
     Refused,
@@ -59,6 +60,7 @@ _OF_PROBLEM: Final[Mapping[str, int]] = {
     "unsafe_config": BAD_CONFIG,
     "outside_failed": UNREACHABLE,
     "unverified": INVALID_EVIDENCE,
+    "log_forked": INVALID_EVIDENCE,
     "defect": DEFECT,
 }
 _OF_REFUSAL: Final[Mapping[str, int]] = {
@@ -106,7 +108,7 @@ def of_error(error: ReleaselineError) -> int:
             return USAGE
         case Conflict():
             return CONFLICT
-        case Unverified():
+        case Unverified() | LogForked():
             return INVALID_EVIDENCE
         case AdapterFailed():
             return UNREACHABLE

@@ -12,6 +12,7 @@ from engine.cli.call import Call, Leaf, pass_call
 from engine.core.errors import UnsafeConfig
 from engine.homes import create_home
 from engine.keystore import PASSPHRASE_VARIABLE
+from engine.keystore_show import listing
 
 
 @click.command(cls=Leaf)
@@ -21,16 +22,26 @@ def init(call: Call, folder: Path | None) -> None:
     """Write a commented home with new keys into DIR (default: the home of --home).
 
     The keys are encrypted with a passphrase: from RELEASELINE_KEY_PASSPHRASE, from the file that
-    RELEASELINE_KEY_PASSPHRASE_FILE names, or asked for.
+    RELEASELINE_KEY_PASSPHRASE_FILE names, or asked for. The key of the witness, which vouches that
+    the log was never rewritten, has a file of its own, and a passphrase of its own when
+    RELEASELINE_WITNESS_PASSPHRASE, or the same with _FILE, says one.
     """
     home = folder or call.home
     fingerprint = create_home(home, passphrase=_passphrase())
-    call.give({"home": str(home), "trusted_root_sha256": fingerprint.hex})
+    vkeys = [one for one in listing(home)[1] if one.kind == "witness"]
+    call.give(
+        {
+            "home": str(home),
+            "trusted_root_sha256": fingerprint.hex,
+            "witness_sha256": [one.fingerprint.hex for one in vkeys],
+        }
+    )
     call.say(
         f"Made {home}. Every key of {home / 'releaseline.yaml'} is explained in it.",
         f"SHA-256 of {home / 'trusted_root.json'}:",
         f"  {fingerprint.hex}",
-        "Hand this over to whoever will verify evidence, by another way than the evidence itself.",
+        *(f"Witness {one.name}, SHA-256 {one.fingerprint.hex}" for one in vkeys),
+        "Hand the file's over to whoever will verify evidence, by another way than the evidence.",
         f"The advisories in {home / 'feeds'} are a small dated set; the gate will",
         "say that they are stale. Put current snapshots there before you trust a verdict.",
         f"Next: releaseline serve --home {home}",

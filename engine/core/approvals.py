@@ -33,23 +33,28 @@ def binding(run: Run) -> Digest:
     Raises:
         Refused: inputs, verdict or plan are not there yet, so nothing can be approved.
     """
+    return Digest.of(canonical(binding_document(run)))
+
+
+def binding_document(run: Run) -> dict[str, str | int]:
+    """What `binding` is the digest of, so that others can work it out again.
+
+    Raises:
+        Refused: as `binding`.
+    """
     if run.verdict is None or run.plan is None or run.resolved_inputs is None:
         raise Refused("Inputs, verdict and rollout plan must exist before anyone can approve.")
-    return Digest.of(
-        canonical(
-            {
-                "schema": "releaseline.approval-binding/1",
-                "run": run.run_id,
-                "gateAttempt": len(run.step(run.verdict.step).attempts),
-                "environment": run.environment,
-                "bundle": str(run.bundle),
-                "inputs": str(run.resolved_inputs),
-                "policy": str(run.verdict.policy),
-                "verdict": str(run.verdict.verdict),
-                "plan": str(run.plan),
-            }
-        )
-    )
+    return {
+        "schema": "releaseline.approval-binding/1",
+        "run": run.run_id,
+        "gateAttempt": len(run.step(run.verdict.step).attempts),
+        "environment": run.environment,
+        "bundle": str(run.bundle),
+        "inputs": str(run.resolved_inputs),
+        "policy": str(run.verdict.policy),
+        "verdict": str(run.verdict.verdict),
+        "plan": str(run.plan),
+    }
 
 
 def conflict(run: Run, actor: Actor) -> str | None:
@@ -67,6 +72,11 @@ def conflict(run: Run, actor: Actor) -> str | None:
         return f"{actor.user} started this promotion; somebody else has to approve it."
     if actor.user in run.request.bundle_authors:
         return f"{actor.user} made this bundle; an author cannot approve it."
+    if actor.user in run.authors:
+        return (
+            f"{actor.user} is a commit author by this bundle's provenance; "
+            "an author cannot approve it."
+        )
     if any(a.person == actor.user for a in run.counting_approvals):
         return f"{actor.user} has approved already; each approval needs another person."
     return None

@@ -72,6 +72,13 @@ class Fenced(AdapterFailed):
         super().__init__(message, transient=False, hint=hint)
 
 
+class LogForked(ReleaselineError):
+    """The transparency log may not grow: what is recorded is not what was signed before.
+
+    It stays as it is until somebody has found out why; a second history is never begun.
+    """
+
+
 class StorageFull(ReleaselineError):
     """Nothing can be recorded: the disk is full or unwritable. Stepping stops until it is not."""
 

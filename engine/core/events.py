@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 
+from engine.core.attestations import AttestationImported
 from engine.core.back_events import BackEvent
 from engine.core.digest import Digest
 from engine.core.fact_events import FactEvent
@@ -19,7 +20,9 @@ from engine.core.people_events import PeopleEvent
 from engine.core.run_events import RunMoved, RunRequested
 from engine.core.step_events import StepEvent
 
-RunEvent: TypeAlias = RunRequested | RunMoved | StepEvent | FactEvent | BackEvent | PeopleEvent
+RunEvent: TypeAlias = (
+    RunRequested | RunMoved | StepEvent | FactEvent | BackEvent | PeopleEvent | AttestationImported
+)
 Event: TypeAlias = RunEvent | HouseEvent
 
 EVENT_TYPES: Final[dict[str, type[Event]]] = {cls.TYPE: cls for cls in get_args(Event)}

@@ -22,9 +22,11 @@ def evidence_due(run: Run) -> CaptureEvidence | CaptureRollback | None:
 
 def _unsealed(run: Run, step: StepState, attempt: Attempt) -> bool:
     if step.spec.kind is StepKind.APPROVAL:
-        decisions = sum(a.attempt == attempt.number for a in run.approvals)
-        asked = attempt.status not in STEP_OPEN
-        return len(attempt.evidence) < max(decisions, int(asked))
+        given = [a for a in run.approvals if a.attempt == attempt.number]
+        # The end is told where no decision tells it, or where one that is sealed counts no more.
+        told = not given or any(not a.counts for a in given)
+        ended = attempt.status not in STEP_OPEN
+        return len(attempt.evidence) < len(given) + int(ended and told)
     # What a way back left behind lies with the attempt and is not its own evidence.
     own = [name for name in attempt.evidence if way_back.number_of(name) is None]
     return attempt.status not in STEP_OPEN and not own

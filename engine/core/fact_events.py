@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from engine.core.attestations import Attestation
 from engine.core.burn import BurnState, RuleBurn
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
@@ -25,7 +26,10 @@ class InputFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputsMaterialized:
-    """`resolved` is the blob of resolved-inputs.json; `components` were re-hashed and match."""
+    """`resolved` is the blob of resolved-inputs.json; `components` were re-hashed and match.
+
+    `attestations`: imports that the run rests on; `authors`: our people whom a provenance names.
+    """
 
     TYPE: ClassVar = "inputs.materialized/1"
     step: str
@@ -33,6 +37,8 @@ class InputsMaterialized:
     inputs: tuple[InputFact, ...]
     components: int
     resolved: Digest
+    attestations: tuple[Attestation, ...] = ()
+    authors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +346,26 @@ class EvidenceExported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceAddendum:
+    """Something was added after the seal, signed by whoever wrote it; nothing sealed changes.
+
+    Attributes:
+        number: 1-based without gaps among the run's addenda.
+        text: in their words, as it stands in the signed statement.
+        name, envelope, payload, log_index, files: as in `EvidenceCaptured`, of a pack of addenda.
+    """
+
+    TYPE: ClassVar = "evidence.addendum/1"
+    number: int
+    text: str
+    name: str
+    envelope: Digest
+    payload: Digest
+    log_index: int
+    files: tuple[NamedDigest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commented:
     TYPE: ClassVar = "run.commented/1"
     text: str
@@ -368,5 +394,6 @@ FactEvent: TypeAlias = (
     | EvidenceMissing
     | EvidenceSealed
     | EvidenceExported
+    | EvidenceAddendum
     | Commented
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from engine.core.attestations import AttestationImported
 from engine.core.digest import Digest
+from engine.core.event_parts import NamedDigest
 
 BUNDLES = "bundles"
 ADMIN = "admin"
@@ -98,10 +100,35 @@ class HoldLifted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStarted:
+    """`log_size`, `log_root` (hex): the log's tree at this moment, over `log_origin`'s leaves."""
+
     TYPE: ClassVar = "engine.started/1"
     version: str
     pid: int
     config: Digest
+    log_origin: str = ""
+    log_size: int = 0
+    log_root: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysRotated:
+    """Keys were made anew; `fingerprint` is the new trusted root's.
+
+    Attributes:
+        number: of the rotation in this home, 1-based without gaps.
+        what: of log, ca, tsa, witness.
+        origin, first: of the present log shard, and its first leaf among those of all shards.
+        files: of the statement that ties a new shard to the one before; empty without one.
+    """
+
+    TYPE: ClassVar = "keys.rotated/1"
+    number: int
+    what: tuple[str, ...]
+    fingerprint: Digest
+    origin: str
+    first: int
+    files: tuple[NamedDigest, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +184,7 @@ class SamplesRetired:
 
 HouseEvent: TypeAlias = (
     BundleCreated
+    | AttestationImported
     | LinkCreated
     | SessionOpened
     | SessionRevoked
@@ -165,6 +193,7 @@ HouseEvent: TypeAlias = (
     | CommandRejected
     | HoldLifted
     | EngineStarted
+    | KeysRotated
     | EngineStopped
     | EngineWatchdog
     | StoreRebuilt

@@ -73,6 +73,11 @@ def _may_not_confirm(run: Run, ask: OverrideAsk, actor: Actor) -> str:
         return f"{actor.user} started this promotion; somebody else has to confirm the override."
     if actor.user in run.request.bundle_authors:
         return f"{actor.user} made this bundle; an author cannot confirm the override."
+    if actor.user in run.authors:
+        return (
+            f"{actor.user} is a commit author by this bundle's provenance; "
+            "an author cannot confirm the override."
+        )
     return ""
 
 

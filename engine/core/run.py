@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from engine.core import run_back, run_facts, run_moves, run_people, run_steps
+from engine.core import run_back, run_facts, run_imports, run_moves, run_people, run_steps
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
-from engine.core.fact_events import Commented, EvidenceExported
+from engine.core.fact_events import Commented, EvidenceAddendum, EvidenceExported
 from engine.core.people_events import ReviewClosed
 from engine.core.run_events import RunRequested
 from engine.core.state import Run, StepState, TargetState
@@ -23,7 +23,7 @@ from engine.core.statemachine import RunStatus
 __all__ = ["AFTER_END", "Run", "evolve", "fold"]
 
 # What may still be said of a run that has ended and is sealed.
-AFTER_END: Final = (Commented, EvidenceExported, ReviewClosed)
+AFTER_END: Final = (Commented, EvidenceAddendum, EvidenceExported, ReviewClosed)
 
 # Each takes the events of its family and answers None to any other.
 _FAMILIES: Final = (
@@ -32,6 +32,7 @@ _FAMILIES: Final = (
     run_facts.apply,
     run_back.apply,
     run_people.apply,
+    run_imports.apply,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never, get_args
 
-from engine.core import burn_guard, statemachine, way_back
+from engine.core import burn_guard, run_imports, statemachine, way_back
 from engine.core.digest import Digest
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
@@ -17,6 +17,7 @@ from engine.core.fact_events import (
     ApprovalWithdrawn,
     Commented,
     EnvironmentGuarded,
+    EvidenceAddendum,
     EvidenceCaptured,
     EvidenceExported,
     EvidenceMissing,
@@ -49,8 +50,8 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
     if via is not None:
         run = replace(run, status=statemachine.transition(run.status, via).target)
     match event:
-        case InputsMaterialized(inputs=inputs, resolved=resolved):
-            return replace(run, resolved_inputs=resolved, inputs_count=len(inputs))
+        case InputsMaterialized():
+            return run_imports.pinned(run, event)
         case RolloutPlanned():
             return replace(
                 run,
@@ -83,7 +84,7 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             return burn_guard.guarded(run, event, recorded.ts_us)
         case EvidenceCaptured() | EvidenceMissing() | EvidenceSealed():
             return _evidence(run, event)
-        case VerifySnapshot() | EvidenceExported() | Commented():
+        case VerifySnapshot() | EvidenceExported() | EvidenceAddendum() | Commented():
             return run
         case _:
             assert_never(event)

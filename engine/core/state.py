@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from engine.core.attestations import Attestation
 from engine.core.back_events import RollbackReadiness
 from engine.core.digest import Digest
 from engine.core.errors import IllegalTransition
@@ -138,6 +139,9 @@ class Run:
     outcome: how the run ends, from the moment that this is decided; None before.
     paused_from: the status in which a pause caught the run.
     resolved_inputs: blob of resolved-inputs.json.
+    attestations: every imported attestation that ever belonged to the run, oldest first.
+    pinned: those that the inputs name, and that the gate is asked about.
+    authors: people whom a provenance calls authors of what is promoted.
     cohorts: which targets each stage sets, planned before anything is touched.
     readiness: whether the way back is open, as last looked at; None in runs of old.
     rollback_suppressed: why a rollback that was due did not begin by itself; empty when none.
@@ -186,6 +190,9 @@ class Run:
     window_end_us: int | None = None
     resolved_inputs: Digest | None = None
     inputs_count: int = 0
+    attestations: tuple[Attestation, ...] = ()
+    pinned: tuple[Attestation, ...] = ()
+    authors: tuple[str, ...] = ()
     cohorts: tuple[StageCohort, ...] = ()
     plan: Digest | None = None
     rollback_plan: Digest | None = None

@@ -1,8 +1,9 @@
 """What is said at each checkpoint of a run, as in-toto predicates. Pure: facts in, JSON out.
 
-Vetted types are used where one fits (reference, verification summary, test result, runtime
-trace); approval, deployment, rollback, proof chain and export have none and are named under our
-own base URI.
+Vetted types are used where one fits (reference, verification summary, provenance, test result,
+runtime trace, OpenVEX); approval, deployment, rollback, run record, proof chain, export and
+addendum have none and are named under our own base URI. Approvals, runtime, provenance, ways back,
+the record and addenda are in files of their own, `predicate_*`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from engine.core.back_events import RollbackReadiness
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.fact_events import (
@@ -19,16 +21,14 @@ from engine.core.fact_events import (
     InputsMaterialized,
     PolicyEvaluated,
     TargetSet,
-    VerifySnapshot,
 )
 from engine.core.people_events import OverrideUsed
-from engine.core.state import Approval, Attempt, Run, StepState
+from engine.core.state import Attempt, Run, StepState
 from engine.evidence.statement import resource
 
 REFERENCE: Final = "https://in-toto.io/attestation/reference/v0.1"
 SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
-RUNTIME_TRACE: Final = "https://in-toto.io/attestation/runtime-trace/v0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def inputs(run: Run, fact: InputsMaterialized, resolved: bytes, *, base: str) ->
             ],
             "inputs": len(fact.inputs),
             "artifactsChecked": fact.components,
-            f"{base}/run/v1": _wish(run),
+            f"{base}/run/v1": made_as(run),
         },
         files=((name, resolved),),
     )
@@ -110,59 +110,10 @@ def policy_decision(
                 "capsuleDigest": {"sha256": fact.capsule.hex},
                 "notes": list(fact.notes),
                 "replays": fact.replays,
-                "run": _wish(run),
+                "run": made_as(run),
             },
         },
         files=files,
-    )
-
-
-def approval(
-    run: Run,
-    given: Approval,
-    *,
-    number: int,
-    base: str,
-    approver: str,
-    basis: Sequence[NamedDigest],
-) -> Draft:
-    """One person's decision, bound to everything that they decided about."""
-    return Draft(
-        stem=_numbered("approval", number),
-        predicate_type=f"{base}/approval/v1",
-        predicate={
-            "decision": given.decision,
-            "approver": {"id": approver, "user": given.person, "groups": list(given.groups)},
-            "decidedAt": rfc3339(given.decided_us),
-            "expiresAt": rfc3339(given.expires_us),
-            "nonce": given.nonce,
-            "comment": given.comment,
-            "requestedBy": run.requested_by,
-            "scope": {
-                "environment": f"{run.request.region}/{run.environment}",
-                "bundle": {"sha256": run.bundle.hex},
-                "runId": run.run_id,
-                "attempt": given.attempt,
-                "binding": {"sha256": given.binding.hex},
-                "view": {"sha256": given.view.hex},
-            },
-            "basis": [resource(one) for one in basis],
-        },
-        person=given.person,
-    )
-
-
-def approval_outcome(run: Run, attempt: Attempt, *, base: str) -> Draft:
-    """An approval step that ended without anybody's decision: not required, expired, cancelled."""
-    return Draft(
-        stem="approval",
-        predicate_type=f"{base}/approval-outcome/v1",
-        predicate={
-            "outcome": attempt.result or attempt.status.value,
-            "rule": run.request.approval.rule_id,
-            "minApprovals": run.request.approval.min_approvals,
-            **_course(attempt),
-        },
     )
 
 
@@ -175,8 +126,13 @@ def deployment(
     sets: Sequence[TargetSet],
     plan: Digest | None,
     basis: Sequence[NamedDigest],
+    readiness: Sequence[RollbackReadiness],
     at_us: int,
 ) -> Draft:
+    """Args:
+    basis: the statements on which the stage was begun.
+    readiness: whether the way back was open, as looked at before anything was touched.
+    """
     return Draft(
         stem="deploy-attestation",
         predicate_type=f"{base}/deployment/v1",
@@ -192,7 +148,7 @@ def deployment(
                 ],
             },
             "environment": f"{run.request.region}/{run.environment}",
-            "run": _wish(run),
+            "run": made_as(run),
             "stage": {
                 "id": step.id,
                 "name": step.spec.name,
@@ -203,7 +159,8 @@ def deployment(
                 "workflow": {"sha256": run.request.workflow_digest.hex},
                 "epoch": run.epoch,
             },
-            **_course(attempt),
+            "wayBack": [_readiness(one) for one in readiness],
+            **course(attempt),
             "targets": [
                 {
                     "target": one.target,
@@ -231,6 +188,7 @@ def health_gate(
     tick_count: int,
     last_evidence: bytes | None,
     overrides: Sequence[OverrideUsed] = (),
+    suppressed: Sequence[str] = (),
 ) -> Draft:
     """A test result over every tick that the gate saw; the ticks lie beside it, to be replayed."""
     last = decisions[-1].action if decisions else "none"
@@ -270,68 +228,48 @@ def health_gate(
                     }
                     for one in decisions
                 ],
-                **_overruled(overrides),
-                **_course(attempt),
+                "overrides": [override(one) for one in overrides],
+                "rollbackSuppressed": list(suppressed),
+                **course(attempt),
             },
         },
         files=tuple(files),
     )
 
 
-def _overruled(overrides: Sequence[OverrideUsed]) -> dict[str, Any]:
-    """Who let the stage go on against its gate; nothing is said where nobody did."""
-    if not overrides:
-        return {}
+def override(one: OverrideUsed) -> dict[str, Any]:
+    """Who let a stage go on against its gate, and what stood against it."""
     return {
-        "overrides": [
-            {
-                "action": one.action,
-                "askedBy": one.asked_by,
-                "askedReason": one.asked_reason,
-                "confirmedBy": one.confirmed_by,
-                "reason": one.reason,
-                "ticket": one.ticket,
-                "rule": one.rule,
-                "against": one.against,
-                "missing": list(one.missing),
-                "evidence": digest_set(one.evidence),
-            }
-            for one in overrides
-        ]
+        "action": one.action,
+        "step": one.step,
+        "attempt": one.attempt,
+        "askedBy": one.asked_by,
+        "askedReason": one.asked_reason,
+        "confirmedBy": one.confirmed_by,
+        "reason": one.reason,
+        "ticket": one.ticket,
+        "rule": one.rule,
+        "against": one.against,
+        "missing": list(one.missing),
+        "evidence": digest_set(one.evidence),
     }
 
 
-def runtime(
-    run: Run, attempt: Attempt, fact: VerifySnapshot, snapshot: bytes, *, base: str
-) -> Draft:
-    """What runs where after the deploy, and which shipped components are really loaded."""
-    name = "runtime-snapshot.json"
-    return Draft(
-        stem="runtime-reachability",
-        predicate_type=RUNTIME_TRACE,
-        predicate={
-            "monitor": {"type": f"{base}/monitors/target-report/v1"},
-            "monitoredProcess": {
-                "hostID": f"{run.request.region}/{run.environment}",
-                "type": f"{base}/processes/release-target/v1",
-                "event": run.run_id,
-            },
-            "monitorLog": {
-                "process": [{"name": name, "digest": {"sha256": fact.snapshot.hex}}],
-                "network": [],
-                "fileAccess": [],
-            },
-            "metadata": {"buildFinishedOn": rfc3339(attempt.ended_us or attempt.started_us)},
-            f"{base}/runtime-summary/v1": {
-                "onBundle": fact.on_bundle,
-                "healthy": fact.healthy,
-                "total": fact.total,
-                "componentsObserved": fact.observed_components,
-                "components": fact.components,
-            },
-        },
-        files=((name, snapshot),),
-    )
+def _readiness(seen: RollbackReadiness) -> dict[str, Any]:
+    return {
+        "before": seen.step,
+        "plan": {"sha256": seen.plan.hex},
+        "observedAt": rfc3339(seen.observed_at_us),
+        "targets": [
+            {
+                "target": one.target,
+                "to": digest_set(one.to_digest),
+                "ready": one.ready,
+                "note": one.note,
+            }
+            for one in seen.targets
+        ],
+    }
 
 
 def step_result(step: StepState, attempt: Attempt, *, base: str) -> Draft:
@@ -341,7 +279,7 @@ def step_result(step: StepState, attempt: Attempt, *, base: str) -> Draft:
         predicate_type=f"{base}/step-result/v1",
         predicate={
             "step": {"id": step.id, "name": step.spec.name, "kind": step.spec.kind.value},
-            **_course(attempt),
+            **course(attempt),
         },
     )
 
@@ -350,7 +288,7 @@ def rfc3339(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _wish(run: Run) -> dict[str, Any]:
+def made_as(run: Run) -> dict[str, Any]:
     """What kind of run this is, and of which other one it was made."""
     request = run.request
     return {
@@ -362,7 +300,7 @@ def _wish(run: Run) -> dict[str, Any]:
     }
 
 
-def _course(attempt: Attempt) -> dict[str, Any]:
+def course(attempt: Attempt) -> dict[str, Any]:
     """How an attempt went, in the same words in every predicate of ours."""
     return {
         "status": attempt.status.value,
@@ -383,7 +321,3 @@ def digest_set(digest: Digest | None) -> dict[str, str] | None:
 
 def _level(policy: str) -> str:
     return "".join(sign if sign.isalnum() else "_" for sign in policy.upper())
-
-
-def _numbered(stem: str, number: int) -> str:
-    return stem if number == 1 else f"{stem}-{number}"

@@ -48,7 +48,7 @@ def test_the_promised_commands_are_there() -> None:
         "bundle": "create list show",
         "run": "list show wait story events approve reject withdraw pause resume continue retry "
         "rerun mark-failed rollback cancel close",
-        "evidence": "list export",
+        "evidence": "addendum list export",
         "policy": "lint",
     }
     verbs = {(noun, verb) for noun, told in nouns.items() for verb in told.split()}

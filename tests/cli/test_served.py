@@ -107,6 +107,15 @@ def test_a_run_from_outside(start: Start, tmp_path: Path) -> None:
     anchor = ("--trusted-root", str(home / "trusted_root.json"))
     good = releaseline("verify", str(pack), *anchor)
     assert good.returncode == 0, good.stdout
+    assert releaseline("verify", f"{pack}.sigstore.json", *anchor).returncode == 0
+    note = tmp_path / "note.txt"
+    note.write_text("seen")
+    added = as_person("evidence", "addendum", "run-2", "--text", "read", "--attach", str(note))
+    assert added.returncode == 0 and "Addendum 1 of run-2" in added.stdout
+    later = tmp_path / "later.tar.gz"
+    taken = as_person("evidence", "export", "run-2", "--kind", "addenda", "-o", str(later))
+    assert taken.returncode == 0, taken.stderr
+    assert releaseline("verify", str(pack), str(later), *anchor).returncode == 0
     changed = bytearray(pack.read_bytes())
     changed[len(changed) // 2] ^= 1
     pack.write_bytes(changed)

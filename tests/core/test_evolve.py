@@ -130,9 +130,10 @@ def test_a_log_begins_with_the_request_and_has_no_gap() -> None:
 
 @pytest.mark.parametrize("status", sorted(TERMINAL))
 @pytest.mark.parametrize("kind", sorted(EVENT_TYPES))
-def test_only_words_exports_and_reviews_follow_the_end(status: RunStatus, kind: str) -> None:
+def test_only_words_addenda_exports_and_reviews_follow_an_end(status: RunStatus, kind: str) -> None:
     assert {cls.TYPE for cls in AFTER_END} == {
         "run.commented/1",
+        "evidence.addendum/1",
         "evidence.exported/1",
         "review.closed/1",
     }

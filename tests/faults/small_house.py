@@ -24,7 +24,10 @@ from engine.core.events import Recorded
 from engine.core.health_criteria import Criteria
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus
+from engine.evidence.imported import Anchor
 from engine.gate_now import GateNow
+from engine.keystore_witness import begin_state
+from engine.logbook import open_log
 from engine.outside import Outside, Place
 from engine.policy.model import Policy, load_policy
 from engine.runner import Runner
@@ -105,7 +108,13 @@ def policy(*, passes: bool = True) -> Policy:
     return load_policy((head + rule).encode(), (EXAMPLES / "release-gate.config.json").read_bytes())
 
 
-def settings(home: Path, *, approvals: int = 0, on_breach: str = "rollback") -> Settings:
+def settings(
+    home: Path,
+    *,
+    approvals: int = 0,
+    on_breach: str = "rollback",
+    trust: tuple[Anchor, ...] = (),
+) -> Settings:
     def stage(name: str, share_bp: int) -> Stage:
         return Stage(name=name, share_bp=share_bp, min_targets=1, criteria=CRITERIA)
 
@@ -160,6 +169,7 @@ def settings(home: Path, *, approvals: int = 0, on_breach: str = "rollback") -> 
         grants={
             u: tuple(Grant(role=r, environments=None) for r in given) for u, given in roles.items()
         },
+        trust=trust,
     )
 
 
@@ -177,11 +187,12 @@ class SmallHouse:
         gate: Policy | None = None,
         approvals: int = 0,
         on_breach: str = "rollback",
+        trust: tuple[Anchor, ...] = (),
     ) -> None:
         self.home, self.keys = home, keys
         self.fuse, self.fleet = fuse or Fuse(), fleet or SimFleet()
         self.clock = clock or SimClock()
-        self.settings = settings(home, approvals=approvals, on_breach=on_breach)
+        self.settings = settings(home, approvals=approvals, on_breach=on_breach, trust=trust)
         self.real = Store.open(home, clock=self.clock)
         self.store: Any = Fused(self.real, self.fuse, "store")
         self.catalog = Catalog(self.store)
@@ -205,7 +216,10 @@ class SmallHouse:
             places=dict.fromkeys(self.settings.environments, place),
             secrets={"env": SimSecrets()},
         )
-        self.sealer = Sealer(self.outside, keys)
+        (home / "keys").mkdir(mode=0o700, exist_ok=True)
+        begin_state(home)
+        self.logbook = open_log(home, self.store, keys, issuer=self.settings.evidence.issuer)
+        self.sealer = Sealer(self.outside, keys, log=self.logbook.log)
         self.runner = Runner(self.outside, sealer=self.sealer, watcher=Watcher(self.outside))
         self.service = Service(
             store=self.store,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from engine import keystore
+from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Refused
 from engine.core.fact_events import Commented, EvidenceCaptured, EvidenceMissing, EvidenceSealed
 from engine.core.run_events import RunSealed
 from engine.core.statemachine import RunStatus
 from engine.core.step_events import StepErrored
+from engine.evidence.merkle import leaf_hash
 from engine.evidence.verify import verify_pack
 from tests.evidence.kit import RUN, World, open_world, unpacked, world
 
@@ -63,14 +66,26 @@ def copy_of(home: Path, target: Path) -> Path:
     return target / "home"
 
 
+def receipt_of(item: EvidenceCaptured) -> Digest:
+    (found,) = (one.digest for one in item.files if one.name.endswith("rekor-entry.json"))
+    return found
+
+
 def log_is_whole(one: World) -> None:
-    """Leaves, items and chain tell the same, without gaps."""
+    """Items are numbered without gaps, and in the order of the log.
+
+    The log may hold signatures of tries that were cut off; no item may be missing in it.
+    """
     items = [r.event for r in one.store.load(RUN) if isinstance(r.event, EvidenceCaptured)]
     assert [item.seq for item in items] == list(range(1, len(items) + 1))
-    assert [item.log_index for item in items] == list(range(len(items)))
+    indexes, leaves = [item.log_index for item in items], one.store.tlog_leaves()
+    assert indexes == sorted(set(indexes))
     for item in items:
         for file in item.files:
             assert one.store.blobs.get(file.digest) is not None
+        receipt = json.loads(one.store.blobs.get(receipt_of(item)))
+        body = base64.b64decode(receipt["canonicalizedBody"])
+        assert leaf_hash(body).hex() == leaves[item.log_index]
 
 
 @pytest.mark.fault
@@ -263,7 +278,7 @@ def test_a_partial_export_goes_into_the_log_and_changes_nothing_else(
 
 
 def test_somebody_is_faster(waiting: Path, tmp_path: Path) -> None:
-    """A conflict builds everything anew; the log keeps no trace of the lost try."""
+    """A conflict builds everything anew; the chain keeps no trace of the lost try."""
 
     class Racing:
         def __init__(self, inner: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine import going_back, steps, steps_inputs
+from engine.attestations_read import Pinned
 from engine.core.digest import Digest
 from engine.core.plan import Observation, TargetObservation
 from engine.core.run_events import RunPaused
@@ -98,6 +99,9 @@ def test_what_was_set_is_a_fact_also_when_the_attempt_has_ended() -> None:
     assert book.current.targets[0].current == NEW
 
 
+NO_IMPORTS = Pinned(attestations=(), refused=(), authors=(), notes=())
+
+
 def inputs_open() -> Book:
     book = Book(request())
     book.run = replace(book.current, status=RunStatus.RUNNING)
@@ -108,7 +112,7 @@ def inputs_open() -> Book:
 def test_the_first_look_is_the_baseline_for_ever() -> None:
     book = inputs_open()
     seen = observation(t_01=OLD, t_02=OLD, t_03=None)
-    book.append(steps_inputs._materialized(book.current, "inputs", 1, (), 1, D, seen))
+    book.append(steps_inputs._materialized(book.current, "inputs", 1, (), 1, D, seen, NO_IMPORTS))
     run = book.current
     assert [t.baseline for t in run.targets] == [OLD, OLD, None, None]
     assert [t.reversible for t in run.targets] == [True, True, False, False]
@@ -121,13 +125,15 @@ def test_the_first_look_is_the_baseline_for_ever() -> None:
             replace(s, status=StepStatus.RUNNING) if s.id == "inputs" else s for s in run.steps
         ),
     )
-    later = steps_inputs._materialized(again, "inputs", 1, (), 1, D, observation(t_01=NEW))
+    later = steps_inputs._materialized(
+        again, "inputs", 1, (), 1, D, observation(t_01=NEW), NO_IMPORTS
+    )
     assert {e.TYPE for e in later} == {"inputs.materialized/1", "step.succeeded/1"}
 
 
 def test_an_answer_for_an_attempt_that_has_ended_is_dropped() -> None:
     run = Book(request()).current
-    assert steps_inputs._materialized(run, "inputs", 1, (), 1, D, observation()) == ()
+    assert steps_inputs._materialized(run, "inputs", 1, (), 1, D, observation(), NO_IMPORTS) == ()
 
 
 def test_no_answer_is_unknown_not_gone() -> None:

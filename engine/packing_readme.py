@@ -1,0 +1,209 @@
+"""How to check a pack without us, in the words of the tools that auditors have."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography import x509
+
+from engine.core.run import Run
+from engine.evidence import chain, verify
+from engine.evidence.statement import MANIFEST_NAME
+from engine.packing_parts import ADDENDA, PARTIAL, SCRIPT, Maker
+
+README: Final = "README.txt"
+_BUNDLE: Final = ".sigstore.json"
+_OWNER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.16")
+
+
+def readme(kind: str, run: Run, maker: Maker, files: Mapping[str, bytes]) -> bytes:
+    """Args:
+    files: everything else in the pack; its signatures are listed with whose they are.
+    """
+    place = f"{run.request.region} / {run.environment}"
+    parts = (
+        _first(kind),
+        f"Evidence of {run.run_id}: {run.label} to {place}\n",
+        _trust(maker),
+        _ours(kind, maker),
+        _script(),
+        _files_of(kind),
+        _stock(kind, maker, files),
+        _by_hand(),
+        _told(kind, files),
+        _signatures(files, maker),
+        "What no signature can tell: whether the machine that made it was sound at that moment.\n",
+    )
+    return "\n".join(part for part in parts if part).encode()
+
+
+def _first(kind: str) -> str:
+    if kind == PARTIAL:
+        return """THIS PACK IS PARTIAL. It was made before the run was sealed: there is no proof
+chain, and what the run did afterwards is not in it.
+"""
+    if kind == ADDENDA:
+        return """What was added after the seal. Nothing that was sealed has changed: each addendum
+is a statement of its own about the proof chain, signed by whoever wrote it. Check it together with
+the audit pack of the run; its proof-chain.json has to be the one in here.
+"""
+    return ""
+
+
+def _trust(maker: Maker) -> str:
+    return f"""Everything can be checked offline. Trust begins with ONE file that must not come from
+this pack: trusted_root.json, or its SHA-256, as it was handed to you when this home was set up. The
+copy in trust/ has
+
+    sha256 {maker.keys.fingerprint.hex}
+
+Compare it with the one you were given. If they differ, stop.
+"""
+
+
+def _ours(kind: str, maker: Maker) -> str:
+    pack = "PACK AUDIT_PACK" if kind == ADDENDA else "PACK"
+    return f"""With Releaseline (every file, every link, the log, the approvals):
+
+    releaseline verify {pack} --trusted-root-sha256 {maker.keys.fingerprint.hex}
+
+An earlier pack or checkpoint of the same log, behind --against, shows that the log was not
+rewritten in between. log/checkpoint is the log's state of this pack: keep it.
+"""
+
+
+def _script() -> str:
+    return f"""With sh, sed, openssl and the core utilities, inside the folder, all but the log:
+
+    sh {SCRIPT} -r TRUSTED_ROOT_JSON
+
+The script is the same in every pack. Who can change a pack can change it too, so take the copy
+that you have read, or that came with an earlier pack.
+"""
+
+
+def _files_of(kind: str) -> str:
+    beside = (
+        f"""
+The pack as one file is signed too; that signature lies beside it and not in it:
+
+    the name of the pack, with {_BUNDLE} behind it
+"""
+        if kind not in {PARTIAL, ADDENDA}
+        else ""
+    )
+    return f"""That every file is the one that was signed:
+
+    sha256sum -c {verify.SUMS}
+{beside}"""
+
+
+def _stock(kind: str, maker: Maker, files: Mapping[str, bytes]) -> str:
+    signer = f"""--cert-identity {maker.identity} \\
+      --cert-oidc-issuer {maker.issuer}"""
+    cosigned = f"""--certificate-identity {maker.identity} \\
+      --certificate-oidc-issuer {maker.issuer}"""
+    export = f"{maker.base}/export/v1"
+    owner = _owner(files)
+    # This client wants an owner in the certificate; where there is none it can't be used.
+    hub = f"""    gh attestation verify {verify.SUMS} --bundle {verify.SUMS_BUNDLE} \\
+      --custom-trusted-root {verify.TRUST} --owner {owner} \\
+      {signer} \\
+      --predicate-type {export} --format json
+
+"""
+    seal = (
+        ""
+        if kind == PARTIAL
+        else f"""
+Every file under the seal is a subject of {chain.STEM}{_BUNDLE} as well: put it in place of
+{verify.SUMS_BUNDLE}, and that file in place of {verify.SUMS}. A single
+NAME{_BUNDLE} speaks of {MANIFEST_NAME}.
+"""
+    )
+    return f"""Who signed that list, by clients that know nothing of us:
+
+    sigstore --trust-config trust/trust_config.json verify identity --offline \\
+      --bundle {verify.SUMS_BUNDLE} \\
+      {signer} {verify.SUMS}
+
+{hub if owner else ""}    cosign verify-blob-attestation --bundle {verify.SUMS_BUNDLE} \\
+      --trusted-root {verify.TRUST} --use-signed-timestamps \\
+      {cosigned} \\
+      --type {export} {verify.SUMS}
+{seal}"""
+
+
+def _by_hand() -> str:
+    """One signature by openssl alone; the script does this for each of them."""
+    part = '\\([^"]*\\)'
+    return f"""One signature by hand, here that over the list (B is any NAME{_BUNDLE}):
+
+    B={verify.SUMS_BUNDLE}
+    sed 's/.*"payload":"{part}".*/\\1/' $B | base64 -d > payload
+    sed 's/.*"sig":"{part}".*/\\1/' $B | base64 -d > sig
+    sed 's/.*"certificate":{{"rawBytes":"{part}".*/\\1/' $B | base64 -d > leaf.der
+    sed 's/.*"signedTimestamp":"{part}".*/\\1/' $B | base64 -d > token
+    openssl x509 -inform DER -in leaf.der -out leaf.pem
+    openssl x509 -in leaf.pem -noout -ext subjectAltName -pubkey > leaf.pub
+    (printf 'DSSEv1 28 application/vnd.in-toto+json %d ' $(wc -c < payload); cat payload) > pae
+    openssl dgst -sha256 -verify leaf.pub -signature sig pae
+    openssl ts -verify -in token -data sig -CAfile trust/tsa_root.pem -untrusted trust/tsa.pem
+    openssl ts -reply -in token -text
+    openssl verify -CAfile trust/ca.pem -purpose any -attime SECONDS leaf.pem
+
+SECONDS: the time stamp, since 1970. A leaf lives for ten minutes and its key for one signature.
+These commands leave files behind that are not of the pack; the script will say so.
+"""
+
+
+def _told(kind: str, files: Mapping[str, bytes]) -> str:
+    events = next((name for name in sorted(files) if name.endswith("run-events.ndjson")), "")
+    story = (
+        f"{verify.STORY} tells the run; each of its sentences cites the event that it rests on.\n"
+        if verify.STORY in files
+        else ""
+    )
+    if not events:
+        return story
+    return f"""{story}The events are in {events},
+one a line. The hash of an event is the SHA-256 of its line without the members "hash" and "type";
+"prev" is that of the event before.
+"""
+
+
+def _signatures(files: Mapping[str, bytes], maker: Maker) -> str:
+    rows = [
+        (name, *_said(files[name], maker))
+        for name in sorted(files)
+        if name.endswith(_BUNDLE) and name != verify.SUMS_BUNDLE
+    ]
+    listed = "".join(f"    {name}\n        {who}\n        {what}\n" for name, who, what in rows)
+    return f"The signatures in this pack, whose they are and of which kind:\n\n{listed}"
+
+
+def _said(bundle: bytes, maker: Maker) -> tuple[str, str]:
+    """Who has to have signed, and the type of the statement."""
+    statement = json.loads(b64decode(json.loads(bundle)["dsseEnvelope"]["payload"]))
+    said: dict[str, Any] = statement["predicate"]
+    person = said.get("approver") or said.get("author")
+    signer = maker.identity
+    if isinstance(person, dict):
+        signer = str(person["id"]).removeprefix("mailto:")
+    return signer, str(statement["predicateType"])
+
+
+def _owner(files: Mapping[str, bytes]) -> str:
+    """The last part of the owner's address in the certificates; empty when they name none."""
+    for name in sorted(files):
+        if name.endswith(_BUNDLE):
+            raw = json.loads(files[name])["verificationMaterial"]["certificate"]["rawBytes"]
+            for extension in x509.load_der_x509_certificate(b64decode(raw)).extensions:
+                if extension.oid == _OWNER and isinstance(
+                    extension.value, x509.UnrecognizedExtension
+                ):
+                    return extension.value.value.decode("ascii", "ignore").rpartition("/")[2]
+    return ""
