@@ -78,8 +78,6 @@ class World:
                 assert log[(one.stream, one.seq)] == one.hash, f"{one.event.TYPE} was lost"
         report = house.real.fsck()
         assert report.ok, [str(finding) for finding in report.findings]
-        log = house.logbook.check(report.findings)
-        assert log.ok, log.findings
 
 
 def play(world: World, deed: Deed, cuts: Sequence[Fuse]) -> Run:
