@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -54,6 +55,14 @@ def test_counters_are_the_load_generators_totals(rig: Rig) -> None:
     )
 
 
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_weights_share_the_traffic_and_outlive_the_router(rig: Rig) -> None:
     rig.deploy(rig.bundle("1"))
     asked = {"t00": 50, "t01": 25, "t02": 0}
@@ -67,8 +76,10 @@ def test_weights_share_the_traffic_and_outlive_the_router(rig: Rig) -> None:
     marker.wait_ended(router, timeout_s=2.0)
     with pytest.raises(AdapterFailed, match="no router"):
         rig.fleet.router("/counters")
+    # The port is a wish: in between anybody on the machine may have been given it.
+    free = _is_free(int(url.rpartition(":")[2]))
     rig.fleet.ensure_router()
-    assert rig.fleet.traffic_url == url
+    assert rig.fleet.traffic_url == url or not free
     assert {t: c["weight"] for t, c in counters(rig).items()} == asked
     assert ask_once(traffic(rig))[0] == 200
     with pytest.raises(AdapterFailed, match="0 to 100"):
