@@ -57,6 +57,19 @@ def binding_document(run: Run) -> dict[str, str | int]:
     }
 
 
+def own_work(run: Run, user: str, deed: str) -> str | None:
+    """Say why `user`, being part of this promotion, may not do `deed` (`approve it`); else None."""
+    if user == run.requested_by:
+        return f"{user} requested this promotion; somebody else has to {deed}."
+    if user == run.started_by:
+        return f"{user} started this promotion; somebody else has to {deed}."
+    if user in run.request.bundle_authors:
+        return f"{user} made this bundle; an author cannot {deed}."
+    if user in run.authors:
+        return f"{user} is a commit author by this bundle's provenance; an author cannot {deed}."
+    return None
+
+
 def conflict(run: Run, actor: Actor) -> str | None:
     """Say why `actor` may not decide on this run, in one sentence; None when they may.
 
@@ -66,17 +79,9 @@ def conflict(run: Run, actor: Actor) -> str | None:
         return f"{actor.user} is a service account; approvals come from people."
     if Role.APPROVER not in actor.roles:
         return f"{actor.user} has no approver role in {run.environment}."
-    if actor.user == run.requested_by:
-        return f"{actor.user} requested this promotion; somebody else has to approve it."
-    if actor.user == run.started_by:
-        return f"{actor.user} started this promotion; somebody else has to approve it."
-    if actor.user in run.request.bundle_authors:
-        return f"{actor.user} made this bundle; an author cannot approve it."
-    if actor.user in run.authors:
-        return (
-            f"{actor.user} is a commit author by this bundle's provenance; "
-            "an author cannot approve it."
-        )
+    involved = own_work(run, actor.user, "approve it")
+    if involved is not None:
+        return involved
     if any(a.person == actor.user for a in run.counting_approvals):
         return f"{actor.user} has approved already; each approval needs another person."
     return None

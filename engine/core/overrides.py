@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.core import reviews
-from engine.core.approvals import Actor
+from engine.core.approvals import Actor, own_work
 from engine.core.commands import Action, Command, Now, OverrideOffer, Refusal
 from engine.core.events import RunEvent
 from engine.core.people_events import (
@@ -67,18 +67,7 @@ def refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal | Non
 def _may_not_confirm(run: Run, ask: OverrideAsk, actor: Actor) -> str:
     if actor.user == ask.by:
         return f"{actor.user} asked for this override; a second person has to confirm it."
-    if actor.user == run.requested_by:
-        return f"{actor.user} requested this promotion; somebody else has to confirm the override."
-    if actor.user == run.started_by:
-        return f"{actor.user} started this promotion; somebody else has to confirm the override."
-    if actor.user in run.request.bundle_authors:
-        return f"{actor.user} made this bundle; an author cannot confirm the override."
-    if actor.user in run.authors:
-        return (
-            f"{actor.user} is a commit author by this bundle's provenance; "
-            "an author cannot confirm the override."
-        )
-    return ""
+    return own_work(run, actor.user, "confirm the override") or ""
 
 
 def asked(run: Run, command: Command, against: Refusal, now: Now) -> OverrideRequested:
