@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from engine.cli.call import Call, Leaf, pass_call
 from engine.cli.door import open_door
 from engine.cli.exits import DONE, MISMATCH, USAGE, Ended
-from engine.core.health_criteria import clock_time
 
 
 @click.command("gate-replay", cls=Leaf)
@@ -85,8 +84,8 @@ def gate_backtest(
                 one["run"],
                 one["step"],
                 _ENDED[one["good"]],
-                _told(one["then"]),
-                "-" if one["now"] is None else _told(one["now"]),
+                one["then"]["text"],
+                "-" if one["now"] is None else one["now"]["text"],
                 one["verdict"].replace("_", " "),
             ]
             for one in answer["items"]
@@ -96,8 +95,3 @@ def gate_backtest(
 
 
 _ENDED: Final = {True: "well", False: "rolled back", None: "unknown"}
-
-
-def _told(told: dict[str, Any]) -> str:
-    word = told["action"] if told["decided"] else "no decision"
-    return f"{word} at {clock_time(told['t_ms'])} (rule {told['rule']})"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from engine.core import ticks
 from engine.core.errors import Malformed
 from engine.core.health import new_gate, parse_gate
-from engine.core.health_criteria import DIVIDED_BY_SPEED, Criteria
+from engine.core.health_criteria import DIVIDED_BY_SPEED, Criteria, clock_time
 from engine.core.jcs import JsonValue
 from engine.core.rows import GateTick
 
@@ -131,6 +131,11 @@ class Told:
     def decided(self) -> bool:
         return self.action in _SPOKEN
 
+    def __str__(self) -> str:
+        """`rollback at 1:25 (rule 4)`; what was not decided says so."""
+        word = self.action if self.decided else "no decision"
+        return f"{word} at {clock_time(self.t_ms)} (rule {self.rule})"
+
     def document(self) -> dict[str, JsonValue]:
         return {
             "action": self.action,
@@ -138,6 +143,7 @@ class Told:
             "reason": self.reason,
             "t_ms": self.t_ms,
             "decided": self.decided,
+            "text": str(self),
         }
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core.backtest import Outcome, Told, summary
-from engine.core.health_criteria import clock_time
+from engine.core.backtest import Outcome, summary
 from engine.live_text import count, plural
 
 RECORDED: Final = "as recorded"
@@ -127,19 +126,13 @@ def table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
             "Run": one.past.run_id,
             "Stage": one.past.step,
             "Run ended": _ENDED[one.past.good],
-            "Recorded": told(one.then),
-            "Would have": "–" if one.now is None else told(one.now),
+            "Recorded": str(one.then),
+            "Would have": "–" if one.now is None else str(one.now),
             "Difference": _WORDS[one.verdict],
             "Why": "" if one.now is None else one.now.reason,
         }
         for one in outcomes
     ]
-
-
-def told(one: Told) -> str:
-    """`rollback at 1:25 (rule 4)`; what was not decided says so."""
-    word = one.action if one.decided else "no decision"
-    return f"{word} at {clock_time(one.t_ms)} (rule {one.rule})"
 
 
 def bars(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -148,9 +141,9 @@ def bars(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         {
             "stage": f"{one.past.run_id} {one.past.step}",
             "then_s": one.then.t_ms / 1000,
-            "then": told(one.then),
+            "then": str(one.then),
             "now_s": None if one.now is None else one.now.t_ms / 1000,
-            "now": "not reached" if one.now is None else told(one.now),
+            "now": "not reached" if one.now is None else str(one.now),
             "verdict": one.verdict,
             "word": _WORDS[one.verdict],
         }
@@ -164,8 +157,8 @@ def picture_text(outcomes: Sequence[Outcome]) -> str:
     if not moved:
         return f"{plural(len(outcomes), 'stage')}: every gate would have spoken as it did."
     said = "; ".join(
-        f"{one.past.run_id} {one.past.step}: {told(one.then)}, would have "
-        f"{'not been reached' if one.now is None else told(one.now)}"
+        f"{one.past.run_id} {one.past.step}: {one.then}, would have "
+        f"{'not been reached' if one.now is None else str(one.now)}"
         for one in moved[:10]
     )
     return f"{len(moved)} of {plural(len(outcomes), 'stage')} would differ: {said}"
