@@ -47,7 +47,7 @@ SEEDS = range(400)
 # Seeds whose walks are long; the property is shown for these whatever hypothesis picks.
 settings.register_profile(
     "walks",
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -221,9 +224,18 @@ class World:
 
 
 def world(home: Path, **changes: Any) -> World:
-    """A new home with keys of its own; `open_world` opens it again."""
-    keystore.create(home, "secret", log_origin="log.releaseline.local")
+    """A new home; `open_world` opens it again."""
+    shutil.copytree(_keys_made_once(), home, dirs_exist_ok=True)
     return open_world(home, **changes)
+
+
+@functools.cache
+def _keys_made_once() -> Path:
+    """A folder with a keystore and nothing else: stretching a passphrase is slow on purpose."""
+    home = Path(tempfile.mkdtemp(prefix="releaseline-keys-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    keystore.create(home, "secret", log_origin="log.releaseline.local")
+    return home
 
 
 def open_world(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,21 @@ from tests.evidence.kit import RUN, World, open_world, repacked, unpacked, world
 PACK = "audit-addenda.tar.gz"
 
 
-@pytest.fixture
-def sealed(tmp_path: Path) -> Iterator[World]:
-    one = world(tmp_path, decision="FAIL")
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> World:
+    one = world(tmp_path_factory.mktemp("addenda"), decision="FAIL")
     one.play()
+    one.store.close()
+    return one
+
+
+@pytest.fixture
+def sealed(played: World, tmp_path: Path) -> Iterator[World]:
+    """A home of its own with the same sealed run."""
+    shutil.copytree(
+        played.home, tmp_path, ignore=shutil.ignore_patterns("lock"), dirs_exist_ok=True
+    )
+    one = open_world(tmp_path, at_us=played.clock.at_us)
     yield one
     one.store.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,40 @@ def house(tmp_path: Path) -> Iterator[SmallHouse]:
     house = SmallHouse(tmp_path / "home", session_keys())
     yield house
     house.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """A house in which `one` was promoted, then `two`."""
+
+    house: SmallHouse
+    one: Run
+    two: Run
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    house = SmallHouse(tmp_path_factory.mktemp("lived"), session_keys())
+    one, two = promoted(house, "one"), promoted(house, "two")
+    house.close()
+    return Lived(house, one, two)
+
+
+@pytest.fixture
+def two_promoted(lived: Lived, tmp_path: Path) -> Iterator[Lived]:
+    """A home of its own with the same history, and the same targets under it."""
+    here = moved_in(lived, tmp_path)
+    yield here
+    here.house.close()
+
+
+def moved_in(lived: Lived, folder: Path, **changes: Any) -> Lived:
+    home = folder / "home"
+    if not home.exists():
+        shutil.copytree(lived.house.home, home, ignore=shutil.ignore_patterns("lock"))
+    fleet, clock = copy.deepcopy((lived.house.fleet, lived.house.clock))
+    house = SmallHouse(home, session_keys(), fleet=fleet, clock=clock, **changes)
+    return Lived(house, lived.one, lived.two)
 
 
 def promoted(house: SmallHouse, text: str) -> Run:
@@ -175,8 +211,8 @@ class TestRerun:
             house.service.differences(run.run_id)
         house.close()
 
-    def test_the_same_command_makes_one_run(self, house: SmallHouse) -> None:
-        one, two = promoted(house, "one"), promoted(house, "two")
+    def test_the_same_command_makes_one_run(self, two_promoted: Lived) -> None:
+        house, one, two = two_promoted.house, two_promoted.one, two_promoted.two
         command = Command(action=Action.RERUN, reason="r")
         first = house.service.ask(one.run_id, command, ANA, command_id="c-7")
         assert house.service.ask(one.run_id, command, ANA, command_id="c-7") == first
@@ -186,8 +222,8 @@ class TestRerun:
 
 
 class TestRollbackPromotion:
-    def test_it_goes_back_without_asking_and_is_reviewed(self, house: SmallHouse) -> None:
-        one, two = promoted(house, "one"), promoted(house, "two")
+    def test_it_goes_back_without_asking_and_is_reviewed(self, two_promoted: Lived) -> None:
+        house, one, two = two_promoted.house, two_promoted.one, two_promoted.two
         preview = house.service.promotion_preview(two.run_id)
         assert preview.counts[RowAction.REVERT] == len(TARGETS) and preview.warnings == ()
         back = asked(house, two, Action.ROLLBACK_PROMOTION, plan=preview.digest)
@@ -208,9 +244,8 @@ class TestRollbackPromotion:
         (hold,) = house.service.holds()
         assert (hold.bundle, hold.run) == (two.bundle, back.run_id)
 
-    def test_its_pack_verifies_and_says_what_it_is(self, house: SmallHouse) -> None:
-        promoted(house, "one")
-        two = promoted(house, "two")
+    def test_its_pack_verifies_and_says_what_it_is(self, two_promoted: Lived) -> None:
+        house, two = two_promoted.house, two_promoted.two
         back = house.drive(asked(house, two, Action.ROLLBACK_PROMOTION).run_id)
         name, pack = house.sealer.export(back.run_id, "audit-pack", actor="ana")
         report = verify_pack(pack, name=name, trusted_root=house.keys.trusted_root)
@@ -222,9 +257,9 @@ class TestRollbackPromotion:
         assert told.startswith(f"ana asked to roll {two.run_id} back: ")
 
     def test_it_goes_before_what_waits_and_its_bundle_does_not_slip_in(
-        self, house: SmallHouse
+        self, two_promoted: Lived
     ) -> None:
-        one, two = promoted(house, "one"), promoted(house, "two")
+        house, one, two = two_promoted.house, two_promoted.one, two_promoted.two
         waits = house.service.promote(two.bundle, ENV, ANA)
         back = asked(house, two, Action.ROLLBACK_PROMOTION)
         assert house.runner.advance(waits.run_id) is not None
@@ -234,8 +269,8 @@ class TestRollbackPromotion:
         assert house.real.run(waits.run_id).held_by == back.run_id
         assert running(house) == {one.bundle}
 
-    def test_a_verdict_that_does_not_replay_stops_it(self, house: SmallHouse) -> None:
-        one, two = promoted(house, "one"), promoted(house, "two")
+    def test_a_verdict_that_does_not_replay_stops_it(self, two_promoted: Lived) -> None:
+        house, one, two = two_promoted.house, two_promoted.one, two_promoted.two
         assert one.verdict is not None
         house.real.blobs.path(one.verdict.capsule).unlink()
         ended = house.drive(asked(house, two, Action.ROLLBACK_PROMOTION).run_id)
@@ -244,13 +279,11 @@ class TestRollbackPromotion:
         assert attempt.result == "INPUT_MISSING"
         assert running(house) == {two.bundle}
 
-    def test_what_today_would_say_is_a_warning_and_stops_nothing(self, tmp_path: Path) -> None:
-        house = SmallHouse(tmp_path / "home", session_keys())
-        one, two = promoted(house, "one"), promoted(house, "two")
-        fleet = house.fleet
-        house.close()
-        strict = policy(passes=False)
-        house = SmallHouse(tmp_path / "home", session_keys(), gate=strict, fleet=fleet)
+    def test_what_today_would_say_is_a_warning_and_stops_nothing(
+        self, lived: Lived, tmp_path: Path
+    ) -> None:
+        house = moved_in(lived, tmp_path, gate=policy(passes=False)).house
+        one, two = lived.one, lived.two
         ended = house.drive(asked(house, two, Action.ROLLBACK_PROMOTION).run_id)
         assert ended.status is RunStatus.SUCCEEDED and running(house) == {one.bundle}
         assert ended.verdict is not None and ended.verdict.warn == 1
@@ -259,9 +292,9 @@ class TestRollbackPromotion:
 
     @pytest.mark.parametrize("kept", [True, False], ids=["kept", "dropped"])
     def test_with_the_artifacts_gone_it_takes_what_the_targets_hold(
-        self, house: SmallHouse, monkeypatch: pytest.MonkeyPatch, kept: bool
+        self, two_promoted: Lived, monkeypatch: pytest.MonkeyPatch, kept: bool
     ) -> None:
-        one, two = promoted(house, "one"), promoted(house, "two")
+        house, one, two = two_promoted.house, two_promoted.one, two_promoted.two
         for component in house.catalog.get(one.bundle).components:
             house.real.blobs.path(component.digest).unlink()
         driver = house.outside.places[ENV].driver
@@ -283,9 +316,8 @@ class TestRollbackPromotion:
             assert ended.status is RunStatus.PAUSED and running(house) == {two.bundle}
             assert "is missing" in ended.step("inputs").summary
 
-    def test_only_once_and_only_while_it_is_current(self, house: SmallHouse) -> None:
-        promoted(house, "one")
-        two = promoted(house, "two")
+    def test_only_once_and_only_while_it_is_current(self, two_promoted: Lived) -> None:
+        house, two = two_promoted.house, two_promoted.two
         back = asked(house, two, Action.ROLLBACK_PROMOTION)
         with pytest.raises(Refused, match=f"{back.run_id} is under way"):
             asked(house, two, Action.ROLLBACK_PROMOTION)
@@ -320,9 +352,8 @@ class TestRollbackPromotion:
         assert running(house) == {brought if passes else two.bundle}
         house.close()
 
-    def test_a_plan_that_was_seen_otherwise_is_refused(self, house: SmallHouse) -> None:
-        promoted(house, "one")
-        two = promoted(house, "two")
+    def test_a_plan_that_was_seen_otherwise_is_refused(self, two_promoted: Lived) -> None:
+        house, two = two_promoted.house, two_promoted.two
         with pytest.raises(Refused, match="changed since that preview") as no:
             asked(house, two, Action.ROLLBACK_PROMOTION, plan=Digest.of(b"other"))
         assert no.value.code == "stale" and house.service.heirs(two.run_id) == ()
