@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.core.events import Recorded
+from engine.core.exporting import ADDENDA, AUDIT_PACK, BUNDLE, PARTIAL
 from engine.core.fact_events import EvidenceCaptured, EvidenceSealed
 from engine.core.jcs import canonical
 from engine.core.run import Run
@@ -13,11 +14,7 @@ from engine.evidence.merkle import Tree
 from engine.evidence.statement import MANIFEST_NAME
 from engine.packing_imports import imported_files
 from engine.packing_parts import (
-    ADDENDA,
-    AUDIT_PACK,
-    BUNDLE,
     FILE_NAMES,
-    PARTIAL,
     SEALED_KINDS,
     SIGNATURE,
     Blob,

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.core.events import Recorded
+from engine.core.exporting import ADDENDA
 from engine.core.fact_events import EvidenceAddendum, EvidenceSealed
 from engine.core.run import Run
 from engine.evidence.merkle import Tree
 from engine.evidence.run_events import FILE
 from engine.evidence.statement import MANIFEST_NAME
-from engine.packing_parts import ADDENDA, Blob, Contents, Maker, common, finished, read
+from engine.packing_parts import Blob, Contents, Maker, common, finished, read
 from engine.packing_readme import README, readme
 
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
+from engine.core.exporting import ADDENDA, AUDIT_PACK, BUNDLE, PARTIAL
 from engine.core.jcs import canonical
 from engine.core.run import Run
 from engine.evidence import history, verify
@@ -21,10 +22,6 @@ from engine.evidence.pack import write_tar_gz, write_zip
 from engine.evidence.trust import Chain, client_trust_config, parse_trusted_root
 from engine.keystore import Keys
 
-PARTIAL: Final = "partial"
-BUNDLE: Final = "bundle"
-AUDIT_PACK: Final = "audit-pack"
-ADDENDA: Final = "addenda"
 SEALED_KINDS: Final = (AUDIT_PACK, BUNDLE)
 FILE_NAMES: Final = {AUDIT_PACK: "audit-pack.tar.gz", BUNDLE: "evidence-bundle.zip"}
 SIGNATURE: Final = ".sigstore.json"

@@ -9,14 +9,15 @@ from typing import Any, Final
 
 from cryptography import x509
 
+from engine.core.exporting import ADDENDA, PARTIAL
 from engine.core.run import Run
 from engine.evidence import chain, verify
+from engine.evidence.certificates import OWNER
 from engine.evidence.statement import MANIFEST_NAME
-from engine.packing_parts import ADDENDA, PARTIAL, SCRIPT, Maker
+from engine.packing_parts import SCRIPT, Maker
 
 README: Final = "README.txt"
 _BUNDLE: Final = ".sigstore.json"
-_OWNER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.16")
 
 
 def readme(kind: str, run: Run, maker: Maker, files: Mapping[str, bytes]) -> bytes:
@@ -107,8 +108,9 @@ def _stock(kind: str, maker: Maker, files: Mapping[str, bytes]) -> str:
     cosigned = f"""--certificate-identity {maker.identity} \\
       --certificate-oidc-issuer {maker.issuer}"""
     export = f"{maker.base}/export/v1"
-    owner = _owner(files)
-    # This client wants an owner in the certificate; where there is none it can't be used.
+    # This client wants an owner in the certificate, and a trusted root that ends with its line;
+    # with what was made before these it can't be used.
+    owner = _owner(files) if files[verify.TRUST].endswith(b"\n") else ""
     hub = f"""    gh attestation verify {verify.SUMS} --bundle {verify.SUMS_BUNDLE} \\
       --custom-trusted-root {verify.TRUST} --owner {owner} \\
       {signer} \\
@@ -202,7 +204,7 @@ def _owner(files: Mapping[str, bytes]) -> str:
         if name.endswith(_BUNDLE):
             raw = json.loads(files[name])["verificationMaterial"]["certificate"]["rawBytes"]
             for extension in x509.load_der_x509_certificate(b64decode(raw)).extensions:
-                if extension.oid == _OWNER and isinstance(
+                if extension.oid == OWNER and isinstance(
                     extension.value, x509.UnrecognizedExtension
                 ):
                     return extension.value.value.decode("ascii", "ignore").rpartition("/")[2]

@@ -15,14 +15,16 @@ from typing import Final
 
 from engine.again import Again
 from engine.catalog import Catalog
-from engine.core import addenda, holds
+from engine.core import addenda, exporting, holds
 from engine.core.approvals import Actor
-from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now
+from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now, Refusal
 from engine.core.decide import allowed, decide
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed, Conflict, NotFound, Refused
 from engine.core.event_parts import PinnedChange
 from engine.core.events import Recorded
+from engine.core.exporting import ExportState
+from engine.core.fact_events import EvidenceAddendum
 from engine.core.heirs import NEW_RUN, bundle_before
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.plan import Observation
@@ -41,7 +43,6 @@ from engine.settings import Settings
 LOCAL_ADMIN: Final = "local-admin"
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
-_MAY_NOT_EXPORT: Final = frozenset({Role.VIEWER, Role.CI})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,11 +303,26 @@ class Service:
             NotFound: no such run.
             Refused: no such role in the run's environment. The attempt is on record.
         """
-        environment = self._store.run(run_id).environment
-        if not self.actor(asker, environment).roles - _MAY_NOT_EXPORT:
-            sentence = f"{asker.user} may not {deed} evidence of {environment}."
-            self._deny(asker, deed, run_id, "role", sentence)
-            raise Refused(sentence, code="role")
+        run = self._store.run(run_id)
+        why_not = exporting.role_refusal(run, self.actor(asker, run.environment), deed=deed)
+        if why_not is not None:
+            self._deny(asker, deed, run_id, why_not.code, why_not.sentence)
+            raise Refused(why_not.sentence, code=why_not.code)
+
+    def exports(self, run_id: str, asker: Asker) -> tuple[ExportState, ...]:
+        """Every kind of pack of the run, each with why this person can't have it now.
+
+        Raises:
+            NotFound: no such run.
+        """
+        run = self._store.run(run_id)
+        added = sum(isinstance(r.event, EvidenceAddendum) for r in self._store.load(run_id))
+        return exporting.exports(run, self.actor(asker, run.environment), addenda=added)
+
+    def why_no_drill(self, run_id: str, asker: Asker) -> Refusal | None:
+        """Why this person may not drill the run's pack; None when they may. Raises `NotFound`."""
+        run = self._store.run(run_id)
+        return exporting.role_refusal(run, self.actor(asker, run.environment), deed="drill")
 
     def check_addendum(self, run_id: str, asker: Asker) -> None:
         """Raises:

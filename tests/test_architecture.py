@@ -84,6 +84,9 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.retention", ("engine.core", "engine.identity", "engine.ports")),
     ("engine.live", (*_SHELL, "engine.story", "data.queries")),
     ("engine.story", ("engine.core",)),
+    # What an auditor reads: nothing here signs, records or decides.
+    ("engine.audit", ("engine.core", "engine.evidence", "engine.ports", "engine.services",
+                      "data.queries", "cryptography")),
     ("engine.services", (*_SHELL, "engine.archiving", "engine.live", "engine.logbook",
                          "engine.retention",
                          "engine.runner", "engine.sealing", "engine.service", "engine.worker",
@@ -106,12 +109,15 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                           "engine.services", "pages.ui", "streamlit")),
     (
         "pages.ui",
-        ("engine.core", "engine.ports", "engine.drilling", "engine.evidence", "engine.live",
+        ("engine.core", "engine.ports", "engine.audit", "engine.drilling", "engine.evidence",
+         "engine.live",
          "engine.service", "engine.services", "engine.story", "engine.worker", "data.queries",
          "streamlit", "plotly", "polars", "duckdb"),
     ),
     ("pages.insights", ("pages.ui", "engine.backtest", "engine.core", "data.queries",
                         "streamlit")),
+    ("pages.evidence", ("pages.ui", "engine.audit", "engine.core", "engine.drilling",
+                        "engine.services", "streamlit")),
     ("pages", ("pages.ui", "engine.core", "engine.services", "data.queries", "streamlit")),
     ("app", ("engine.api", "pandas", "plotly", "streamlit")),
 )  # fmt: skip

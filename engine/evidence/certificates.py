@@ -26,6 +26,10 @@ from engine.evidence import der
 LEAF_LIFE_S: Final = 600
 _ISSUER_V1: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_V2: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+OWNER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.16")
+# gh compares with this prefix and what --owner says. Nobody's account is claimed by it: what such a
+# name is worth is what the trusted root is worth.
+_OWNERS: Final = "https://github.com/"
 _SHA256: Final = hashes.SHA256()
 _ECDSA: Final = ec.ECDSA(_SHA256)
 _NOTHING: Final = dict.fromkeys(
@@ -116,15 +120,9 @@ def make_tsa(
         .not_valid_before(root.certificate.not_valid_before_utc)
         .not_valid_after(root.certificate.not_valid_after_utc)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(**(_NOTHING | {"digital_signature": True})),
-            critical=True,
-        )
+        .add_extension(x509.KeyUsage(**(_NOTHING | {"digital_signature": True})), critical=True)
         # RFC 3161, 2.3: this usage, alone and critical.
-        .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]),
-            critical=True,
-        )
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(_authority_id(root), critical=False)
         .sign(root.key, _SHA256)
@@ -157,10 +155,7 @@ def _leaf_builder(request: LeafRequest, authority: Authority) -> x509.Certificat
         .serial_number(request.serial)
         .not_valid_before(datetime.fromtimestamp(start_s, UTC))
         .not_valid_after(datetime.fromtimestamp(start_s + LEAF_LIFE_S, UTC))
-        .add_extension(
-            x509.KeyUsage(**(_NOTHING | {"digital_signature": True})),
-            critical=True,
-        )
+        .add_extension(x509.KeyUsage(**(_NOTHING | {"digital_signature": True})), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public), critical=False)
         .add_extension(_authority_id(authority), critical=False)
@@ -173,7 +168,16 @@ def _leaf_builder(request: LeafRequest, authority: Authority) -> x509.Certificat
             x509.UnrecognizedExtension(_ISSUER_V2, der.tlv(0x0C, request.issuer.encode())),
             critical=False,
         )
+        .add_extension(
+            x509.UnrecognizedExtension(OWNER, der.tlv(0x0C, _owner(authority))), critical=False
+        )
     )
+
+
+def _owner(authority: Authority) -> bytes:
+    """The organization of the authority, as the name after --owner."""
+    (name,) = authority.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    return f"{_OWNERS}{str(name.value).lower()}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,10 +295,7 @@ def check_sct(
         raise _no("certificate.sct", where, f"a time from {start_s} to {end_s}", str(at_s))
     timestamp_ms = round(sct.timestamp.replace(tzinfo=UTC).timestamp() * 1000)
     signed = _sct_signed(
-        leaf.tbs_precertificate_bytes,
-        _key_hash(authority),
-        timestamp_ms,
-        sct.extension_bytes,
+        leaf.tbs_precertificate_bytes, _key_hash(authority), timestamp_ms, sct.extension_bytes
     )
     try:
         key.verify(sct.signature, signed, _ECDSA)

@@ -81,16 +81,18 @@ class TrustedRoot:
     time_authorities: tuple[Chain, ...]
 
     def to_bytes(self) -> bytes:
-        """The file, canonical; its SHA-256 is what people compare out of band."""
-        return canonical(
-            {
-                "mediaType": MEDIA_TYPE,
-                "tlogs": [_log(one) for one in self.logs],
-                "certificateAuthorities": [_chain(one, "authority") for one in self.authorities],
-                "ctlogs": [_ct_log(one) for one in self.ct_logs],
-                "timestampAuthorities": [_chain(one, "tsa") for one in self.time_authorities],
-            }
-        )
+        """The file, canonical; its SHA-256 is what people compare out of band.
+
+        It ends with its line: gh reads one root a line, and passes over one without an end.
+        """
+        document: dict[str, Any] = {
+            "mediaType": MEDIA_TYPE,
+            "tlogs": [_log(one) for one in self.logs],
+            "certificateAuthorities": [_chain(one, "authority") for one in self.authorities],
+            "ctlogs": [_ct_log(one) for one in self.ct_logs],
+            "timestampAuthorities": [_chain(one, "tsa") for one in self.time_authorities],
+        }
+        return canonical(document) + b"\n"
 
     def grew_from(self, former: TrustedRoot) -> bool:
         """True when nothing of `former` was changed but ends set that were open: rotations only.

@@ -1,0 +1,80 @@
+"""Which packs of a run somebody may take, and why not the others. Pure.
+
+The one rule for a page's buttons, the API and the command line: a page that offers an export and
+a door that refuses it cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from engine.core.approvals import Actor
+from engine.core.commands import Refusal
+from engine.core.state import Run
+from engine.core.statemachine import Role
+
+# Those that only look, and tokens that only ask (decisions 12).
+_MAY_NOT: Final = frozenset({Role.VIEWER, Role.CI})
+PARTIAL: Final = "partial"
+BUNDLE: Final = "bundle"
+AUDIT_PACK: Final = "audit-pack"
+ADDENDA: Final = "addenda"
+KINDS: Final = (PARTIAL, BUNDLE, AUDIT_PACK, ADDENDA)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportState:
+    """A pack that can be asked for by `kind`; `refusal` says why it can't be had now."""
+
+    kind: str
+    refusal: Refusal | None
+
+    @property
+    def ok(self) -> bool:
+        return self.refusal is None
+
+
+def role_refusal(run: Run, actor: Actor, *, deed: str = "export") -> Refusal | None:
+    """Why `actor` may not have evidence of the run at all; None when they may."""
+    if actor.roles - _MAY_NOT:
+        return None
+    return Refusal(
+        sentence=f"{actor.user} may not {deed} evidence of {run.environment}.", code="role"
+    )
+
+
+def exports(run: Run, actor: Actor, *, addenda: int) -> tuple[ExportState, ...]:
+    """Every kind of pack, in the order in which they come to be.
+
+    Args:
+        addenda: how many statements were added after the seal.
+    """
+    role = role_refusal(run, actor)
+    return tuple(
+        ExportState(kind=kind, refusal=role or state_refusal(run, kind, addenda=addenda))
+        for kind in KINDS
+    )
+
+
+def state_refusal(run: Run, kind: str, *, addenda: int = 0) -> Refusal | None:
+    """Why there is no such pack of the run now, whoever asks; None when there is one."""
+    sealed = run.seal_status == "SEALED"
+    match kind:
+        case "partial" if sealed:
+            return _no(
+                f"{run.run_id} is sealed; export its bundle or audit pack instead of a part."
+            )
+        case "partial" if not run.evidence_count:
+            return _no(f"{run.run_id} has no evidence yet.")
+        case "bundle" | "audit-pack" if not sealed:
+            return _no(f"{run.run_id} is not sealed; until then there is only a partial pack.")
+        case "addenda" if run.chain is None or not run.terminal:
+            return _no(f"{run.run_id} has no proof chain yet; there is nothing to add to.")
+        case "addenda" if not addenda:
+            return _no(f"Nothing was added to {run.run_id} after its seal.")
+    return None
+
+
+def _no(sentence: str) -> Refusal:
+    return Refusal(sentence=sentence, code="state")
