@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from starlette.testclient import TestClient
 
 from engine.core.digest import Digest
 from engine.core.fact_events import EvidenceExported
 from engine.evidence.verify import verify_envelope, verify_pack
 from engine.services import Services
+
+pytestmark = pytest.mark.house
 
 API = "/api/v1"
 Bearer = Callable[[str], dict[str, str]]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from starlette.testclient import TestClient
 
 from engine.core.run_events import RollbackStarted, RunStarted
 from engine.core.statemachine import RunStatus
 from engine.services import Services
+
+pytestmark = pytest.mark.house
 
 Bearer = Callable[[str], dict[str, str]]
 API = "/api/v1"

@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 
 from engine.services import Services
 
+pytestmark = pytest.mark.house
+
 Bearer = Callable[..., dict[str, str]]
 API = "/api/v1"
 

@@ -16,6 +16,8 @@ from engine.evidence.imported import SIZE_MAX
 from engine.homes import create_home
 from tests.evidence.foreign_kit import envelope, pem, provenance, statement
 
+pytestmark = pytest.mark.house
+
 URL = "http://127.0.0.1:8501"
 API = "/api/v1"
 APP = b'{"hello": "world"}'

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
 from starlette.testclient import TestClient
 
 from engine.services import Services
+
+pytestmark = pytest.mark.house
 
 Bearer = Callable[..., dict[str, str]]
 API = "/api/v1"

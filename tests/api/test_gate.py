@@ -11,6 +11,8 @@ from starlette.websockets import WebSocketDisconnect
 from engine.services import Services
 from tests.api.conftest import URL
 
+pytestmark = pytest.mark.house
+
 Bearer = Callable[[str], dict[str, str]]
 
 

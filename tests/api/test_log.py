@@ -13,6 +13,8 @@ from engine.evidence.tiles import follow
 from engine.services import Services
 from engine.transparency import Wish
 
+pytestmark = pytest.mark.house
+
 Bearer = Callable[[str], dict[str, str]]
 
 

@@ -12,6 +12,8 @@ from engine.core.people_events import ReviewOpened
 from engine.services import Services
 from tests.api.test_api import _promote
 
+pytestmark = pytest.mark.house
+
 Bearer = Callable[..., dict[str, str]]
 API = "/api/v1"
 

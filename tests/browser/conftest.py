@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 # Streamlit probes the address of a deep link for its own health first; it is not there.
-ALLOWED = (re.compile(r"/(run|step|stage|rollback|backtest)/_stcore/(health|host-config)"),)
+ALLOWED = (re.compile(r"/[a-z-]+/_stcore/(health|host-config)"),)
 
 
 @dataclass

@@ -13,6 +13,8 @@ from engine.homes import create_home
 from tests.cli.conftest import Done
 from tests.evidence.foreign_kit import envelope, pem, provenance, statement
 
+pytestmark = pytest.mark.house
+
 Command = Callable[..., Done]
 APP = b'{"a": 1}'
 

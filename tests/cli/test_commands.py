@@ -18,6 +18,8 @@ from engine.cli.main import releaseline as root_command
 from engine.homes import create_home
 from tests.cli.conftest import Done
 
+pytestmark = pytest.mark.house
+
 ROOT = Path(__file__).resolve().parents[2]
 Command = Callable[..., Done]
 

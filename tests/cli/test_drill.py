@@ -15,6 +15,8 @@ from engine.evidence import drill as drills
 from engine.evidence import verify
 from tests.evidence.kit import world
 
+pytestmark = pytest.mark.house
+
 
 @dataclass(frozen=True)
 class Packs:

@@ -23,6 +23,8 @@ from engine.core.errors import (
 )
 from engine.core.statemachine import RunStatus
 
+pytestmark = pytest.mark.house
+
 
 @pytest.mark.parametrize(
     ("error", "code"),

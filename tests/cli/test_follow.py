@@ -15,6 +15,8 @@ from engine.cli import follow as following
 from engine.cli.exits import Ended
 from engine.cli.follow import follow, wait
 
+pytestmark = pytest.mark.house
+
 LOG = [
     {"seq": 1, "kind": "run.requested/1"},
     {"seq": 2, "kind": "step.started/1"},

@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from engine.cli.exits import DONE, NOT_FOUND, USAGE
+
+pytestmark = pytest.mark.house
 
 
 def test_what_is_not_there_is_said(releaseline: Callable[..., Any]) -> None:

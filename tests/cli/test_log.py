@@ -15,6 +15,8 @@ from engine.settings import read_settings
 from engine.transparency import Wish
 from tests.cli.conftest import Done
 
+pytestmark = pytest.mark.house
+
 Run = Callable[..., Done]
 
 

@@ -54,7 +54,7 @@ def _serve(start: Start, home: Path) -> subprocess.Popen[str]:
         server = read_server_file(home)
         return True if server is not None and server.pid == process.pid else None
 
-    wait_for("the server", answers, timeout_s=60)
+    wait_for("the server", answers, timeout_s=120)
     return process
 
 

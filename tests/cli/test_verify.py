@@ -12,6 +12,8 @@ import pytest
 from engine.cli.main import run
 from tests.evidence.kit import unpacked, world
 
+pytestmark = pytest.mark.house
+
 
 @dataclass(frozen=True, slots=True)
 class Packs:

@@ -335,6 +335,35 @@ class TestGoingBack:
         assert book.current.step("canary").status is StepStatus.INCONCLUSIVE
         assert book.current.step("full").status is StepStatus.SKIPPED
 
+    @pytest.mark.parametrize(
+        ("ticket", "reason", "found"),
+        [
+            ("incident #12", "slow", ""),
+            ("", "incident #12: slow", ""),
+            ("", "slow", "found none"),
+            ("INC-1", "slow", "found 'INC-1'"),
+            ("INC-1", "incident #12: slow", "found 'INC-1'"),
+        ],
+    )
+    def test_a_ticket_where_the_environment_wants_one(
+        self, ticket: str, reason: str, found: str
+    ) -> None:
+        run = deploying().current
+        run = replace(run, request=replace(run.request, ticket_pattern=r"incident #\d+"))
+        wish = command(run, Action.ROLLBACK)
+        wish = replace(wish, ticket=ticket, reason=reason)
+        assert refusal(run, wish, PEOPLE["ana"]) is None  # the form is open, and asks for it
+        if found:
+            with pytest.raises(Refused, match=r"needs a ticket that matches incident") as refused:
+                decide(run, wish, PEOPLE["ana"])
+            assert found in str(refused.value) and refused.value.code == "ticket"
+        else:
+            assert decide(run, wish, PEOPLE["ana"])
+        by_name = replace(wish, targets=("t-01",), ticket="", reason="slow")
+        with pytest.raises(Refused, match="found none"):
+            decide(run, by_name, PEOPLE["ana"])
+        assert decide(run, command(run, Action.PAUSE), PEOPLE["ana"])
+
     def test_verified_again_after_a_retry(self) -> None:
         book = self.failed()
         book.append(decide(book.current, command(book.current, Action.ROLLBACK), PEOPLE["sam"]))

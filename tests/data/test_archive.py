@@ -17,6 +17,8 @@ from engine.core.errors import Malformed
 from tests.data.kit import TestClock, log_line, sample
 from tests.data.put_kit import a_run, lose_database, of, samples_of, table
 
+pytestmark = pytest.mark.house
+
 LINES = "run_id, step, attempt, ts_us, level, target, text"
 
 

@@ -18,6 +18,8 @@ from engine.core.house import ADMIN, SessionRevoked, StoreRebuilt
 from engine.core.run import fold
 from tests.data.kit import TestClock, gate_tick, history, leaf, play
 
+pytestmark = pytest.mark.house
+
 STATE = ("events", "gate_ticks", "tlog_entries", "tlog_heads", "verdicts", "commands")
 
 

@@ -16,8 +16,11 @@ from data import minutes, queries, retire, segments
 from data.migrate import migrate, migrations
 from data.store import Store
 from engine.core.digest import Digest
+from engine.live_feed import StoreFeed
 from tests.data.kit import TestClock, history, play
 from tests.data.put_kit import MINUTE_US, a_run, lose_database, of, samples_of, table
+
+pytestmark = pytest.mark.house
 
 LATER_US = 10**18
 
@@ -63,6 +66,17 @@ def test_old_samples_go_and_their_minutes_stay(home: Path, old: tuple[str, int])
     rolled = queries.stage_minutes(store.cursor(), run_id="run-1", step=step)
     assert summed(rolled, "requests", "errors", "slow") == summed(raw, "requests", "errors", "slow")
     assert rolled.filter(target="t-02")["missing_polls"].sum() == 5
+    run, feed = store.run("run-1"), StoreFeed(store)
+    assert feed.p95(run, run.step(step)) == {}
+    slowest = raw.group_by(pl.col("ts_us") // MINUTE_US * MINUTE_US, "arm").agg(
+        pl.col("p95_ms").max()
+    )
+    by_minute: dict[int, dict[str, int | None]] = {}
+    for at_us, arm, p95_ms in slowest.rows():
+        by_minute.setdefault(at_us, {})[arm] = p95_ms
+    assert feed.p95_minutes(run, run.step(step)) == {
+        at_us: (arms.get("canary"), arms.get("baseline")) for at_us, arms in by_minute.items()
+    }
     assert store.fsck().findings == ()
     again = store.retire(LATER_US)
     assert (again.attempts, again.samples, again.kept) == (0, 0, ())

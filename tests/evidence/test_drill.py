@@ -18,6 +18,8 @@ from engine.evidence.trust import parse_trusted_root
 from tests.evidence.conftest import Played
 from tests.evidence.kit import world
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:

@@ -20,6 +20,8 @@ from tests.evidence.conftest import Played
 from tests.evidence.kit import repacked, unpacked, world
 from tests.evidence.thief import real_log, resummed
 
+pytestmark = pytest.mark.house
+
 ORIGIN = "log.releaseline.local"
 # No receipt of the healthy run shows a tree of this size.
 SIZE = 5

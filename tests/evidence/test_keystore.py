@@ -22,6 +22,10 @@ def test_what_was_made_is_opened(tmp_path: Path) -> None:
     assert opened.log_key.private_bytes_raw() == made.log_key.private_bytes_raw()
     trusted = parse_trusted_root(opened.trusted_root)
     assert [log.key.name for log in trusted.logs] == ["log.example"]
+    # Homes that were made before the file ended with its line keep theirs.
+    assert opened.trusted_root.splitlines(keepends=True) == [opened.trusted_root]
+    assert parse_trusted_root(opened.trusted_root.rstrip(b"\n")) == trusted
+    assert trusted.to_bytes() == opened.trusted_root and opened.trusted_root.endswith(b"\n")
     path = tmp_path / "keys" / "keystore.json"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700

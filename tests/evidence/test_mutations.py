@@ -27,6 +27,8 @@ from engine.evidence.trust import parse_trusted_root
 from engine.evidence.verify import MANIFEST, SUMS, SUMS_BUNDLE, Report, verify_pack
 from tests.evidence.conftest import Played
 
+pytestmark = pytest.mark.house
+
 SLOW = settings(
     deadline=None,
     max_examples=40,

@@ -30,6 +30,8 @@ from tests.evidence.thief import (
     with_item,
 )
 
+pytestmark = pytest.mark.house
+
 APPROVAL = "steps/03-approval/approval.dsse"
 GATE = "steps/02-gate-eval/policy-decision.dsse"
 

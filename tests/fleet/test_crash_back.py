@@ -6,9 +6,6 @@ next engine goes on from what it sees: every target ends on the right bundle, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from engine.core.commands import Action
@@ -38,16 +35,6 @@ class Late(Fuse):
             return (guarded if counts else method)(*args, **kwargs)
 
         return call
-
-
-@pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
-    one = Street(tmp_path)
-    try:
-        yield one
-    finally:
-        one.close()
-        assert one.fleet.processes() == ()
 
 
 def everywhere(run: Run) -> bool:

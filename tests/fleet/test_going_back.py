@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -18,16 +16,6 @@ from engine.core.statemachine import RunStatus
 from tests.fleet.house import Street
 
 pytestmark = pytest.mark.fleet
-
-
-@pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
-    one = Street(tmp_path)
-    try:
-        yield one
-    finally:
-        one.close()
-        assert one.fleet.processes() == ()
 
 
 def everywhere(run: Run) -> bool:

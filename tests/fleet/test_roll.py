@@ -11,7 +11,7 @@ import pytest
 
 from tests.fleet.kit import Rig, eventually, finish_load
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.alone]
 RATE_RPS = 500
 
 

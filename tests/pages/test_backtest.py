@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.backtest import backtest_runs
 from engine.core.backtest import KNOBS
 from pages.ui import backtest_chart, backtest_models
 from tests.pages.reading import House, texts
+
+pytestmark = pytest.mark.house
 
 Visit = Callable[..., AppTest]
 PAGE = "insights/backtest.py"

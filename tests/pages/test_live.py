@@ -22,6 +22,8 @@ from tests.core.simulated import Walk
 from tests.pages import kit
 from tests.pages.reading import House
 
+pytestmark = pytest.mark.house
+
 
 def test_every_viewer_gets_the_same_bytes(house: House) -> None:
     live = house.services.live

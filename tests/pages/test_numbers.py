@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from engine.live_text import clock, percent, span
 
+pytestmark = pytest.mark.house
+
 counts = st.integers(min_value=1, max_value=10**9).flatmap(
     lambda whole: st.tuples(st.integers(min_value=0, max_value=whole), st.just(whole))
 )

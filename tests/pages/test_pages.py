@@ -14,6 +14,8 @@ from pages.ui import session
 from tests.pages import kit
 from tests.pages.reading import House, asker, components, texts
 
+pytestmark = pytest.mark.house
+
 Visit = Callable[..., AppTest]
 RUN, STEP, STAGE = "releases/run.py", "releases/step.py", "releases/stage.py"
 

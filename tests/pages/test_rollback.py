@@ -12,6 +12,8 @@ from engine.core.rollback_preview import RowAction
 from pages.ui import rollback_models
 from tests.pages.reading import House, asker, texts
 
+pytestmark = pytest.mark.house
+
 Visit = Callable[..., AppTest]
 PAGE = "releases/rollback.py"
 

@@ -12,6 +12,8 @@ import streamlit.config as streamlit_config
 
 from engine.core.statemachine import RunStatus, StepStatus
 
+pytestmark = pytest.mark.house
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "pages").rglob("*.py"))
 SQL = re.compile(r"\b(select|insert|update|delete)\b.+\b(from|into|set)\b", re.IGNORECASE)

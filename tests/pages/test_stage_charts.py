@@ -25,6 +25,8 @@ from pages.ui.stage_models_series import Series, e_text, series
 from tests.pages.reading import House
 from tests.pages.stage_kit import BEGAN_US, POLL_MS, resume, rows, tick
 
+pytestmark = pytest.mark.house
+
 D = Digest.of(b"any")
 
 
@@ -237,3 +239,46 @@ def test_a_judge_of_planned_looks_is_told_in_a_sentence() -> None:
     assert shown.evidence == ()
     assert "group sequential at planned looks" in shown.evidence_missing
     assert "z " in shown.evidence_missing and "needed at look" in shown.evidence_missing
+
+
+@pytest.mark.parametrize("method", ["group_sequential", "mann_whitney"])
+def test_planned_looks_are_drawn_against_their_boundary(method: str) -> None:
+    criteria = replace(DEFAULT_CRITERIA, method=method)
+    polls = [tick(n, errors=2 if n < 30 else 40) for n in range(1, 70)]
+    found = course(*polls, criteria=criteria)
+    sealed = found.evidence["judge"]["looks"]
+    assert found.last.action == "rollback"
+    curve = drawn(found).curve
+    assert curve is not None and curve.suspect is not None and curve.stepped
+    first = [at_us(look["t_ms"] // POLL_MS) for look in sealed]
+    assert curve.times_us == (*first, found.last.ts_us)
+    assert curve.lines[0].name == "worse than baseline"
+    for values, name in ((curve.lines[0].values, "z"), (curve.rollback.values, "line")):
+        told = [look[name] if name == "line" else look["z"]["errors_relative"] for look in sealed]
+        assert values == (*(float(one) for one in told), float(told[-1]))
+    over = max(line.values[-1] or 0.0 for line in curve.lines)
+    assert over >= (curve.rollback.values[-1] or 0.0) > 0
+    assert f"look {sealed[-1]['look']} of 5" in curve.lines[0].texts[-1]
+    figure = charts_stage.stage(drawn(found), dark=True).to_plotly_json()
+    stepped = [t for t in figure["data"] if t.get("line", {}).get("shape") == "hv"]
+    assert len(stepped) == len(curve.lines) + 2
+
+
+def test_a_plain_threshold_draws_the_rate_of_its_window() -> None:
+    criteria = replace(DEFAULT_CRITERIA, method="threshold")
+    polls = [tick(n, errors=2 if n < 5 else 40, status="error" if n == 3 else "ok")
+             for n in range(1, 12)]  # fmt: skip
+    found = course(*polls, criteria=criteria)
+    curve = drawn(found).curve
+    assert curve is not None and curve.suspect is None
+    canary, baseline = curve.lines
+    last = found.last
+    assert canary.values[-1] == 100 * last.window.errors / last.window.requests
+    assert baseline.values[-1] == 100 * 18 / 4_500
+    assert canary.values[2] is None and baseline.values[2] is None
+    assert set(curve.rollback.values) == {1.0}
+
+
+def test_the_sequential_judge_keeps_its_evidence() -> None:
+    shown = drawn(course(*[tick(n) for n in range(1, 10)]))
+    assert shown.curve is None and shown.evidence

@@ -19,6 +19,8 @@ from engine.live_stage_course import Course, CourseReader, course_of
 from engine.live_stage_trigger import line_log10, low_for_ms, nearest
 from tests.pages.stage_kit import BEGAN_US, COHORT, POLL_MS, resume, rows, tick
 
+pytestmark = pytest.mark.house
+
 D = Digest.of(b"evidence")
 polls = st.builds(
     dict,

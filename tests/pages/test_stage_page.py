@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.core.fact_events import GateDecided
+from engine.core.people_events import OverrideUsed
 from engine.core.run import Run
+from engine.core.state import StepState
+from engine.live_feed import StoreFeed
 from engine.live_stage import stage_now
 from engine.live_stage_reader import Seen, StageReader
-from pages.ui import stage_models
+from pages.ui import charts_stage, stage_models
 from tests.pages.reading import House, components, texts
+
+pytestmark = pytest.mark.house
 
 Visit = Callable[..., AppTest]
 STAGE = "releases/stage.py"
@@ -96,6 +102,8 @@ def test_an_ended_watch_is_read_once_and_a_live_one_followed(house: House) -> No
         def p95(self, run: Run, step: object) -> dict[int, tuple[int | None, int | None]]:
             return {}
 
+        p95_minutes = p95
+
     reader = StageReader(Feed())  # type: ignore[arg-type]
     first = reader.look(run, run.step("canary-10"))
     assert reader.look(run, run.step("canary-10")) is first
@@ -115,3 +123,70 @@ def test_a_targets_note_says_what_it_waits_for(house: House) -> None:
     assert rows["eu-prod-01"]["note"] == "ok, serving"
     assert rows["eu-prod-02"]["note"] == "pending, waits for Deploy Canary 50%"
     assert json.loads(json.dumps(found)) == found
+
+
+def test_without_raw_samples_latency_comes_by_the_minute_and_says_so(house: House) -> None:
+    run, raw = stage_of(house, house.done)
+    step = run.step("canary-10")
+    minutes = {
+        ts_us - ts_us % 60_000_000: (120, 80) for ts_us in (p.ts_us for p in raw.course.points)
+    }
+
+    class Retired(StoreFeed):
+        def p95(self, run: Run, step: StepState) -> Mapping[int, tuple[int | None, int | None]]:
+            return {}
+
+        def p95_minutes(
+            self, run: Run, step: StepState
+        ) -> Mapping[int, tuple[int | None, int | None]]:
+            return minutes
+
+    seen = StageReader(Retired(house.services.store)).look(run, step)
+    assert seen is not None and seen.by_minute and not raw.by_minute
+    assert seen.course == raw.course
+    assert seen.p95 == {point.ts_us: (120, 80) for point in seen.course.points}
+    head = stage_models.header(run, step, seen)
+    assert head.frozen is not None and "highest of its minute" in head.frozen["p95_sub"]
+    shown = stage_models.charts(run, step, seen, (), house.services.store.load(run.run_id))
+    assert "roll-ups by the minute" in shown.note
+    assert "highest of its minute" in shown.chart_alt
+    assert any(value is not None for value in shown.series.latency[0].values)
+    assert "single polls are not kept" in str(charts_stage.stage(shown.series, dark=False))
+    kept = stage_models.charts(run, step, raw, (), house.services.store.load(run.run_id))
+    assert "minute" not in kept.note + kept.chart_alt
+
+
+def test_the_targets_say_which_switch_a_pause_waits_for(house: House) -> None:
+    run, seen = stage_of(house, house.paused)
+    found = stage_models.target_rows(run, run.step("canary-10"), seen, ("eu-prod-02",))
+    rows = {row["target"]: row for row in found}
+    assert rows["eu-prod-02"]["note"] == "the run is pausing after this one: its switch finishes"
+    assert rows["eu-prod-02"]["letter"] == "U"
+    assert "pausing" not in rows["eu-prod-03"]["note"]
+
+
+def test_what_two_people_overruled_names_both(house: House) -> None:
+    run, seen = stage_of(house, house.done)
+    step = run.step("canary-10")
+    log = house.services.store.load(run.run_id)
+    decided = [e.event for e in log if isinstance(e.event, GateDecided)]
+    used = OverrideUsed(
+        action="continue", step="canary-10", attempt=1, asked_by="sam", confirmed_by="ana",
+        asked_reason="noise", reason="seen", rule=9, against="-", missing=("-",), ticket="",
+        evidence=decided[0].evidence,
+    )  # fmt: skip
+    (attempt,) = step.attempts
+    overruled = replace(step, attempts=(replace(attempt, result="OVERRIDDEN"),))
+    steps = tuple(overruled if one.id == step.id else one for one in run.steps)
+    forced = replace(run, steps=steps, overrides=(used,))
+    head = stage_models.header(forced, overruled, seen)
+    assert head.frozen is not None
+    assert head.frozen["answer"]["head"] == (
+        "Canary 10% was continued by an override of sam and ana."
+    )
+    assert head.frozen["trigger"] == "SUPPRESSED"
+    assert head.frozen["why"] == "by an override of sam and ana"
+    shown = stage_models.charts(forced, overruled, seen, (), log)
+    assert shown.decided[-1][1].endswith("SUPPRESSED by an override of sam and ana")
+    calm = stage_models.charts(run, step, seen, (), log)
+    assert "SUPPRESSED" not in str(calm.decided)

@@ -12,6 +12,8 @@ from engine.core.health import GateWord, Trigger
 from engine.core.statemachine import RunStatus, StepStatus
 from pages.ui import words
 
+pytestmark = pytest.mark.house
+
 ASSETS = Path(words.__file__).parent / "assets"
 TABLES = (words.RUN, words.STEP, words.GATE, words.TRIGGER, words.TARGET, words.DATA_HEALTH)
 

@@ -17,6 +17,8 @@ from engine.core.statemachine import Role, RunStatus
 from engine.evidence.verify import verify_pack
 from tests.evidence.kit import RUN, World, open_world, repacked, unpacked, world
 
+pytestmark = pytest.mark.house
+
 PACK = "audit-addenda.tar.gz"
 
 

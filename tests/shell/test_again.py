@@ -28,6 +28,8 @@ from engine.service import Asker
 from engine.story import tell
 from tests.faults.small_house import ENV, OLD, TARGETS, SmallHouse, policy, session_keys
 
+pytestmark = pytest.mark.house
+
 ANA = Asker(user="ana")
 
 

@@ -24,6 +24,8 @@ from engine.story import tell
 from tests.evidence.foreign_kit import PROVENANCE, anchor, envelope, provenance, statement
 from tests.faults.small_house import SmallHouse, session_keys
 
+pytestmark = pytest.mark.house
+
 CYCLONEDX = "https://cyclonedx.org/bom"
 OPENVEX = "https://openvex.dev/ns/v0.2.0"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"

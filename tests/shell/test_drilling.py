@@ -16,6 +16,8 @@ from engine.evidence.trust import parse_trusted_root
 from pages.ui import drill_models
 from tests.evidence.kit import RUN, World, world
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:

@@ -19,6 +19,8 @@ from engine.core.statemachine import RunStatus, StepStatus
 from engine.story import tell
 from tests.faults.small_house import CRITERIA, ENV, OLD, Fuse, PowerCut, SmallHouse, session_keys
 
+pytestmark = pytest.mark.house
+
 QUIET = {300: (3, 10_000), 3_600: (40, 100_000), 1_800: (9, 50_000), 21_600: (90, 600_000)}
 FIRE = {window: (total // 4, total) for window, (_, total) in QUIET.items()}
 Counts = Mapping[int, tuple[int, int] | None]

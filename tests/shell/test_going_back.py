@@ -22,6 +22,8 @@ from engine.core.statemachine import RunStatus, StepStatus
 from engine.ports import StageResult
 from tests.faults.small_house import ENV, OLD, SmallHouse, session_keys
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[SmallHouse]:

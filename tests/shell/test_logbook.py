@@ -23,6 +23,8 @@ from engine.logbook import LogBook, LogReport, open_log
 from engine.transparency import Wish
 from tests.evidence.kit import ISSUER, StepClock, World, keys_of, open_world, world
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

@@ -31,6 +31,8 @@ from engine.transparency import Signed, Wish
 from engine.transparency_shard import settle
 from tests.evidence.kit import BASE, ENGINE, ISSUER, World, open_world, world
 
+pytestmark = pytest.mark.house
+
 WISH = Wish(payload=b'{"said":"something"}', identity=ENGINE)
 
 

@@ -19,6 +19,8 @@ from engine.core.statemachine import RunStatus, StepStatus
 from engine.ports import ResolvedInput
 from tests.faults.small_house import ENV, OLD, SmallHouse, policy, session_keys
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[SmallHouse]:

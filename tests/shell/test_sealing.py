@@ -21,6 +21,8 @@ from engine.evidence.merkle import leaf_hash
 from engine.evidence.verify import verify_pack
 from tests.evidence.kit import RUN, World, open_world, unpacked, world
 
+pytestmark = pytest.mark.house
+
 
 class PowerCut(BaseException):
     """Not an Exception: nothing in the engine may catch it."""

@@ -28,6 +28,8 @@ from engine.evidence.verify import verify_envelope, verify_pack
 from tests.evidence.kit import BASE, RUN, World, unpacked, world
 from tests.evidence.kit_outcomes import WAYS
 
+pytestmark = pytest.mark.house
+
 
 @dataclass
 class Ended:

@@ -19,6 +19,8 @@ from engine.core.statemachine import TRANSITIONS, Role, RunStatus
 from engine.service import LOCAL_ADMIN, Asker
 from tests.faults.small_house import ENV, SmallHouse, session_keys
 
+pytestmark = pytest.mark.house
+
 PEOPLE = {
     "ana": {Role.RELEASE_MANAGER, Role.SRE},
     "mia": {Role.RELEASE_MANAGER},

@@ -117,6 +117,23 @@ def test_the_digest_follows_meaning_and_not_spelling(home: Home, tmp_path: Path)
     assert changed.digest != first
 
 
+def test_a_rollback_may_need_a_ticket(home: Home) -> None:
+    place = home(lambda text: text)
+    file, plain = place / "releaseline.yaml", _read(place)
+    assert plain.environment("eu-prod").rollback_ticket == ""
+    shipped = file.read_text("utf-8")
+    (line,) = (one for one in shipped.splitlines() if "rollback_ticket" in one)
+    file.write_text(shipped.replace(line, line.replace("# rollback", "rollback")), "utf-8")
+    wanted = _read(place)
+    assert wanted.environment("eu-prod").rollback_ticket == r"incident #\d+"
+    assert wanted.digest != plain.digest
+    for bad, said in (("'('", "a regular expression (missing ), "), ("'.*'", "no empty text")):
+        file.write_text(shipped.replace(line, f"    rollback_ticket: {bad}"), "utf-8")
+        with pytest.raises(UnsafeConfig) as refused:
+            _read(place)
+        assert "rollback_ticket" in str(refused.value) and said in str(refused.value)
+
+
 def test_schema_is_the_shipped_one_and_accepts_the_example() -> None:
     shipped = (EXAMPLES / "releaseline.schema.json").read_text("utf-8")
     assert shipped == schema_text()

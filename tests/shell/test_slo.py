@@ -21,6 +21,8 @@ from engine.core.health_parse import parse_gate
 from engine.settings import read_settings
 from engine.slo import read_slo
 
+pytestmark = pytest.mark.house
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHECKOUT = (EXAMPLES / "openslo" / "checkout.yaml").read_bytes()
 SEARCH = (EXAMPLES / "openslo" / "search.yaml").read_bytes()

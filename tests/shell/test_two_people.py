@@ -27,6 +27,8 @@ from tests.faults.outside_world import SimFleet
 from tests.faults.small_house import ENV, SmallHouse, session_keys
 from tests.shell.test_runner import watching
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[SmallHouse]:

@@ -17,6 +17,8 @@ from engine.core.statemachine import RunStatus, StepStatus
 from engine.core.step_events import StepInconclusive, StepStarted
 from tests.shell.watch_kit import CRITERIA, POLL_S, TARGETS, SimulatedClock, Stand, applied
 
+pytestmark = pytest.mark.house
+
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:

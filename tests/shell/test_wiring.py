@@ -13,6 +13,8 @@ from engine.homes import create_home
 from engine.services import Services
 from engine.settings import read_settings
 
+pytestmark = pytest.mark.house
+
 PASSPHRASE = "correct horse"
 
 
