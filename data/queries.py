@@ -103,6 +103,23 @@ def run_evidence(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFr
     return _read(cursor, "run_evidence", run_id=run_id)
 
 
+def evidence_items(
+    cursor: duckdb.DuckDBPyConnection, *, run_id: str = "", limit: int = 2_000
+) -> pl.DataFrame:
+    """What was signed, newest first, of one run or of all."""
+    return _read(cursor, "evidence_items", run_id=run_id, limit=limit)
+
+
+def exports(cursor: duckdb.DuckDBPyConnection, *, limit: int = 1_000) -> pl.DataFrame:
+    """Packs handed out, and packs that seals made; newest first."""
+    return _read(cursor, "exports", limit=limit)
+
+
+def digest_uses(cursor: duckdb.DuckDBPyConnection, *, hex: str, limit: int = 50) -> pl.DataFrame:
+    """Events that name a SHA-256, oldest first."""
+    return _read(cursor, "digest_uses", hex=hex, limit=limit)
+
+
 def run_events(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFrame:
     return _read(cursor, "run_events", run_id=run_id)
 

@@ -15,6 +15,7 @@ from engine.core.effects import RETRIES_MAX
 from engine.core.errors import Malformed, NotFound, Refused, Unverified
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event
+from engine.core.exporting import ADDENDA, AUDIT_PACK, PARTIAL, state_refusal
 from engine.core.fact_events import (
     EvidenceAddendum,
     EvidenceCaptured,
@@ -42,9 +43,7 @@ from engine.evidence.trust import parse_trusted_root
 from engine.keystore import Keys
 from engine.outside import Outside
 from engine.packing import (
-    ADDENDA,
     FILE_NAMES,
-    PARTIAL,
     SEALED_KINDS,
     SIGNATURE,
     StepLogs,
@@ -149,11 +148,9 @@ class Sealer:
         if not name:
             known = ", ".join((PARTIAL, *reversed(SEALED_KINDS), ADDENDA))
             raise Malformed(f"expected one of {known}, found {kind!r}", where="kind")
-        if run.seal_status != "SEALED":
-            raise Refused(
-                f"{run_id} is not sealed; until then there is only a partial pack.",
-                hint="kind partial",
-            )
+        why_not = state_refusal(run, AUDIT_PACK)
+        if why_not is not None:
+            raise Refused(why_not.sentence, hint="kind partial")
         digest = next((one.digest for one in _outputs(run) if one.name == name), None)
         if digest is None:
             raise NotFound(f"{run_id} was sealed without {name}.")
@@ -338,13 +335,10 @@ class Sealer:
     # --- packs ----------------------------------------------------------------------------
 
     def _export_partial(self, run: Run, actor: str) -> tuple[str, bytes]:
-        if run.seal_status == "SEALED":
-            raise Refused(
-                f"{run.run_id} is sealed; export its bundle or audit pack instead of a part.",
-                hint="kind audit-pack",
-            )
-        if not run.evidence_count:
-            raise Refused(f"{run.run_id} has no evidence yet.")
+        why_not = state_refusal(run, PARTIAL)
+        if why_not is not None:
+            sealed = run.seal_status == "SEALED"
+            raise Refused(why_not.sentence, hint="kind audit-pack" if sealed else "")
         made: list[bytes] = []
 
         def write(moment: Moment, tree: Tree) -> Writing:

@@ -35,6 +35,32 @@ _reviews = st.Page(
 _backtest = st.Page(
     "insights/backtest.py", title="Gate back-test", icon=":material/science:", url_path="backtest"
 )
+_evidence = [
+    st.Page(
+        "evidence/packets.py",
+        title="Packets",
+        icon=":material/inventory_2:",
+        url_path="evidence-packets",
+    ),
+    st.Page(
+        "evidence/proof_chains.py",
+        title="Proof chains",
+        icon=":material/link:",
+        url_path="proof-chains",
+    ),
+    st.Page(
+        "evidence/exports.py", title="Export centre", icon=":material/download:", url_path="exports"
+    ),
+    st.Page(
+        "evidence/auditor.py",
+        title="Auditor bundle",
+        icon=":material/work:",
+        url_path="auditor-bundle",
+    ),
+    st.Page(
+        "evidence/drill.py", title="Break-it drill", icon=":material/bug_report:", url_path="drill"
+    ),
+]
 _page = st.navigation(
     {
         "Releases": [
@@ -52,12 +78,13 @@ _page = st.navigation(
                 visibility="hidden",
             ),
         ],
+        "Evidence": _evidence,
         "Insights": [_backtest],
     },
     position="hidden",  # the menu is drawn by hand, with the open runs in it
 )
 _house = session.services()
-cards.menu(_house, _promotions, _reviews, _backtest)
+cards.menu(_house, _promotions, _reviews, _evidence, _backtest)
 for _source in cards.engine_trouble(_house):
     st.error(_source, icon=":material/report:", title="The engine is not working")
 _page.run()

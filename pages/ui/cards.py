@@ -269,7 +269,9 @@ def _reviews_open(_home: str, _now: int) -> int:
     return queries.reviews(session.services().store.cursor(), open_only=True).height
 
 
-def menu(house: Services, promotions: Any, reviews: Any, backtest: Any) -> None:
+def menu(
+    house: Services, promotions: Any, reviews: Any, evidence: Sequence[Any], backtest: Any
+) -> None:
     """The sidebar: where to go, what is open right now, who is signed in."""
     with st.sidebar:
         st.markdown(":gray[:small[Releases]]")
@@ -280,6 +282,9 @@ def menu(house: Services, promotions: Any, reviews: Any, backtest: Any) -> None:
         waiting = _reviews_open(str(house.home), house.clock.now_us() // _COUNT_FOR_US)
         label = f"Reviews ({waiting} open)" if waiting else "Reviews"
         st.page_link(reviews, label=label, icon=":material/rate_review:")
+        st.markdown(":gray[:small[Evidence]]")
+        for page in evidence:
+            st.page_link(page, label=page.title, icon=page.icon)
         st.markdown(":gray[:small[Insights]]")
         st.page_link(backtest, label="Gate back-test", icon=":material/science:")
         st.space("stretch")

@@ -40,6 +40,9 @@ LOG: Final = _component("log", "Log")
 TARGETS: Final = _component("targets", "Targets")
 RUNS: Final = _component("runs", "Promotions")
 FACTS: Final = _component("facts", "Facts")
+LEDGER: Final = _component("ledger", "List")
+CHAIN: Final = _component("chain", "Proof chain")
+HASHER: Final = _component("hasher", "A file's digest")
 
 
 def nothing() -> None:

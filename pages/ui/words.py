@@ -117,6 +117,19 @@ DATA_HEALTH: Final[Mapping[str, Look]] = {
     "FAIL": _look("FAIL", "cross", "err", "error"),
     "UNKNOWN": _look("UNKNOWN", "question", "warn", "help"),
 }
+# An evidence item (vocabulary 2).
+EVIDENCE: Final[Mapping[str, Look]] = {
+    "EXPECTED": _look("EXPECTED", "ring", "idle", "radio_button_unchecked"),
+    "CAPTURED": _look("CAPTURED", "play", "run", "inventory_2"),
+    "SIGNED": _look("SIGNED", "person", "run", "draw"),
+    "LOGGED": _look("LOGGED", "clock", "run", "receipt_long"),
+    "SEALED": _look("SEALED", "seal", "ok", "verified_user"),
+    "MISSING": _look("MISSING", "cross", "err", "error"),
+    "CANNOT_ARRIVE": _look("CANNOT ARRIVE", "dash", "idle", "remove_circle_outline"),
+    "INVALID": _look("INVALID", "cross", "err", "gpp_bad"),
+    "SUPERSEDED": _look("SUPERSEDED", "undo", "idle", "history"),
+    "ADDENDUM": _look("ADDENDUM", "next", "wait", "note_add"),
+}
 # A policy decision, by (decision, has warnings).
 VERDICT: Final[Mapping[tuple[str, bool], Look]] = {
     ("PASS", False): _look("PASS", "check", "ok", "check_circle"),

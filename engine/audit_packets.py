@@ -1,0 +1,192 @@
+"""Every evidence item over all runs, as it lies in the store: who signed what, and how it stands.
+
+What is shown of a signature is read out of the very bundle that a pack would hold, so a page can't
+say anything that an auditor would not find there. Reading is not verifying: `releaseline verify`
+and the item's own page do that.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from cryptography import x509
+
+from data import queries
+from engine.core.digest import Digest
+from engine.core.errors import Malformed, NotFound
+from engine.ports import BlobStore
+from engine.services import Services
+
+_BUNDLE: Final = ".sigstore.json"
+_OWNER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.16")
+# More than this are counted and not listed.
+LIMIT: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What a stored bundle says of itself.
+
+    Attributes:
+        signer: as its certificate names them: an e-mail address, or the engine's address.
+        owner: whom the certificate names for clients that want one; empty without.
+        references: SHA-256 (hex) of everything that the statement rests on.
+        prev: of the statement before it in the run's chain; None for the first.
+    """
+
+    signer: str
+    owner: str
+    predicate_type: str
+    references: frozenset[str]
+    prev: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packet:
+    """One item.
+
+    Attributes:
+        state: a word of an evidence item (vocabulary 2).
+        item: its place in the run's proof chain, or the number of an addendum; 0 for neither.
+        signed: None when there is nothing that could be read.
+        note: why it is missing, what an addendum says, or why it can't be read.
+    """
+
+    run_id: str
+    environment: str
+    bundle: str
+    what: str
+    state: str
+    item: int
+    step: str
+    attempt: int
+    name: str
+    ts_us: int
+    envelope: str
+    payload: str
+    log_index: int | None
+    files: tuple[tuple[str, str], ...]
+    signed: Signed | None
+    note: str
+
+    @property
+    def file(self) -> str:
+        return self.name.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        return self.file.removesuffix(".dsse")
+
+
+def packets(house: Services, *, run_id: str = "", limit: int = LIMIT) -> tuple[Packet, ...]:
+    """The newest `limit` items, newest first; of one run when it is named."""
+    frame = queries.evidence_items(house.store.cursor(), run_id=run_id, limit=limit)
+    return tuple(_packet(row, house.store.blobs) for row in frame.iter_rows(named=True))
+
+
+def _packet(row: Mapping[str, Any], blobs: BlobStore) -> Packet:
+    files = tuple((str(one["name"]), str(one["digest"])) for one in row["files"])
+    signed, trouble = _read(str(row["name"]), files, blobs)
+    return Packet(
+        run_id=str(row["run_id"]),
+        environment=str(row["environment"]),
+        bundle=str(row["bundle"]),
+        what=str(row["what"]),
+        state="INVALID" if trouble else _state(row),
+        item=int(row["item"] or 0),
+        step=str(row["step"]),
+        attempt=int(row["attempt"] or 0),
+        name=str(row["name"]),
+        ts_us=int(row["ts_us"]),
+        envelope=str(row["envelope"] or _named(files, str(row["name"]))),
+        payload=str(row["payload"] or ""),
+        log_index=None if row["log_index"] is None else int(row["log_index"]),
+        files=files,
+        signed=signed,
+        note=trouble or str(row["note"]),
+    )
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    match row["what"]:
+        case "missing":
+            return "MISSING"
+        case "addendum":
+            return "ADDENDUM"
+        case "sealed":
+            return "SEALED"
+    if row["superseded"]:
+        return "SUPERSEDED"
+    return "SEALED" if row["seal_status"] == "SEALED" else "LOGGED"
+
+
+def _read(
+    name: str, files: Sequence[tuple[str, str]], blobs: BlobStore
+) -> tuple[Signed | None, str]:
+    """What the bundle beside the envelope says; or None and why it can't be read."""
+    bundle = name.rpartition("/")[2].removesuffix(".dsse") + _BUNDLE
+    digest = next((d for n, d in files if n.rpartition("/")[2] == bundle), "")
+    if not digest:
+        return None, ""
+    try:
+        return _signed(blobs.get(Digest.parse(digest))), ""
+    except (NotFound, Malformed) as error:
+        return None, str(error)
+    except (ValueError, KeyError, TypeError) as error:
+        return None, f"{bundle}: expected a Sigstore bundle, found {type(error).__name__}"
+
+
+# By content: the bytes are fetched and hashed again each time, so damage is seen.
+@lru_cache(maxsize=LIMIT)
+def _signed(content: bytes) -> Signed:
+    document = json.loads(content)
+    raw = base64.b64decode(document["verificationMaterial"]["certificate"]["rawBytes"])
+    statement = json.loads(base64.b64decode(document["dsseEnvelope"]["payload"]))
+    predicate = statement["predicate"]
+    link: dict[str, Any] = next(
+        (value for key, value in predicate.items() if key.endswith("/link/v1")), {}
+    )
+    prev = link.get("prev")
+    rest = {key: value for key, value in predicate.items() if not key.endswith("/link/v1")}
+    certificate = x509.load_der_x509_certificate(raw)
+    return Signed(
+        signer=_signer(certificate),
+        owner=_owner(certificate),
+        predicate_type=str(statement["predicateType"]),
+        references=frozenset(_digests(rest)),
+        prev=None if prev is None else str(prev["digest"]["sha256"]),
+    )
+
+
+def _signer(certificate: x509.Certificate) -> str:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    mails = names.get_values_for_type(x509.RFC822Name)
+    return str([*mails, *names.get_values_for_type(x509.UniformResourceIdentifier)][0])
+
+
+def _owner(certificate: x509.Certificate) -> str:
+    """The last part of the source repository owner's address (DER UTF8String)."""
+    for extension in certificate.extensions:
+        if extension.oid == _OWNER and isinstance(extension.value, x509.UnrecognizedExtension):
+            return extension.value.value[2:].decode("utf-8", "replace").rpartition("/")[2]
+    return ""
+
+
+def _digests(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("sha256"), str):
+            yield value["sha256"]
+        for one in value.values():
+            yield from _digests(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _digests(one)
+
+
+def _named(files: Sequence[tuple[str, str]], name: str) -> str:
+    return next((d for n, d in files if n.rpartition("/")[2] == name.rpartition("/")[2]), "")
