@@ -18,6 +18,7 @@ from engine.core.digest import Digest
 from engine.core.events import Recorded
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
+from engine.logbook import open_log
 from tests.faults.deeds import DEEDS, Deed
 from tests.faults.small_house import (
     OLD,
@@ -78,6 +79,12 @@ class World:
                 assert log[(one.stream, one.seq)] == one.hash, f"{one.event.TYPE} was lost"
         report = house.real.fsck()
         assert report.ok, [str(finding) for finding in report.findings]
+        # Its own reading: the house's log looks through the fuse, which has blown.
+        log_book = open_log(
+            house.home, house.real, house.keys, issuer=house.settings.evidence.issuer
+        )
+        told = log_book.check(report.findings)
+        assert told.ok, told.findings
 
 
 def play(world: World, deed: Deed, cuts: Sequence[Fuse]) -> Run:
