@@ -11,12 +11,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from engine.core import evidence_forecast
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.state import StepState, TargetState
 from engine.core.statemachine import STEP_OPEN, RunStatus, StepStatus
-from engine.live_now import now_sentence
+from engine.live_now import now_sentence, under_way
 from engine.live_stage import StageNow
 from engine.live_text import plural
 
@@ -30,7 +31,7 @@ def document(run: Run, stage: StageNow | None, log: Sequence[StepLog]) -> dict[s
     stage: the stage that is being watched; None outside one.
     log: newest first.
     """
-    current = current_step(run)
+    current, switching = current_step(run), under_way(run, log)
     return {
         "run": run.run_id,
         "status": run.status.value,
@@ -42,7 +43,7 @@ def document(run: Run, stage: StageNow | None, log: Sequence[StepLog]) -> dict[s
         "now": now_sentence(run, current, stage, log),
         "steps": [step_line(run, step, stage) for step in run.steps],
         "stage": None if stage is None else stage.document(),
-        "tg": "".join(target_letter(run, target, stage) for target in run.targets),
+        "tg": "".join(target_letter(run, target, stage, switching) for target in run.targets),
         "log": [
             [_ms(line.ts_us), line.level, line.step, log_text(line)] for line in log[:LOG_LINES]
         ],
@@ -130,7 +131,7 @@ def step_line(run: Run, step: StepState, stage: StageNow | None) -> dict[str, An
         "n": len(step.attempts),
         "w": int(warned),
         "sealed": sealed,
-        "due": _evidence_due(run, step),
+        "due": evidence_forecast.due(run, step),
     }
 
 
@@ -204,24 +205,17 @@ def _running(run: Run, step: StepState) -> str:
             return ""
 
 
-def _evidence_due(run: Run, step: StepState) -> int:
-    """Items that are still to come for this step; 0 where none will."""
-    never = {StepStatus.SKIPPED, StepStatus.CANCELLED}
-    if run.terminal or step.status in never or any(a.evidence_missing for a in step.attempts):
-        return 0
-    if step.spec.kind is StepKind.SEAL:
-        return 0 if run.chain is not None else 1
-    if step.spec.kind is StepKind.APPROVAL:
-        expected = max(1, run.request.approval.min_approvals)
-        given = sum(len(a.evidence) for a in step.attempts)
-        return max(0, expected - given)
-    attempt = step.attempt
-    return int(attempt is None or not attempt.evidence)
-
-
-def target_letter(run: Run, target: TargetState, stage: StageNow | None) -> str:
+def target_letter(
+    run: Run, target: TargetState, stage: StageNow | None, switching: Sequence[str] = ()
+) -> str:
     """How a target stands: O old, U updating, H healthy on new, X unhealthy, Q unknown,
-    V reverting, R reverted. The newest health tick counts where it knows the target."""
+    V reverting, R reverted. The newest health tick counts where it knows the target.
+
+    Args:
+        switching: targets whose switch a pause lets finish (`live_now.under_way`).
+    """
+    if target.target in switching:
+        return "U"
     healthy = target.healthy
     if stage is not None and target.target in stage.health:
         healthy = stage.health[target.target]

@@ -61,6 +61,17 @@ _evidence = [
         "evidence/drill.py", title="Break-it drill", icon=":material/bug_report:", url_path="drill"
     ),
 ]
+_explained = [
+    st.Page(
+        "evidence/timeline.py",
+        title="Evidence timeline",
+        url_path="evidence",
+        visibility="hidden",
+    ),
+    st.Page(
+        "evidence/item.py", title="Evidence item", url_path="evidence-item", visibility="hidden"
+    ),
+]
 _page = st.navigation(
     {
         "Releases": [
@@ -78,7 +89,7 @@ _page = st.navigation(
                 visibility="hidden",
             ),
         ],
-        "Evidence": _evidence,
+        "Evidence": [*_evidence, *_explained],
         "Insights": [_backtest],
     },
     position="hidden",  # the menu is drawn by hand, with the open runs in it

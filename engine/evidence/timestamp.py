@@ -192,6 +192,17 @@ def verify(
     return token.at_s
 
 
+def when(response: bytes, *, where: str) -> tuple[int, int]:
+    """What a token says, unverified: UTC seconds and its serial number (RFC 3161, 2.4.2).
+
+    Raises:
+        Malformed: this is no granted time-stamp response.
+    """
+    token = _parse(response, where)
+    serial = der.parse(token.info).expect(der.SEQUENCE).children()[3].integer()
+    return token.at_s, serial
+
+
 def _check_chain(chain: Sequence[x509.Certificate], at_s: int, where: str) -> None:
     if len(chain) < 2:
         raise _no("timestamp.chain", where, "a certificate and its root", f"{len(chain)}")

@@ -70,6 +70,12 @@ def evidence(run: Run, pending: int) -> None:
             badges += f" :gray-badge[{summary.pending} pending]"
         st.markdown(f"**Evidence** {badges}")
         st.markdown(f":gray[:small[{words.plain(summary.text)}]]")
+        st.page_link(
+            "evidence/timeline.py",
+            label="Item by item",
+            icon=":material/verified_user:",
+            query_params={"run": run.run_id},
+        )
         export(run)
 
 
@@ -198,6 +204,11 @@ def _facts(key: str, rows: Sequence[Mapping[str, str]], *, none: str = "None yet
         fetch="Download",
         none=none,
     )
+
+
+def plain_facts(key: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Facts that are no files of ours: nothing to download."""
+    _facts(key, rows)
 
 
 def _fact(house: Services, fact: Fact) -> dict[str, str]:

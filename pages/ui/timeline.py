@@ -107,10 +107,14 @@ def targets(
 
 
 def watcher(run: Run, snapshot: Snapshot, *, now_ms: int, step: str) -> None:
-    """A strip of the step's newest log lines that also redraws the page when something happened."""
+    """A strip of the step's newest log lines that also redraws the page when something happened.
+
+    Args:
+        step: empty = only redraw.
+    """
     if run.terminal:
         return
-    live = run.step(step).open  # what has ended has all its lines in the Logs tab
+    live = bool(step) and run.step(step).open  # what has ended has all its lines in the Logs tab
     if live:
         st.markdown("**Newest lines** :gray[· UTC, newest first]")
     parts.draw(

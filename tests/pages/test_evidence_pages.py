@@ -108,3 +108,22 @@ def test_a_house_without_runs_says_so_on_every_page(
     said = texts(at)
     assert any(word in said for word in ("No evidence yet", "No proof chain yet", "yet"))
     assert "ledger" not in components(at)
+
+
+def test_the_timeline_says_what_arrives_and_what_cannot(visit: Visit, house: House) -> None:
+    at = visit("evidence/timeline.py", run=house.canary)
+    assert not at.exception
+    assert "If sealed now" in texts(at) and "will arrive" in texts(at)
+    at = visit("evidence/timeline.py", run=house.done)
+    assert "Sealed with" in texts(at)
+
+
+def test_an_item_that_cannot_be_read_says_so_and_an_unknown_one_too(
+    visit: Visit, house: House
+) -> None:
+    at = visit("evidence/item.py", run=house.done, item="1")
+    assert not at.exception
+    assert any("no bundle on record" in error.value for error in at.error)
+    at.button(key="item.verify").click().run()
+    assert not any("Verified" in one.value for one in at.success)
+    assert "has no evidence item 99" in texts(visit("evidence/item.py", run=house.done, item="99"))
