@@ -27,6 +27,10 @@ def checkout(tmp_path: Path) -> Path:
     place.mkdir()
     for name in ("run", "requirements.lock", "requirements-dev.lock", "requirements-tools.lock"):
         shutil.copy(ROOT / name, place / name)
+    clients = place / "tests" / "interop"
+    clients.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tests" / "interop" / name, clients)
     tools = place / "bin"
     tools.mkdir()
     for name in _TOOLS:
@@ -89,6 +93,9 @@ def test_a_ready_environment_is_used_as_it_is(checkout: Path) -> None:
     venv = checkout / ".venv"
     (venv / "bin").mkdir(parents=True)
     shutil.copy(checkout / "requirements-dev.lock", venv)
+    clients = checkout / ".tools" / "clients"
+    clients.mkdir(parents=True)
+    shutil.copy(checkout / "tests" / "interop" / "package-lock.json", clients / "installed.lock")
     _fake(
         venv / "bin" / "python",
         'printf "%s|" "$PWD" "$@"; echo; echo "${PYTHONHOME-unset} ${VIRTUAL_ENV-unset}"',
