@@ -8,12 +8,19 @@ points, durations whole seconds, milliseconds or microseconds; what remains of t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 JsonValue: TypeAlias = "bool | int | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 
 _INT_MAX: Final = 2**53 - 1
+_BEYOND: Final = re.compile("[\U00010000-\U0010ffff]")
+# `default` is asked for mappings that are no dict; everything else was refused before.
+_BY_CHARACTER: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=dict
+)
+_AS_GIVEN: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical(value: JsonValue) -> bytes:
@@ -24,29 +31,41 @@ def canonical(value: JsonValue) -> bytes:
         TypeError: a float, bytes or another type that may not be signed.
         UnicodeEncodeError: a string holds a lone surrogate, which is not Unicode text.
     """
-    return _write(value).encode()
+    _check(value)
+    # Python's own writer, which is in C, escapes as RFC 8785, 3.2.2.2 has it, and sorts keys by
+    # character. The RFC (3.2.3) wants UTF-16 code units: another order beyond U+FFFF only.
+    text = _BY_CHARACTER.encode(value)
+    if _BEYOND.search(text):
+        text = _AS_GIVEN.encode(_by_code_unit(value))
+    return text.encode()
 
 
-def _write(value: JsonValue) -> str:
+def _check(value: object) -> None:
     match value:
-        case None | True | False:
-            return json.dumps(value)
+        case str() | None | True | False:
+            return
         case int():
             if abs(value) > _INT_MAX:
                 raise ValueError(f"integer {value} is not exact in every JSON reader")
-            return str(value)
-        case str():
-            return json.dumps(value, ensure_ascii=False)
         case list() | tuple():
-            return "[" + ",".join(_write(item) for item in value) + "]"
+            for one in value:
+                _check(one)
         case Mapping():
-            wrong = [type(key).__name__ for key in value if not isinstance(key, str)]
-            if wrong:
-                raise TypeError(f"{wrong[0]} may not be a key in a signed document")
-            # RFC 8785, 3.2.3: keys go in UTF-16 code-unit order, which is not Python's order
-            # for characters beyond U+FFFF.
-            keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-            pairs = (f"{json.dumps(key, ensure_ascii=False)}:{_write(value[key])}" for key in keys)
-            return "{" + ",".join(pairs) + "}"
+            for key, one in value.items():
+                if not isinstance(key, str):
+                    raise TypeError(f"{type(key).__name__} may not be a key in a signed document")
+                _check(one)
         case _:
             raise TypeError(f"{type(value).__name__} may not appear in a signed document")
+
+
+def _by_code_unit(value: Any) -> Any:
+    """A copy whose mappings have their keys in UTF-16 code-unit order."""
+    match value:
+        case list() | tuple():
+            return [_by_code_unit(one) for one in value]
+        case Mapping():
+            keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+            return {key: _by_code_unit(value[key]) for key in keys}
+        case _:
+            return value

@@ -30,9 +30,14 @@ class Tree:
     """
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
-        self._levels: list[list[bytes]] = [[]]
-        for leaf in leaves:
-            self.append(leaf)
+        # Level by level: a log of millions of leaves is rebuilt at every start.
+        below = list(leaves)
+        self._levels: list[list[bytes]] = [below]
+        sha256 = hashlib.sha256
+        while len(below) > 1:
+            pairs = zip(below[::2], below[1::2], strict=False)
+            below = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            self._levels.append(below)
 
     @property
     def size(self) -> int:
