@@ -18,6 +18,7 @@ from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.state import StepState
 from engine.live_feed import Feed, LiveStore, StoreFeed
+from engine.live_now import under_way
 from engine.live_stage import StageNow, stage_now
 from engine.live_stage_reader import Seen, StageReader
 from engine.live_view import document, wire
@@ -88,6 +89,10 @@ class Live:
     def stage(self, run: Run, step: StepState) -> Seen | None:
         """The step's watch as it stands, live or ended; None before its first tick."""
         return self._stages.look(run, step)
+
+    def under_way(self, run: Run) -> tuple[str, ...]:
+        """The targets whose switch a pause lets finish; empty while nothing is pausing."""
+        return under_way(run, self._feed.log(run)) if run.unsettled else ()
 
     def wait(self, run_id: str, version: int, timeout_s: float) -> Snapshot | None:
         """The first snapshot that is not `version`, after at most `timeout_s`; None when there is

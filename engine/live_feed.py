@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from data import queries
@@ -32,6 +32,10 @@ class Feed(Protocol):
 
     def p95(self, run: Run, step: StepState) -> Mapping[int, tuple[int | None, int | None]]:
         """By poll: p95 in ms of the worst canary and the worst baseline target."""
+        ...
+
+    def p95_minutes(self, run: Run, step: StepState) -> Mapping[int, tuple[int | None, int | None]]:
+        """By the minute's beginning: the worst of any poll in it. Of attempts that have ended."""
         ...
 
 
@@ -71,7 +75,17 @@ class StoreFeed:
 
     def p95(self, run: Run, step: StepState) -> Mapping[int, tuple[int | None, int | None]]:
         frame = queries.stage_p95(self._store.cursor(), run_id=run.run_id, step=step.id)
-        found: dict[int, dict[str, int | None]] = {}
-        for ts_us, arm, p95_ms in frame.iter_rows():
-            found.setdefault(ts_us, {})[arm] = p95_ms
-        return {at: (arms.get("canary"), arms.get("baseline")) for at, arms in found.items()}
+        return _both_arms(frame.iter_rows())
+
+    def p95_minutes(self, run: Run, step: StepState) -> Mapping[int, tuple[int | None, int | None]]:
+        frame = queries.stage_minutes(self._store.cursor(), run_id=run.run_id, step=step.id)
+        arms = frame.filter(frame["target"] == "").select("ts_us", "arm", "p95_ms")
+        return _both_arms(arms.iter_rows())
+
+
+def _both_arms(rows: Iterable[Any]) -> Mapping[int, tuple[int | None, int | None]]:
+    """From (time, arm, p95) to both arms of each time."""
+    found: dict[int, dict[str, int | None]] = {}
+    for ts_us, arm, p95_ms in rows:
+        found.setdefault(ts_us, {})[arm] = p95_ms
+    return {at: (arms.get("canary"), arms.get("baseline")) for at, arms in found.items()}

@@ -56,15 +56,26 @@ def pausing_after(run: Run, log: Sequence[StepLog]) -> str:
     Args:
         log: lines of the run, newest first.
     """
+    if run.status is not RunStatus.PAUSED or not run.unsettled or run.current_step is None:
+        return ""
+    found = under_way(run, log)
+    return f"pausing after {', '.join(found)}" if found else "pausing at a safe point"
+
+
+def under_way(run: Run, log: Sequence[StepLog]) -> tuple[str, ...]:
+    """The targets whose switch a pause lets finish; empty while nothing is pausing.
+
+    Args:
+        log: lines of the run, newest first.
+    """
     step = run.current_step
     if run.status is not RunStatus.PAUSED or not run.unsettled or step is None:
-        return ""
+        return ()
     newest: dict[str, str] = {}
     for line in log:
         if line.step == step.id and line.attempt == len(step.attempts) and line.target:
             newest.setdefault(line.target, line.text.partition(":")[0])
-    under_way = sorted(target for target, phase in newest.items() if phase not in _DONE)
-    return f"pausing after {', '.join(under_way)}" if under_way else "pausing at a safe point"
+    return tuple(sorted(target for target, phase in newest.items() if phase not in _DONE))
 
 
 def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str, str, str, str]:

@@ -41,7 +41,8 @@ class StageNow:
     fleet_on_new: targets that run the new bundle and are healthy there.
     window: canary counts over the criteria's window; `base` the baseline's.
     health: the newest answer of each target; None = no answer.
-    p95_ms, base_p95_ms: of the newest poll, the worst target's; None = unknown.
+    p95_ms, base_p95_ms: of the newest poll, the worst target's; None = unknown. `by_minute`: the
+        worst of its whole minute, because single polls are not kept any more.
     spark: canary and baseline error rate in ppm, canary and baseline p95 in ms; newest last.
     """
 
@@ -67,6 +68,7 @@ class StageNow:
     restarts: tuple[Restart, ...]
     p95_ms: int | None
     base_p95_ms: int | None
+    by_minute: bool
     spark: tuple[tuple[int | None, ...], ...]
 
     @property
@@ -132,6 +134,7 @@ class StageNow:
         criteria, window = self.criteria, self.window
         slow = percent(window.slow, window.requests, limit_ppm=criteria.slow_share_ppm_max)
         limit = percent_ppm(criteria.error_rate_ppm_max)
+        minute = "highest of its minute · " if self.by_minute else ""
         slow_text = f"{slow} over {criteria.slow_over_ms} ms" if criteria.slow_over_ms else ""
         slow_max = f" · max {percent_ppm(criteria.slow_share_ppm_max)}" if slow_text else ""
         return {
@@ -145,7 +148,7 @@ class StageNow:
             "err": self.error_rate,
             "err_sub": f"{count(window.errors)} of {count(window.requests)} · max {limit}",
             "p95": "–" if self.p95_ms is None else f"≤ {count(self.p95_ms)} ms",
-            "p95_sub": slow_text + slow_max,
+            "p95_sub": minute + slow_text + slow_max,
             "cohort": self.cohort_text(),
             "cohort_sub": f"of this stage · {percent_bp(criteria.healthy_share_bp_min)} needed",
             "fleet": self.fleet_text(),
@@ -202,11 +205,14 @@ def stage_now(
     step: StepState,
     course: Course,
     p95: Mapping[int, tuple[int | None, int | None]],
+    *,
+    by_minute: bool = False,
 ) -> StageNow:
     """How the stage stands after its newest tick.
 
     Args:
         p95: by `ts_us` of the poll: the worst canary and the worst baseline target, in ms.
+        by_minute: as of `Seen`.
     """
     last, criteria = course.last, course.criteria
     cohort = run.cohort(step.id) or tuple(t.target for t in run.targets)
@@ -242,6 +248,7 @@ def stage_now(
         restarts=course.restarts,
         p95_ms=latest[0],
         base_p95_ms=latest[1],
+        by_minute=by_minute,
         spark=_spark(course.points[-SPARK:], p95),
     )
 

@@ -20,6 +20,7 @@ from engine.core.fact_events import GateDecided
 from engine.core.gate_replay import Difference, GateReplay
 from engine.core.health import Gate
 from engine.core.health_criteria import Criteria
+from engine.core.health_editions import EDITION, UNNAMED
 from engine.core.health_evidence import History
 from engine.core.rows import GateTick
 
@@ -48,7 +49,7 @@ class Point:
 
     Attributes:
         ok: the source answered and knew the stage's targets. Else the counts are unknown, not 0.
-        window: canary counts over the criteria's window up to here.
+        window: canary counts over the criteria's window up to here; `base_window` the baseline's.
         held_ms: how long the criteria had held without a break.
         evidence: log10 of every evidence value, by its name in the gate's evidence.
         up, expected: targets of the cohort that answer, and all of them.
@@ -65,6 +66,7 @@ class Point:
     rule: int
     reason: str
     window: Arm
+    base_window: Arm
     held_ms: int
     evidence: Mapping[str, float]
     up: int
@@ -81,6 +83,23 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One planned look of a judge that does not speak at every poll.
+
+    Attributes:
+        number: within its plan, from 1 on; a number that is not higher begins another plan.
+        line, suspect: the z that this look had to reach, to roll back and to hold.
+        z: by name as in the gate's evidence.
+    """
+
+    ts_us: int
+    number: int
+    line: float
+    suspect: float
+    z: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """A watch up to its newest row. Immutable: what one viewer draws, nobody changes.
 
@@ -88,9 +107,11 @@ class Course:
         rows: how many stored rows it rests on, marks included.
         history: (requests, errors) per target and poll before the first change, oldest first.
         resumes: when the run went on after a pause.
+        looks: of a judge that looks a planned number of times, oldest first.
         word, trigger, held_ms, evidence: the gate's own, after the newest tick.
         differences: ticks that are answered otherwise today than they were then.
         series: digest over the stored texts, as in the sealed evidence.
+        edition, named: of the gate's rules, as in `GateReplay`.
     """
 
     step: str
@@ -103,12 +124,15 @@ class Course:
     points: tuple[Point, ...]
     restarts: tuple[Restart, ...]
     resumes: tuple[int, ...]
+    looks: tuple[Look, ...]
     word: str
     trigger: str
     held_ms: int
     evidence: Mapping[str, Any]
     differences: tuple[Difference, ...]
     series: Digest
+    edition: int
+    named: bool
 
     @property
     def last(self) -> Point:
@@ -141,6 +165,8 @@ class Course:
             ticks=len(self.points),
             decisions=len(mine),
             series=self.series,
+            edition=self.edition,
+            named=self.named,
             action=self.last.action,
             rule=self.last.rule,
             differences=(*self.differences, *wrong),
@@ -157,6 +183,7 @@ class CourseReader:
     """Follows the rows of one watch. Not thread-safe; what it returns is."""
 
     def __init__(self) -> None:
+        self._unnamed = EDITION
         self._forget()
 
     def _forget(self) -> None:
@@ -165,6 +192,7 @@ class CourseReader:
         self._points: list[Point] = []
         self._restarts: list[Restart] = []
         self._resumes: list[int] = []
+        self._looks: list[Look] = []
         self._differences: list[Difference] = []
         self._series = hashlib.sha256()
         self._sum = Arm()
@@ -183,22 +211,37 @@ class CourseReader:
         """
         known = len(self._rows)
         if len(rows) < known or (known and rows[known - 1] != self._rows[-1]):
+            self._unnamed, known = EDITION, 0
             self._forget()
-            known = 0
         if len(rows) > known:
-            try:
-                for row in rows[known:]:
-                    self._take(row)
-            except Exception:
-                self._forget()
-                raise
-            self._course = self._made() if self._points else None
+            self._read(rows[known:])
+            if self._differences and ticks.edition_of(rows[0].tick) is None:
+                self._read_otherwise(rows)
         return self._course
+
+    def _read(self, rows: Sequence[GateTick]) -> None:
+        try:
+            for row in rows:
+                self._take(row)
+        except Exception:
+            self._forget()
+            raise
+        self._course = self._made() if self._points else None
+
+    def _read_otherwise(self, rows: Sequence[GateTick]) -> None:
+        """A mark without an edition may stand for an older one: that one counts when it fits."""
+        first = self._unnamed
+        for edition in (*(one for one in UNNAMED if one != first), first):
+            self._unnamed = edition
+            self._forget()
+            self._read(rows)
+            if not self._differences:
+                return
 
     def _take(self, row: GateTick) -> None:
         gate = self._gate
         if gate is None:
-            gate = self._gate = ticks.gate_of(row.tick)
+            gate = self._gate = ticks.gate_of(row.tick, unnamed=self._unnamed)
         else:
             held_ms = gate.clock.held_ms
             restarts = len(gate.clock.restarts)
@@ -216,6 +259,7 @@ class CourseReader:
         evidence = gate.evidence
         point = _point(row, evidence)
         self._points.append(point)
+        self._looks += _new_looks(evidence, row)
         self._sum = self._sum.plus(point.canary)
         while self._points[self._oldest].t_ms <= point.t_ms - gate.criteria.window_ms:
             self._sum = self._sum.plus(self._points[self._oldest].canary, -1)
@@ -250,12 +294,15 @@ class CourseReader:
             points=tuple(self._points),
             restarts=tuple(self._restarts),
             resumes=tuple(self._resumes),
+            looks=tuple(self._looks),
             word=gate.word.value,
             trigger=gate.trigger.value,
             held_ms=min(gate.clock.held_ms, gate.criteria.hold_ms),
             evidence=gate.evidence,
             differences=tuple(self._differences),
             series=Digest(self._series.hexdigest()),
+            edition=gate.edition,
+            named=ticks.edition_of(first.tick) is not None,
         )
 
 
@@ -279,10 +326,28 @@ def _point(row: GateTick, evidence: Mapping[str, Any]) -> Point:
         rule=row.rule,
         reason=row.reason,
         window=Arm(),
+        base_window=_arm(evidence["window"]["baseline"]) or Arm(),
         held_ms=0,
         evidence={name: float(value["log10"]) for name, value in evidence["e_values"].items()},
         up=health["up"],
         expected=health["expected"],
+    )
+
+
+def _new_looks(evidence: Mapping[str, Any], row: GateTick) -> tuple[Look, ...]:
+    """The look that was made with this tick, if one was."""
+    looks = evidence.get("judge", {}).get("looks", [])
+    if not looks or looks[-1]["t_ms"] != row.t_ms:
+        return ()
+    newest = looks[-1]
+    return (
+        Look(
+            ts_us=row.ts_us,
+            number=newest["look"],
+            line=float(newest["line"]),
+            suspect=float(newest["suspect_line"]),
+            z={name: float(z) for name, z in newest["z"].items()},
+        ),
     )
 
 

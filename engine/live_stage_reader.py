@@ -19,16 +19,23 @@ from engine.live_stage_course import Course, CourseReader
 
 # Watches that are kept: the stages that people look at now, and some that they come back to.
 _KEPT: Final = 24
+_MINUTE_US: Final = 60_000_000
 
 P95 = Mapping[int, tuple[int | None, int | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A watch as it stands. `p95`: by poll, the worst canary's and the worst baseline's, in ms."""
+    """A watch as it stands.
+
+    Attributes:
+        p95: by poll, the worst canary's and the worst baseline's, in ms.
+        by_minute: single polls are not kept any more: each has the highest value of its minute.
+    """
 
     course: Course
     p95: P95
+    by_minute: bool = False
 
 
 @dataclass(slots=True)
@@ -62,12 +69,19 @@ class StageReader:
             course = watch.reader.follow(self._feed.ticks(run, step))
             before = watch.seen
             if course is not None and (before is None or before.course is not course):
-                watch.seen = Seen(course=course, p95=self._feed.p95(run, step))
+                watch.seen = self._seen(run, step, course)
             elif course is None:
                 watch.seen = None
             # Nothing is added to the watch of a run that has ended.
             watch.settled = run.terminal
             return watch.seen
+
+    def _seen(self, run: Run, step: StepState, course: Course) -> Seen:
+        p95 = self._feed.p95(run, step)
+        if p95 or not run.terminal:
+            return Seen(course=course, p95=p95)
+        minutes = self._feed.p95_minutes(run, step)
+        return Seen(course=course, p95=_by_poll(minutes, course), by_minute=bool(minutes))
 
     def _watch(self, key: tuple[str, str, int]) -> _Watch:
         with self._lock:
@@ -76,3 +90,15 @@ class StageReader:
             while len(self._watches) > _KEPT:
                 self._watches.popitem(last=False)
             return watch
+
+
+def _by_poll(minutes: P95, course: Course) -> P95:
+    """What each poll's minute had. A reading is a little older than its tick, so the first tick of
+    a minute may belong to the one before."""
+    found = {}
+    for point in course.points:
+        begin_us = point.ts_us - point.ts_us % _MINUTE_US
+        pair = minutes.get(begin_us) or minutes.get(begin_us - _MINUTE_US)
+        if pair is not None:
+            found[point.ts_us] = pair
+    return found

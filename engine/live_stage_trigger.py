@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from engine.core import overrides
 from engine.core.health_criteria import duration, percent_bp, percent_ppm
 from engine.core.run import Run
 from engine.live_stage_course import Course
@@ -51,7 +52,9 @@ def nearest(course: Course) -> tuple[Near, ...]:
 
 def suppressed_because(run: Run, course: Course) -> str:
     """Why a breach would not be rolled back by itself; empty when it would."""
-    criteria = course.criteria
+    criteria, last = course.criteria, run.step(course.step).attempt
+    if last is not None and last.result == "OVERRIDDEN":
+        return overrides.suppressed(run, course.step, last.number)
     if run.request.on_breach != "rollback":
         return f"a breach pauses the run: {run.environment} is set to on_breach: pause"
     if run.rollback_suppressed:
@@ -166,14 +169,14 @@ def _looked(course: Course) -> Iterator[Near]:
 
 
 def statistic_missing(course: Course) -> str:
-    """For judges that leave no course of evidence: what a page says instead of drawing one."""
+    """How a judge stands that leaves no course of evidence, in words; empty for one that does."""
     method = course.criteria.method
     if method == _BY_EVIDENCE:
         return ""
     if method == "threshold":
         return (
             "This stage is judged by the plain threshold: what counts is the error rate of the "
-            "window against its limit, drawn above. There is no evidence to draw."
+            "window against its limit."
         )
     judge = course.evidence.get("judge", {})
     done, planned = len(judge.get("looks", [])), judge.get("looks_planned", 0)

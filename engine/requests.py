@@ -51,6 +51,7 @@ def build_request(
         initial="QUEUED",
         reason=reason,
         ticket=ticket,
+        ticket_pattern=env.rollback_ticket,
     )
 
 

@@ -289,9 +289,13 @@ def _settings(
     trust = anchors_of(home, file.trust)
     # Settings that trust nobody keep the digest that they had before there was such a section.
     left_out = {"workflows"} if trust else {"workflows", "trust"}
+    written = file.model_dump(mode="json", by_alias=True, exclude=left_out)
+    for environment in written["environments"]:  # nor do environments that need no ticket change it
+        if environment["rollback_ticket"] is None:
+            del environment["rollback_ticket"]
     document: dict[str, JsonValue] = {
         "schema": "releaseline.settings/1",
-        **file.model_dump(mode="json", by_alias=True, exclude=left_out),
+        **written,
         "workflows": {name: str(one.digest) for name, one in workflows.items()},
         **({"openslo": dict(slos.digests)} if slos.digests else {}),
         **({"trusted": {one.name: str(one.digest) for one in trust}} if trust else {}),
@@ -350,6 +354,7 @@ def _environment(
             expires_after_s=duration_ms(one.approval.expires_after) // 1_000,
         ),
         on_breach=one.on_breach,
+        rollback_ticket=one.rollback_ticket or "",
     )
 
 

@@ -65,6 +65,17 @@ def _days(text: str) -> str:
     return text
 
 
+def _pattern(text: str) -> str:
+    try:
+        empty = re.fullmatch(text, "") is not None
+    except re.error as error:
+        told = {"why": str(error)}
+        raise PydanticCustomError("pattern", "a regular expression ({why})", told) from None
+    if empty:
+        raise PydanticCustomError("pattern", "a regular expression that no empty text matches")
+    return text
+
+
 def _share(text: str) -> str:
     try:
         right = 0 < share_bp(text) <= 10_000
@@ -89,6 +100,11 @@ Days = Annotated[
     str,
     AfterValidator(_days),
     Field(json_schema_extra={"pattern": r"^[1-9][0-9]{0,4}d$"}, description="like 90d"),
+]
+Pattern = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"format": "regex"}),
+    AfterValidator(_pattern),
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Above0 = Annotated[float, Field(gt=0, le=1)]
@@ -311,6 +327,7 @@ class EnvironmentSection(_Part):
     inputs: list[Input] = []
     approval: ApprovalSection
     on_breach: Literal["rollback", "pause"] = "rollback"
+    rollback_ticket: Pattern | None = None
 
 
 class RoleGrant(_Part):

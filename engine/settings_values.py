@@ -110,6 +110,8 @@ class Environment:
     """Attributes:
     promotes_from: the environment that a bundle has to come from; None for the first one.
     on_breach: what the health gate's ROLLBACK does: go back by itself, or pause and ask.
+    rollback_ticket: regular expression that the ticket of a person's rollback has to match; empty
+        = none is needed.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Environment:
     inputs: tuple[DeclaredInput, ...]
     approval: ApprovalConfig
     on_breach: Literal["rollback", "pause"]
+    rollback_ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ _OF_PROBLEM: Final[Mapping[str, int]] = {
     "held": CONFLICT,
     "stale": CONFLICT,
     "reason": USAGE,
+    "ticket": USAGE,
     "malformed": USAGE,
     "method_not_allowed": USAGE,
     "wrong_host": BAD_CONFIG,
@@ -67,6 +68,7 @@ _OF_REFUSAL: Final[Mapping[str, int]] = {
     "role": FORBIDDEN,
     "conflict_of_interest": FORBIDDEN,
     "reason": USAGE,
+    "ticket": USAGE,
 }
 # Seen in the attempt of an inputs step that found an input missing or bytes of another digest.
 _INPUT_RESULTS: Final = frozenset({"MISSING", "MISMATCH"})

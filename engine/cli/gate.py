@@ -9,6 +9,7 @@ import click
 from engine.cli.call import Call, Leaf, pass_call
 from engine.cli.door import open_door
 from engine.cli.exits import DONE, MISMATCH, USAGE, Ended
+from engine.core.gate_replay import Difference
 
 
 @click.command("gate-replay", cls=Leaf)
@@ -38,11 +39,7 @@ def gate_replay(call: Call, run_id: str) -> int:
     )
     for one in answer["items"]:
         for found in one["differences"]:
-            call.say(
-                f"{one['step']} attempt {found['attempt']}, tick {found['n']} at "
-                f"{found['t_ms'] / 1000:g} s: {found['what']}: expected {found['expected']}, "
-                f"found {found['found']}"
-            )
+            call.say(f"{one['step']} {Difference(**found)}")
     call.say(answer["sentence"])
     return DONE if answer["same"] else MISMATCH
 

@@ -221,13 +221,15 @@ def _judge(
 ) -> tuple[Told, int, Mapping[str, JsonValue]]:
     """Returns: the gate's last word, how many rows it took, and what it would carry on."""
     mark = ticks.decode(past.rows[0].tick)
-    criteria = change.apply(ticks.gate_of(past.rows[0].tick).criteria, past.speed)
+    recorded = ticks.gate_of(past.rows[0].tick)
+    criteria = change.apply(recorded.criteria, past.speed)
     carried = mark.get("carry") is not None
     gate = new_gate(
         criteria,
         ticks.history_of(past.rows[0].tick),
         mark["poll_ms"] / 1000,
         carry=carry if carried else None,
+        edition=recorded.edition,
     )
     told, used = Told(action="hold", rule=0, reason=gate.reason, t_ms=0), len(past.rows)
     for i, row in enumerate(past.rows[1:], start=1):

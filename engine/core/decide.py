@@ -7,6 +7,7 @@ transition table; what must hold beyond the role is `engine.core.guards`.
 
 from __future__ import annotations
 
+import re
 from typing import assert_never
 
 from engine.core import approvals, guards, heirs, overrides, reviews, statemachine
@@ -118,13 +119,30 @@ def _unreasoned(command: Command) -> Refusal | None:
     return None
 
 
+def _unticketed(run: Run, command: Command) -> Refusal | None:
+    """Where rollbacks need a ticket, it stands in its own field or in the reason."""
+    pattern = run.request.ticket_pattern
+    back = command.action is Action.ROLLBACK and run.status is not RunStatus.ROLLBACK_FAILED
+    if not pattern or not (back or command.action is Action.ROLLBACK_PROMOTION):
+        return None
+    ticket = command.ticket.strip()
+    if re.fullmatch(pattern, ticket) or (not ticket and re.search(pattern, command.reason)):
+        return None
+    found = f"found {ticket[:60]!r}" if ticket else "found none"
+    return Refusal(
+        sentence=f"A rollback in {run.environment} needs a ticket that matches {pattern}, in its "
+        f"field or in the reason; {found}.",
+        code="ticket",
+    )
+
+
 def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tuple[RunEvent, ...]:
     """Return the events that `command` causes.
 
     Raises:
-        Refused: with the sentence of `refusal`.
+        Refused: with the sentence of `refusal`, or of a ticket that is missing.
     """
-    why_not = refusal(run, command, actor, now)
+    why_not = refusal(run, command, actor, now) or _unticketed(run, command)
     if why_not is not None:
         raise Refused(why_not.sentence, code=why_not.code, opens_at_us=why_not.opens_at_us)
     if command.override and command.action in overrides.OVERRIDABLE:

@@ -2,7 +2,8 @@
 
 Three things were recorded of every decision: the answer in the tick's own row, the event that the
 run acted on, and the evidence that was sealed. All three are compared with what the gate says
-today. No tolerance: evidence values are compared as the texts that were sealed. Pure.
+today, under the edition of its rules that the watch began with. No tolerance: evidence values are
+compared as the texts that were sealed. Pure.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from engine.core import ticks
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.fact_events import GateDecided
+from engine.core.health_editions import EDITION, UNNAMED
 from engine.core.jcs import JsonValue
 from engine.core.rows import GateTick
 
@@ -61,6 +63,8 @@ class GateReplay:
         attempts: first and last attempt whose ticks are in it.
         ticks, decisions: how many were compared.
         series: digest of the stored texts.
+        edition: of the gate's rules that the answers below were judged by; `named`: the recording
+            says that it is its own. Else it is the one that gives the recorded answers, if any.
         differences: all of them, oldest first; the first is the one to look at.
     """
 
@@ -69,6 +73,8 @@ class GateReplay:
     ticks: int
     decisions: int
     series: Digest
+    edition: int
+    named: bool
     action: str
     rule: int
     differences: tuple[Difference, ...]
@@ -86,7 +92,13 @@ class GateReplay:
         counted = f"{self.ticks} stored tick{'' if self.ticks == 1 else 's'}"
         if self.decisions:
             counted += f" and {self.decisions} decision{'' if self.decisions == 1 else 's'}"
-        return f"{counted} replay to the same answers"
+        return f"{counted} replay to the same answers{self._by()}"
+
+    def _by(self) -> str:
+        """Which rules that is true of, where it is not plain."""
+        if self.named:
+            return "" if self.edition == EDITION else f" by edition {self.edition} of the rules"
+        return f"; recorded before editions were, they are those of edition {self.edition}"
 
     def document(self) -> dict[str, JsonValue]:
         return {
@@ -95,6 +107,8 @@ class GateReplay:
             "ticks": self.ticks,
             "decisions": self.decisions,
             "series": str(self.series),
+            "edition": self.edition,
+            "edition_recorded": self.named,
             "action": self.action,
             "rule": self.rule,
             "same": self.same,
@@ -134,9 +148,25 @@ def replay_watch(
         evidence: the evidence documents by digest; None in it = the bytes are gone.
 
     Raises:
-        Malformed: the rows cannot be read as ticks.
+        Malformed: the rows cannot be read as ticks, or of an edition that is not known here.
     """
-    answers = ticks.replay(rows)
+    edition = ticks.edition_of(rows[0].tick)
+    if edition is not None:
+        return _under(edition, rows, decisions, evidence, named=True)
+    tried = (_under(one, rows, decisions, evidence, named=False) for one in UNNAMED)
+    first = next(tried)
+    return first if first.same else next((one for one in tried if one.same), first)
+
+
+def _under(
+    edition: int,
+    rows: Sequence[GateTick],
+    decisions: Sequence[GateDecided],
+    evidence: Mapping[Digest, Mapping[str, Any] | None] | None,
+    *,
+    named: bool,
+) -> GateReplay:
+    answers = ticks.replay(rows, unnamed=edition)
     differences = [
         Difference(
             attempt=one.row.attempt,
@@ -161,6 +191,8 @@ def replay_watch(
         ticks=len(answers),
         decisions=len(decisions),
         series=ticks.series_digest(rows),
+        edition=edition,
+        named=named,
         action="" if last is None else last.action,
         rule=0 if last is None else last.rule,
         differences=tuple(differences),

@@ -25,6 +25,7 @@ from engine.core.health_criteria import (
     duration,
     shown,
 )
+from engine.core.health_editions import EDITION, Rules, rules_of
 from engine.core.health_evidence import (
     HISTORY_MS_MIN,
     History,
@@ -108,6 +109,7 @@ def new_gate(
     poll_s: float,
     *,
     carry: Mapping[str, JsonValue] | None = None,
+    edition: int = EDITION,
 ) -> Gate:
     """A gate for one stage.
 
@@ -116,6 +118,7 @@ def new_gate(
         history: (requests, errors) per target on the old version and poll, oldest first; None or
             less than 30 s = none is used, and the noise factor is 1.
         carry: `Gate.carry` of the stage before, when its evidence goes on.
+        edition: of the rules; an older one only for what was recorded under it.
 
     Raises:
         Malformed: names what is not as described.
@@ -126,11 +129,16 @@ def new_gate(
         raise Malformed(f"expected seconds above 0, found {shown(poll_s)}", where="poll_s")
     if not isinstance(carry, Mapping | None):
         raise Malformed(f"expected a mapping, found {shown(carry)}", where="carried evidence")
-    return Gate(read, history or (), poll_ms, carry if read.carry_evidence else None)
+    carried = carry if read.carry_evidence else None
+    return Gate(read, history or (), poll_ms, carried, rules_of(edition))
 
 
 class Gate:
-    """Judges one stage. `observe` is the only thing that changes it, besides `resume`."""
+    """Judges one stage. `observe` is the only thing that changes it, besides `resume`.
+
+    Attributes:
+        edition: of the rules that it judges by.
+    """
 
     def __init__(
         self,
@@ -138,8 +146,9 @@ class Gate:
         history: History,
         poll_ms: int,
         carry: Mapping[str, JsonValue] | None,
+        rules: Rules,
     ) -> None:
-        self.criteria, self._poll_ms = criteria, poll_ms
+        self.criteria, self._poll_ms, self.edition = criteria, poll_ms, rules.edition
         asked = max(1, criteria.history_ms // poll_ms)
         kept = [tuple(pairs(tick, "history")) for tick in tuple(history)[-asked:]]
         self._history = kept if len(kept) * poll_ms >= HISTORY_MS_MIN else []
@@ -148,14 +157,14 @@ class Gate:
             windows_ms = criteria.dispersion_windows_ms
             self._phi = dispersion(self._history, poll_ms=poll_ms, windows_ms=windows_ms)
             level = level_dispersion(self._history, poll_ms=poll_ms, windows_ms=windows_ms)
-            self._phi_limit = max(self._phi, level)
+            self._phi_limit = max(self._phi, level) if rules.level_noise else self._phi
         self._before = whole_fleet(self._history) if criteria.baseline == "history" else []
         self._carried = carry is not None
-        judges = Judges(criteria, self._phi, self._phi_limit, carry)
+        judges = Judges(criteria, self._phi, self._phi_limit, carry, rules)
         looks = None
         if criteria.method in PLANNED:
             looks = PlannedLooks(criteria, self._phi, self._phi_limit)
-        self._stage = Stage(criteria, poll_ms, self._phi, judges, looks)
+        self._stage = Stage(criteria, poll_ms, self._phi, judges, looks, rules)
         self._ticks = self._used = self._last_ok_ms = 0
         self._answer = Answer(action="hold", rule=0, reason="no tick yet", row=0)
         self._late = False

@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.core.errors import Malformed
 from engine.core.health_criteria import SHORT_MS, Criteria
+from engine.core.health_editions import Rules
 from engine.core.health_evidence import (
     Counts,
     Evidence,
@@ -40,8 +41,10 @@ class Judges:
         phi: float,
         phi_limit: float,
         carry: Mapping[str, JsonValue] | None,
+        rules: Rules,
     ) -> None:
         self._criteria, self._phi, self._phi_limit = criteria, phi, phi_limit
+        self._rules = rules
         self._margin = criteria.margin_bp / 10_000
         self._next_start_ms = criteria.staggered_start_ms
         self._planned = max(1, criteria.max_hold_ms // criteria.staggered_start_ms)
@@ -95,7 +98,7 @@ class Judges:
         is there: beside one, a late fault shows in the comparison, and a few bad seconds of the
         whole fleet must not prove anything against ten good minutes."""
         evidence = self._evidence[metric, kind]
-        alone = self._t_ms - self._compared_ms[metric] > SHORT_MS
+        alone = self._t_ms - self._compared_ms[metric] > SHORT_MS or not self._rules.whole_limit
         return evidence.log_e if kind == "relative" or alone else evidence.log_whole
 
     def forget_limits(self) -> None:
@@ -109,7 +112,7 @@ class Judges:
         return reaches(self.log_e(metric, kind), alpha_ppm)
 
     def says(self, metric: str, kind: str, alpha_ppm: int) -> str:
-        return f"E {e_text(self.log_e(metric, kind))} of {e_text(log_line(alpha_ppm))}"
+        return f"E {_spoken(self.log_e(metric, kind))} of {_spoken(log_line(alpha_ppm))}"
 
     def lacks(self) -> str:
         """Nothing: evidence that may be looked at after every poll needs no number of them."""
@@ -129,6 +132,15 @@ class Judges:
             for metric, kind in self._evidence
             for log_e in (self.log_e(metric, kind),)
         }
+
+
+def _spoken(log_e: float) -> str:
+    """An E value in a sentence; the evidence holds it exactly: `0.0021`, `6.8`, `3267`, `10^31`."""
+    log10 = log_e / math.log(10)
+    if log10 >= 6:
+        return f"10^{log10:.0f}"
+    value = math.exp(log_e)
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def reaches(log_e: float, alpha_ppm: int) -> bool:

@@ -17,6 +17,7 @@ from engine.core.health_criteria import (
     percent_ppm,
     share,
 )
+from engine.core.health_editions import Rules
 from engine.core.health_evidence import Counts, rejects_limit
 from engine.core.health_judges import Judges, log_line
 from engine.core.health_looks import Judge, PlannedLooks
@@ -58,9 +59,10 @@ class Stage:
         phi: float,
         judges: Judges,
         looks: PlannedLooks | None,
+        rules: Rules,
     ) -> None:
         self.criteria, self._poll_ms, self._phi, self.judges = criteria, poll_ms, phi, judges
-        self.looks = looks
+        self.looks, self._rules = looks, rules
         self.judge: Judge = judges if looks is None else looks
         self.probes = Probes(criteria, poll_ms)
         self.window, self.short = Window(criteria.window_ms), Window(SHORT_MS)
@@ -94,6 +96,7 @@ class Stage:
         """A person lets the stage go on; `limits_too`: after the limit was proven on both arms."""
         self.t_ms = self.origin_ms = t_ms
         self.unseen(cause)
+        limits_too = limits_too and self._rules.new_proof
         if limits_too:
             self.judges.forget_limits()
         if self.looks is not None:
@@ -200,6 +203,8 @@ class Stage:
         """Whether the baseline may be over the limit too: over it in the last 30 s, or nearly
         proven to be."""
         criteria, seen = self.criteria, self.short.baseline
+        if not self._rules.baseline_holds:
+            return False
         if self.judge.proves(metric, "limit_baseline", criteria.alpha_hold_ppm):
             return True
         bad, of = (seen.errors, seen.requests) if metric == "errors" else (seen.slow, seen.slow_of)

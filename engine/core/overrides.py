@@ -11,6 +11,7 @@ from typing import Final
 from engine.core import reviews
 from engine.core.approvals import Actor, own_work
 from engine.core.commands import Action, Command, Now, OverrideOffer, Refusal
+from engine.core.digest import Digest
 from engine.core.events import RunEvent
 from engine.core.people_events import (
     OverrideDeclined,
@@ -173,13 +174,16 @@ def offer(run: Run, action: Action, actor: Actor, now: Now) -> OverrideOffer:
     )
 
 
-def suppressed(run: Run, step_id: str, attempt: int) -> str:
+def suppressed(run: Run, step_id: str, attempt: int, evidence: Digest | None = None) -> str:
     """`by an override of ana and sam` for an attempt whose gate two people overruled; else empty.
 
     Newest first: of several overrides the last one is named.
+
+    Args:
+        evidence: of one of the gate's decisions, which has to be the one that was overruled.
     """
     for one in reversed(run.overrides):
-        if (one.step, one.attempt) == (step_id, attempt):
+        if (one.step, one.attempt) == (step_id, attempt) and evidence in {None, one.evidence}:
             return f"by an override of {one.asked_by} and {one.confirmed_by}"
     return ""
 

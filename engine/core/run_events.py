@@ -30,6 +30,7 @@ class RunRequested:
         rolls_back: of a ROLLBACK: the promotion that it takes back.
         takes_back: of a ROLLBACK: the bundle that the targets leave; `bundle` is what they go to.
         vouched_by: of a ROLLBACK: the run whose verdict let `bundle` in before; empty when none.
+        ticket_pattern: what a rollback's ticket has to match; empty = none is needed.
     """
 
     TYPE: ClassVar = "run.requested/1"
@@ -61,6 +62,7 @@ class RunRequested:
     takes_back: Digest | None = None
     takes_back_label: str = ""
     vouched_by: str = ""
+    ticket_pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

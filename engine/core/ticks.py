@@ -15,6 +15,7 @@ from typing import Any, Final
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.health import Criteria, Gate, criteria_from_document, new_gate
+from engine.core.health_editions import EDITION
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import LATENCY_BOUNDS_MS, Reading, ReadingStatus, TargetCounters
 from engine.core.rows import GateTick, Sample
@@ -205,11 +206,12 @@ def start_mark(
     history_note: str,
     carry: Mapping[str, JsonValue] | None,
 ) -> str:
-    """How a watch begins: everything that its gate is made of."""
+    """How a watch begins: everything that its gate is made of, the edition of its rules too."""
     return canonical(
         {
             "mark": START,
             "t_ms": 0,
+            "edition": EDITION,
             "poll_ms": poll_ms,
             "criteria": criteria.document(),
             "criteria_digest": str(criteria.digest),
@@ -224,9 +226,24 @@ def resume_mark(t_ms: int, why: str) -> str:
     return canonical({"mark": RESUME, "t_ms": t_ms, "why": why}).decode()
 
 
-def gate_of(mark: str) -> Gate:
-    """The gate that a start mark describes, before its first tick. Raises `Malformed`."""
-    stored = decode(mark)
+def edition_of(mark: str) -> int | None:
+    """The edition of the gate's rules that a start mark names; None = it was not recorded yet."""
+    edition = decode(mark).get("edition")
+    if edition is None or type(edition) is int:
+        return edition
+    raise Malformed(f"expected a whole number, found {edition!r}", where="start mark: edition")
+
+
+def gate_of(mark: str, *, unnamed: int = EDITION) -> Gate:
+    """The gate that a start mark describes, before its first tick.
+
+    Args:
+        unnamed: the edition to judge by when the mark names none.
+
+    Raises:
+        Malformed: the mark cannot be read, or its edition is not known here.
+    """
+    stored, edition = decode(mark), edition_of(mark)
     if stored.get("mark") != START:
         raise Malformed(f"expected a start mark, found {mark[:60]}", where="stored tick")
     history, poll_ms = history_of(mark), stored.get("poll_ms")
@@ -238,7 +255,13 @@ def gate_of(mark: str) -> Gate:
             f"expected {criteria.digest}, found {stored.get('criteria_digest')}",
             where="start mark: criteria_digest",
         )
-    return new_gate(criteria, history, poll_ms / 1000, carry=stored.get("carry"))
+    return new_gate(
+        criteria,
+        history,
+        poll_ms / 1000,
+        carry=stored.get("carry"),
+        edition=unnamed if edition is None else edition,
+    )
 
 
 def history_of(mark: str) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -284,14 +307,14 @@ def rebuild(rows: Sequence[GateTick]) -> Gate:
     return gate
 
 
-def replay(rows: Sequence[GateTick]) -> tuple[Replayed, ...]:
+def replay(rows: Sequence[GateTick], *, unnamed: int = EDITION) -> tuple[Replayed, ...]:
     """Judge stored ticks again, one answer per tick; marks are taken in and answer nothing.
 
-    Also what a page draws the course of the evidence from. Empty for no rows.
+    Empty for no rows. `unnamed` as of `gate_of`.
     """
     if not rows:
         return ()
-    gate = _begin(rows)
+    gate = _begin(rows, unnamed)
     answers = []
     for row in rows[1:]:
         feed(gate, row)
@@ -309,10 +332,10 @@ def replay(rows: Sequence[GateTick]) -> tuple[Replayed, ...]:
     return tuple(answers)
 
 
-def _begin(rows: Sequence[GateTick]) -> Gate:
+def _begin(rows: Sequence[GateTick], unnamed: int = EDITION) -> Gate:
     if not rows:
         raise Malformed("expected a start mark, found no row", where="stored ticks")
-    return gate_of(rows[0].tick)
+    return gate_of(rows[0].tick, unnamed=unnamed)
 
 
 def feed(gate: Gate, row: GateTick) -> None:

@@ -49,7 +49,15 @@ def _impact(house: Services, run: Run, choice: Choice) -> tuple[RollbackPreview 
         st.markdown(f":material/chevron_right: {words.plain(line)}")
     for warning in preview.warnings:
         st.warning(words.plain(warning), icon=":material/warning:")
-    st.dataframe(rollback_models.table(preview), hide_index=True, key="rollback.table")
+    st.dataframe(
+        rollback_models.table(preview),
+        hide_index=True,
+        key="rollback.table",
+        column_config={
+            name: st.column_config.TextColumn(width=width)
+            for name, width in rollback_models.WIDTHS_PX.items()
+        },
+    )
     st.markdown(f":gray[:small[{rollback_models.observed(preview)}]]")
     return preview, True
 
@@ -62,9 +70,8 @@ def _form(house: Services, run: Run, choice: Choice, preview: RollbackPreview | 
         placeholder="incident #1234: elevated latency",
         height=80,
     )
-    ticket = st.text_input(
-        "Ticket (optional)", key="rollback.ticket", placeholder="INC-1234", width=260
-    )
+    wanted = rollback_models.ticket_label(run, choice)
+    ticket = st.text_input(wanted, key="rollback.ticket", placeholder="INC-1234", width=420)
     with st.container(horizontal=True, gap="small"):
         if st.button(choice.button, key="rollback.do", type="primary", icon=":material/bolt:"):
             command = Command(

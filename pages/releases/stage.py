@@ -42,7 +42,7 @@ result = timeline.targets(
     run,
     snapshot,
     now_ms=now_ms,
-    rows=stage_models.target_rows(run, step, seen),
+    rows=stage_models.target_rows(run, step, seen, house.live.under_way(run)),
     settled=not head.live,
 )
 actions.dialog(house, run)

@@ -10,8 +10,9 @@ from typing import Any, Final
 from engine.core.health_criteria import duration, percent_bp, percent_ppm
 from engine.live_text import clock, count
 from pages.ui.charts import when
+from pages.ui.stage_models_judges import Curve, Line
 from pages.ui.stage_models_marks import Mark
-from pages.ui.stage_models_series import Line, Series
+from pages.ui.stage_models_series import Series
 
 # Sign, colour and word of each kind of mark; no two share a sign.
 MARKS: Final[dict[str, tuple[str, str, str]]] = {
@@ -22,6 +23,7 @@ MARKS: Final[dict[str, tuple[str, str, str]]] = {
     "restart": ("triangle-down", "suspect", "clock restarted"),
     "pause": ("hourglass", "suspect", "paused"),
     "resume": ("triangle-right", "held", "went on"),
+    "override": ("diamond", "suspect", "override"),
     "rollback": ("x", "limit", "rollback"),
 }
 _EVIDENCE_COLOURS: Final = ("canary", "absolute", "slow", "slow")
@@ -117,7 +119,7 @@ def errors(series: Series, colour: dict[str, str]) -> Strip:
     text = f"limit {percent_ppm(series.criteria.error_rate_ppm_max)}"
     return _made(
         title,
-        {"range": [0, _top((canary, baseline), limit)], "ticksuffix": " %", "nticks": 4},
+        {"range": _from_zero(_top((canary, baseline), limit)), "ticksuffix": " %", "nticks": 4},
         [
             _line(series, baseline, colour["baseline"], "dot"),
             _line(series, canary, colour["canary"], "solid", 2.0),
@@ -136,8 +138,16 @@ def latency(series: Series, colour: dict[str, str]) -> Strip:
         text = f"slow is over {criteria.slow_over_ms} ms; at most {share} may be"
         lines.append(_limit(slow, text, colour["limit"]))
     return _made(
-        _named("Latency p95", "slowest target of each arm"),
-        {"range": [0, _top((canary, baseline), slow, low=True)], "ticksuffix": " ms", "nticks": 4},
+        _named(
+            "Latency p95",
+            "slowest target of each arm"
+            + (", highest of each minute: single polls are not kept" if series.by_minute else ""),
+        ),
+        {
+            "range": _from_zero(_top((canary, baseline), slow, low=True)),
+            "ticksuffix": " ms",
+            "nticks": 4,
+        },
         [
             _line(series, baseline, colour["baseline"], "dot"),
             _line(series, canary, colour["canary"], "solid", 2.0),
@@ -148,6 +158,8 @@ def latency(series: Series, colour: dict[str, str]) -> Strip:
 
 def evidence(series: Series, colour: dict[str, str]) -> Strip:
     """How sure the gate is that the release is bad; every step up is ten times surer."""
+    if series.curve is not None:
+        return _judged(series, series.curve, colour)
     if not series.evidence:
         note = _centred(series.evidence_missing)
         return _made(
@@ -165,7 +177,7 @@ def evidence(series: Series, colour: dict[str, str]) -> Strip:
     legend = [
         (
             colour[_EVIDENCE_COLOURS[at]],
-            f"{'━' if _EVIDENCE_DASHES[at] == 'solid' else '╍'} {line.name}",
+            f"{_DASH_SIGN[_EVIDENCE_DASHES[at]]} {line.name}",
         )
         for at, line in enumerate(series.evidence)
     ]
@@ -181,6 +193,37 @@ def evidence(series: Series, colour: dict[str, str]) -> Strip:
         [
             _limit(rollback, f"rollback at {rollback:.2f} (1/{alpha})", colour["limit"]),
             _limit(suspect, f"suspect at {suspect:.2f} (1/{hold})", colour["suspect"], "dot"),
+        ],
+    )
+
+
+def _judged(series: Series, curve: Curve, colour: dict[str, str]) -> Strip:
+    """Another judge's own numbers beside the lines that they are held against."""
+    x = [when(us) for us in curve.times_us]
+    bounds = [(curve.rollback, "limit")] + ([(curve.suspect, "suspect")] if curve.suspect else [])
+
+    def drawn(line: Line, tone: str, dash: str, width: float) -> dict[str, Any]:
+        made = _line(series, line, colour[tone], dash, width)
+        shape = "hv" if curve.stepped else "linear"
+        return made | {"x": x, "line": {**made["line"], "shape": shape}}
+
+    pairs = list(zip(curve.lines, _EVIDENCE_COLOURS, _EVIDENCE_DASHES, strict=False))
+    legend = [
+        *((colour[tone], f"{_DASH_SIGN[dash]} {line.name}") for line, tone, dash in pairs),
+        *((colour[tone], f"┅ {line.name}") for line, tone in bounds),
+    ]
+    known = [v for line in curve.lines for v in line.values if v is not None]
+    base, top = _from_zero(_top((*curve.lines, *(line for line, _ in bounds)), None))
+    return _made(
+        _named(curve.name, curve.unit, legend),
+        {
+            "range": [min([base, *known]), top],
+            "ticksuffix": curve.suffix,
+            "nticks": 5,
+        },
+        [
+            *(drawn(line, tone, "dot", 1.4) for line, tone in bounds),
+            *(drawn(line, tone, dash, 2.0) for line, tone, dash in pairs),
         ],
     )
 
@@ -222,7 +265,7 @@ def requests(series: Series, colour: dict[str, str]) -> Strip:
     need = float(series.criteria.requests_min)
     return _made(
         _named("Requests of the canary", f"in the window of {duration(series.criteria.window_ms)}"),
-        {"range": [0, _top((series.requests,), need, low=True)], "nticks": 3},
+        {"range": _from_zero(_top((series.requests,), need, low=True)), "nticks": 3},
         [_line(series, series.requests, colour["canary"], "solid", 1.6)],
         [_limit(need, f"at least {count(int(need))}", colour["suspect"])],
     )
@@ -241,7 +284,11 @@ def burn(series: Series, colour: dict[str, str]) -> Strip:
         )
     return _made(
         title,
-        {"range": [0, _top(series.burn, 1.0, low=True)], "ticksuffix": "x", "nticks": 3},
+        {
+            "range": _from_zero(_top(series.burn, 1.0, low=True)),
+            "ticksuffix": "x",
+            "nticks": 3,
+        },
         [
             _line(series, line, colour["canary" if at == 0 else "absolute"], "solid", 1.6)
             for at, line in enumerate(series.burn)
@@ -328,6 +375,11 @@ def _note_right(text: str) -> dict[str, Any]:
 def _faint(colour: str) -> str:
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.14)"
+
+
+def _from_zero(top: float) -> list[float]:
+    """A little room below zero: a line along the very edge is cut in half, and then overlooked."""
+    return [-top / 30, top]
 
 
 def _top(lines: Sequence[Line], limit: float | None, *, low: bool = False) -> float:

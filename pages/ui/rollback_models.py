@@ -35,6 +35,15 @@ _SIGNS: Final[Mapping[RowAction, str]] = {
 }
 
 
+# So that the whole of both digests is seen on a small screen.
+WIDTHS_PX: Final[Mapping[str, int]] = {
+    "Target": 90,
+    "What happens": 108,
+    "Now": 143,
+    "Afterwards": 143,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """One thing that may be chosen. `key`: the action's word, or `by_name`."""
@@ -130,6 +139,14 @@ def _previous(run: Run) -> str:
     return "" if only is None else f" (manifest sha256:{only.short})"
 
 
+def ticket_label(run: Run, choice: Choice) -> str:
+    """Whether a ticket is needed, and of what form."""
+    pattern = run.request.ticket_pattern
+    if not pattern or choice.action not in {Action.ROLLBACK, Action.ROLLBACK_PROMOTION}:
+        return "Ticket (optional)"
+    return f"Ticket (required, here or in the reason: {words.plain(pattern)})"
+
+
 def first(found: Sequence[Choice], asked: str) -> int:
     """Which choice the page opens with: what the address asks for, else the first rollback."""
     for i, choice in enumerate(found):
@@ -165,8 +182,9 @@ def impact(preview: RollbackPreview) -> tuple[str, ...]:
 
 
 def table(preview: RollbackPreview) -> list[dict[str, str]]:
-    """A row per target; the column of notes only when there is one."""
+    """A row per target, those that stay as they are last; notes only when there is one."""
     noted = any(row.note for row in preview.rows)
+    rows = sorted(preview.rows, key=lambda row: row.action is RowAction.UNCHANGED)
     return [
         {
             "Target": row.target,
@@ -175,7 +193,7 @@ def table(preview: RollbackPreview) -> list[dict[str, str]]:
             "Afterwards": "–" if row.to_digest is None else f"bundle@{row.to_digest.short}",
             **({"Note": row.note} if noted else {}),
         }
-        for row in preview.rows
+        for row in rows
     ]
 
 

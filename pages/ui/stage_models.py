@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.core import overrides
 from engine.core.commands import Action
 from engine.core.events import Recorded
 from engine.core.fact_events import GateDecided
@@ -51,7 +52,7 @@ class StageHeader:
 
 def header(run: Run, step: StepState, seen: Seen | None) -> StageHeader:
     criteria = criteria_of(step) if seen is None else seen.course.criteria
-    now = None if seen is None else stage_now(run, step, seen.course, seen.p95)
+    now = None if seen is None else _now(run, step, seen)
     cohort = run.cohort(step.id)
     where = f"**{words.plain(run.label)}** to {run.request.region} / {run.environment}"
     sets = f" · this stage: {plural(len(cohort), 'target')} of {len(run.targets)}" if cohort else ""
@@ -72,14 +73,17 @@ def header(run: Run, step: StepState, seen: Seen | None) -> StageHeader:
     )
 
 
+def _now(run: Run, step: StepState, seen: Seen) -> StageNow:
+    return stage_now(run, step, seen.course, seen.p95, by_minute=seen.by_minute)
+
+
 def _left(run: Run, step: StepState, now: StageNow) -> dict[str, str]:
     """How a stage that is watched no more was left: the answer in one line."""
     look, name = words.STEP[step.status], now.short
     summary = f"{step.summary[:1].upper()}{step.summary[1:].rstrip('.')}." if step.summary else ""
     match step.status:
         case StepStatus.SUCCEEDED:
-            by_hand = step.attempt is not None and step.attempt.result == "CONTINUED"
-            head = f"{name} was continued by a person." if by_hand else f"{name} passed its gate."
+            head = f"{name} {_passed(run, step)}."
         case StepStatus.REVERTED:
             head = f"{name} was rolled back."
         case StepStatus.FAILED:
@@ -91,6 +95,16 @@ def _left(run: Run, step: StepState, now: StageNow) -> dict[str, str]:
     if now.trigger == "TRIGGERED":
         summary = f"Rule {now.rule}: {now.reason.rstrip('.')}."
     return {"tone": look.tone, "shape": look.shape, "head": head, "text": summary}
+
+
+def _passed(run: Run, step: StepState) -> str:
+    match step.attempt and step.attempt.result:
+        case "OVERRIDDEN":
+            return f"was continued {overrides.suppressed(run, step.id, len(step.attempts))}"
+        case "CONTINUED":
+            return "was continued by a person"
+        case _:
+            return "passed its gate"
 
 
 def _waiting(run: Run, step: StepState) -> str:
@@ -166,10 +180,21 @@ def charts(
         resets=tuple(
             (day_time(r.ts_us), clock(r.lost_ms), r.reason) for r in reversed(course.restarts)
         ),
-        decided=_decided(log, course),
+        decided=_decided(run, log, course),
         proof=course.replayed([e.event for e in log if isinstance(e.event, GateDecided)]),
-        note=f"The {count(shown.cut)} oldest polls are not drawn." if shown.cut else "",
+        note=" ".join(_notes(seen, shown)),
     )
+
+
+def _notes(seen: Seen, shown: Series) -> Iterator[str]:
+    if shown.cut:
+        yield f"The {count(shown.cut)} oldest polls are not drawn."
+    if seen.by_minute:
+        yield (
+            "This stage's raw samples are older than they are kept (retention.samples). Latency is "
+            "drawn from its roll-ups by the minute, the highest value of each; every other line "
+            "is exact, from the stored ticks."
+        )
 
 
 def _changed_us(run: Run, step: StepState) -> int:
@@ -178,15 +203,24 @@ def _changed_us(run: Run, step: StepState) -> int:
     return min(begun, default=step.attempts[0].started_us)
 
 
-def _decided(log: Iterable[Recorded], course: Course) -> tuple[tuple[str, str, str], ...]:
+def _decided(run: Run, log: Iterable[Recorded], course: Course) -> tuple[tuple[str, str, str], ...]:
     first, last = course.attempts
     return tuple(
-        (f"{moment(one.ts_us):%H:%M:%S}", f"{e.action}, rule {e.rule}", e.reason)
+        (
+            f"{moment(one.ts_us):%H:%M:%S}",
+            f"{e.action}, rule {e.rule}{_overruled(run, e)}",
+            e.reason,
+        )
         for one in log
         if isinstance(e := one.event, GateDecided)
         and e.step == course.step
         and first <= e.attempt <= last
     )[::-1]
+
+
+def _overruled(run: Run, decided: GateDecided) -> str:
+    by = overrides.suppressed(run, decided.step, decided.attempt, decided.evidence)
+    return f" · SUPPRESSED {by}" if by else ""
 
 
 def _burn_line(course: Course, burn: Sequence[Burn]) -> str:
@@ -200,7 +234,7 @@ def _burn_line(course: Course, burn: Sequence[Burn]) -> str:
 
 
 def _chart_alt(run: Run, step: StepState, seen: Seen, shown: Series) -> str:
-    now = stage_now(run, step, seen.course, seen.p95)
+    now = _now(run, step, seen)
     restarts = plural(len(seen.course.restarts), "restart")
     evidence = shown.evidence_missing or _evidence_alt(shown)
     gaps = f" {plural(len(shown.gaps), 'gap')} without data." if shown.gaps else ""
@@ -208,7 +242,8 @@ def _chart_alt(run: Run, step: StepState, seen: Seen, shown: Series) -> str:
         f"{now.short} over {plural(len(seen.course.points), 'poll')}. Error rate of the canary "
         f"{now.error_rate} of {count(now.window.requests)} requests in the window, limit "
         f"{shown.criteria.error_rate_ppm_max / 10_000:g} %; p95 "
-        f"{'unknown' if now.p95_ms is None else f'at most {now.p95_ms} ms'}. {evidence} Criteria "
+        f"{'unknown' if now.p95_ms is None else f'at most {now.p95_ms} ms'}"
+        f"{', the highest of its minute' if seen.by_minute else ''}. {evidence} Criteria "
         f"held {clock(now.held_ms)} of {clock(shown.criteria.hold_ms)} with {restarts}; "
         f"{now.requests_text()} requests in the window.{gaps}"
     )
@@ -227,18 +262,26 @@ def _evidence_alt(shown: Series) -> str:
 # --- targets ----------------------------------------------------------------------------------
 
 
-def target_rows(run: Run, step: StepState, seen: Seen | None) -> list[dict[str, Any]]:
-    """One row per target of the environment, in the order of the live letters."""
-    now = None if seen is None else stage_now(run, step, seen.course, seen.p95)
+def target_rows(
+    run: Run, step: StepState, seen: Seen | None, switching: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """One row per target of the environment, in the order of the live letters.
+
+    Args:
+        switching: targets whose switch a pause lets finish.
+    """
+    now = None if seen is None else _now(run, step, seen)
     cohort = set(run.cohort(step.id))
     return [
         {
             "target": target.target,
-            "letter": (letter := target_letter(run, target, now)),
+            "letter": (letter := target_letter(run, target, now, switching)),
             "version": _version(run, target.current, target.baseline),
             "digest": "unknown" if target.current is None else str(target.current),
             "is_new": target.current == run.bundle,
-            "note": target.note or _note(run, step, letter, target.target),
+            "note": "the run is pausing after this one: its switch finishes"
+            if target.target in switching
+            else target.note or _note(run, step, letter, target.target),
             "cohort": target.target in cohort,
         }
         for target in run.targets

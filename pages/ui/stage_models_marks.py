@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.core import fact_events as fact
+from engine.core import people_events as people
 from engine.core import run_events as moved
 from engine.core import step_events as stepped
 from engine.core.events import Recorded
@@ -103,6 +104,9 @@ def _mark(recorded: Recorded, step: str, first: int, last: int) -> Mark | None:
             return mark("resume", f"went on, by {who}", event.reason)
         case moved.RunContinued() if event.step == step:
             return mark("resume", f"continued by {who}", event.reason)
+        case people.OverrideUsed() if event.step == step:
+            both = f"{event.asked_by} and {event.confirmed_by}"
+            return mark("override", f"{event.action} by an override of {both}", event.reason)
         case moved.RollbackStarted():
             return mark("rollback", f"rollback began, by {who}", event.reason)
         case stepped.StepRetryScheduled() if event.step == step:

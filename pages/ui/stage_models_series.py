@@ -19,6 +19,7 @@ from engine.live_stage_course import Arm, Course, Point
 from engine.live_stage_reader import P95, Seen
 from engine.live_stage_trigger import line_log10, statistic_missing
 from engine.live_text import clock, count, percent, span
+from pages.ui.stage_models_judges import Curve, Line, curve
 from pages.ui.stage_models_marks import Mark, marks
 
 # More polls than this are not told apart on a screen; the newest are drawn, and the page says so.
@@ -27,15 +28,6 @@ POINTS_MAX: Final = 720
 _SPEAKS_LOG10: Final = 0.3
 # A sample may be this much older than the tick that it belongs to.
 _SAME_POLL_US: Final = 500_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """`values` and `texts` have one entry per time; None = a gap."""
-
-    name: str
-    values: tuple[float | None, ...]
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +44,9 @@ class Gap:
 class Series:
     """Attributes:
     times_us: of the polls; where polls are missing stands a moment between them with all None.
-    evidence: empty for a judge that leaves none; `evidence_missing` says so then.
+    by_minute: of latency only the highest value of each minute is known.
+    evidence: empty for every judge but the sequential one. Of another, `evidence_missing` says
+        how it stands, and `curve` what it compares, once there is something.
     span_us: first and last moment of every chart.
     window_us: the window that the gate's rates are taken from.
     cut: polls that are older than what is drawn.
@@ -62,8 +56,10 @@ class Series:
     times_us: tuple[int, ...]
     errors: tuple[Line, Line]
     latency: tuple[Line, Line]
+    by_minute: bool
     evidence: tuple[Line, ...]
     evidence_missing: str
+    curve: Curve | None
     held_s: Line
     requests: Line
     burn: tuple[Line, ...]
@@ -106,8 +102,10 @@ def series(seen: Seen, log: Iterable[Recorded], burn: Sequence[Burn]) -> Series:
             _latency("canary (new)", [pair[0] for pair in slow]),
             _latency("baseline (old)", [pair[1] for pair in slow]),
         ),
+        by_minute=seen.by_minute,
         evidence=_evidence(course, shown),
         evidence_missing=statistic_missing(course),
+        curve=curve(course, times, shown) if statistic_missing(course) else None,
         held_s=_held(criteria, shown),
         requests=_requests(criteria, shown),
         burn=tuple(line for line in rates if any(v is not None for v in line.values)),

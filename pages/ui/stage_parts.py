@@ -83,5 +83,6 @@ def _told(shown: stage_models.Charts, run_id: str) -> None:
     sign = ":green[:material/verified:]" if proof.same else ":red[:material/report:]"
     st.markdown(
         f"{sign} **Replayed:** {words.plain(proof.sentence())} "
-        f":gray[· series {proof.series.short} · from a shell:] `./run gate-replay {run_id}`"
+        f":gray[· series {proof.series.short}]  \n"
+        f":gray[From a shell:] `./run gate-replay {run_id}`"
     )
