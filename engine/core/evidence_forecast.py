@@ -49,10 +49,16 @@ def due(run: Run, step: StepState) -> int:
 
 
 def outlook(run: Run, step: StepState) -> Outlook:
-    signed, coming = _signed(step), due(run, step)
-    if step.spec.kind is StepKind.SEAL:
-        coming = min(coming, 1 - min(1, signed))
-    barred = max(0, _expected(run, step) - signed - coming)
+    signed, whole, coming = _signed(step), _expected(run, step), due(run, step)
+    match step.spec.kind:
+        case StepKind.APPROVAL:
+            barred = max(0, whole - signed - coming)
+        case StepKind.SEAL:
+            coming = min(coming, max(0, whole - signed))
+            barred = max(0, whole - signed - coming)
+        case _:
+            coming = whole if coming else 0
+            barred = 0 if signed else whole - coming
     return Outlook(
         step=step.id, signed=signed, due=coming, barred=barred, why=_why(step) if barred else ""
     )
@@ -83,10 +89,19 @@ def _signed(step: StepState) -> int:
 
 
 def _expected(run: Run, step: StepState) -> int:
-    if step.spec.kind is StepKind.APPROVAL:
-        return max(1, run.request.approval.min_approvals)
-    # Homes of before sealed without a run record.
-    return int(step.spec.kind is not StepKind.SEAL or run.chain is None)
+    """Items of one attempt that goes as it should; what it finds may add one, a VEX for example."""
+    match step.spec.kind:
+        case StepKind.APPROVAL:
+            return max(1, run.request.approval.min_approvals)
+        case StepKind.DEPLOY:  # what was set, what the gate said; the first one's provenance too
+            stages = [one.id for one in run.steps if one.spec.kind is StepKind.DEPLOY]
+            return 3 if step.id == stages[0] and len(step.attempts) < 2 else 2
+        case StepKind.VERIFY:  # what was seen running, what the gate said
+            return 2
+        case StepKind.SEAL:  # homes of before sealed without a run record
+            return int(run.chain is None)
+        case _:
+            return 1
 
 
 def _why(step: StepState) -> str:
