@@ -11,7 +11,7 @@ from typing import Any, Final
 from data import queries
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
-from engine.core.exporting import ADDENDA, AUDIT_PACK, BUNDLE, PARTIAL
+from engine.core.exporting import AUDIT_PACK, BUNDLE
 from engine.ports import BlobStore
 from engine.services import Services
 
@@ -22,7 +22,6 @@ _WORDS: Final = {
     "audit-pack.tar.gz.sigstore.json": f"{AUDIT_PACK}.sigstore.json",
     "evidence-bundle.zip.sigstore.json": f"{BUNDLE}.sigstore.json",
 }
-KINDS: Final = (PARTIAL, BUNDLE, AUDIT_PACK, ADDENDA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

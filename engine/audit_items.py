@@ -11,22 +11,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from engine.audit_packets import Packet
+from engine.audit_packets import BUNDLE, Packet, named
 from engine.core.digest import Digest
 from engine.core.errors import NotFound
+from engine.evidence.certificates import identity_of
 from engine.evidence.report import Report
 from engine.evidence.strict import parse_object
 from engine.evidence.timestamp import when
 from engine.evidence.tlog_entry import Receipt, parse_receipt
 from engine.evidence.verify import verify_envelope
 from engine.services import Services
-
-_BUNDLE: Final = ".sigstore.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +63,16 @@ def bundle_of(house: Services, packet: Packet) -> bytes:
         NotFound: the item has none, or its bytes are gone.
         Malformed: the bytes are not those that were stored.
     """
-    name = packet.stem + _BUNDLE
-    digest = next((d for n, d in packet.files if n.rpartition("/")[2] == name), "")
+    name = packet.stem + BUNDLE
+    digest = named(packet.files, name)
     if not digest:
         raise NotFound(f"{packet.name} has no bundle on record.")
     return house.store.blobs.get(Digest.parse(digest))
 
 
 def detail(house: Services, packet: Packet) -> Detail:
-    """Raises `NotFound` or `Malformed`, naming what is not there or can't be read."""
-    where = packet.stem + _BUNDLE
+    """Raises `NotFound`, `Malformed` or `Unverified`, naming what is not there or can't be read."""
+    where = packet.stem + BUNDLE
     document = parse_object(bundle_of(house, packet), where=where)
     material = document["verificationMaterial"]
     certificate = x509.load_der_x509_certificate(
@@ -103,19 +102,14 @@ def verified(house: Services, packet: Packet) -> Report:
         bundle_of(house, packet),
         trusted_root=root,
         envelope=house.store.blobs.get(Digest.parse(packet.envelope)),
-        where=packet.stem + _BUNDLE,
+        where=packet.stem + BUNDLE,
     )
 
 
 def _leaf(certificate: x509.Certificate) -> Leaf:
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    found = [
-        *names.get_values_for_type(x509.RFC822Name),
-        *names.get_values_for_type(x509.UniformResourceIdentifier),
-    ]
     der = certificate.public_bytes(Encoding.DER)
     return Leaf(
-        subject=str(found[0]),
+        subject=identity_of(certificate, where="certificate").removeprefix("mailto:"),
         issuer=certificate.issuer.rfc4514_string(),
         serial=certificate.serial_number,
         start=certificate.not_valid_before_utc,

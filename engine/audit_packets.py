@@ -18,12 +18,13 @@ from cryptography import x509
 
 from data import queries
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound
+from engine.core.errors import Malformed, NotFound, Unverified
+from engine.evidence.certificates import identity_of
+from engine.evidence.owner import owner_of
 from engine.ports import BlobStore
 from engine.services import Services
 
-_BUNDLE: Final = ".sigstore.json"
-_OWNER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.16")
+BUNDLE: Final = ".sigstore.json"
 # More than this are counted and not listed.
 LIMIT: Final = 2_000
 
@@ -103,7 +104,7 @@ def _packet(row: Mapping[str, Any], blobs: BlobStore) -> Packet:
         attempt=int(row["attempt"] or 0),
         name=str(row["name"]),
         ts_us=int(row["ts_us"]),
-        envelope=str(row["envelope"] or _named(files, str(row["name"]))),
+        envelope=str(row["envelope"] or named(files, str(row["name"]))),
         payload=str(row["payload"] or ""),
         log_index=None if row["log_index"] is None else int(row["log_index"]),
         files=files,
@@ -129,13 +130,13 @@ def _read(
     name: str, files: Sequence[tuple[str, str]], blobs: BlobStore
 ) -> tuple[Signed | None, str]:
     """What the bundle beside the envelope says; or None and why it can't be read."""
-    bundle = name.rpartition("/")[2].removesuffix(".dsse") + _BUNDLE
-    digest = next((d for n, d in files if n.rpartition("/")[2] == bundle), "")
+    bundle = name.rpartition("/")[2].removesuffix(".dsse") + BUNDLE
+    digest = named(files, bundle)
     if not digest:
         return None, ""
     try:
         return _signed(blobs.get(Digest.parse(digest))), ""
-    except (NotFound, Malformed) as error:
+    except (NotFound, Malformed, Unverified) as error:
         return None, str(error)
     except (ValueError, KeyError, TypeError) as error:
         return None, f"{bundle}: expected a Sigstore bundle, found {type(error).__name__}"
@@ -155,26 +156,12 @@ def _signed(content: bytes) -> Signed:
     rest = {key: value for key, value in predicate.items() if not key.endswith("/link/v1")}
     certificate = x509.load_der_x509_certificate(raw)
     return Signed(
-        signer=_signer(certificate),
-        owner=_owner(certificate),
+        signer=identity_of(certificate, where="certificate").removeprefix("mailto:"),
+        owner=owner_of(certificate),
         predicate_type=str(statement["predicateType"]),
         references=frozenset(_digests(rest)),
         prev=None if prev is None else str(prev["digest"]["sha256"]),
     )
-
-
-def _signer(certificate: x509.Certificate) -> str:
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    mails = names.get_values_for_type(x509.RFC822Name)
-    return str([*mails, *names.get_values_for_type(x509.UniformResourceIdentifier)][0])
-
-
-def _owner(certificate: x509.Certificate) -> str:
-    """The last part of the source repository owner's address (DER UTF8String)."""
-    for extension in certificate.extensions:
-        if extension.oid == _OWNER and isinstance(extension.value, x509.UnrecognizedExtension):
-            return extension.value.value[2:].decode("utf-8", "replace").rpartition("/")[2]
-    return ""
 
 
 def _digests(value: Any) -> Iterator[str]:
@@ -188,5 +175,6 @@ def _digests(value: Any) -> Iterator[str]:
             yield from _digests(one)
 
 
-def _named(files: Sequence[tuple[str, str]], name: str) -> str:
+def named(files: Sequence[tuple[str, str]], name: str) -> str:
+    """The digest of the file of that name, wherever it lies; empty when there is none."""
     return next((d for n, d in files if n.rpartition("/")[2] == name.rpartition("/")[2]), "")

@@ -12,7 +12,7 @@ from cryptography import x509
 from engine.core.exporting import ADDENDA, PARTIAL
 from engine.core.run import Run
 from engine.evidence import chain, verify
-from engine.evidence.certificates import OWNER
+from engine.evidence.owner import owner_of
 from engine.evidence.statement import MANIFEST_NAME
 from engine.packing_parts import SCRIPT, Maker
 
@@ -203,9 +203,7 @@ def _owner(files: Mapping[str, bytes]) -> str:
     for name in sorted(files):
         if name.endswith(_BUNDLE):
             raw = json.loads(files[name])["verificationMaterial"]["certificate"]["rawBytes"]
-            for extension in x509.load_der_x509_certificate(b64decode(raw)).extensions:
-                if extension.oid == OWNER and isinstance(
-                    extension.value, x509.UnrecognizedExtension
-                ):
-                    return extension.value.value.decode("ascii", "ignore").rpartition("/")[2]
+            owner = owner_of(x509.load_der_x509_certificate(b64decode(raw)))
+            if owner:
+                return owner
     return ""

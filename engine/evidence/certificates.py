@@ -22,14 +22,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from engine.core.errors import Malformed, Unverified
 from engine.evidence import der
+from engine.evidence.owner import OWNER, claim
 
 LEAF_LIFE_S: Final = 600
 _ISSUER_V1: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_V2: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
-OWNER: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.16")
-# gh compares with this prefix and what --owner says. Nobody's account is claimed by it: what such a
-# name is worth is what the trusted root is worth.
-_OWNERS: Final = "https://github.com/"
 _SHA256: Final = hashes.SHA256()
 _ECDSA: Final = ec.ECDSA(_SHA256)
 _NOTHING: Final = dict.fromkeys(
@@ -169,15 +166,10 @@ def _leaf_builder(request: LeafRequest, authority: Authority) -> x509.Certificat
             critical=False,
         )
         .add_extension(
-            x509.UnrecognizedExtension(OWNER, der.tlv(0x0C, _owner(authority))), critical=False
+            x509.UnrecognizedExtension(OWNER, der.tlv(0x0C, claim(authority.certificate))),
+            critical=False,
         )
     )
-
-
-def _owner(authority: Authority) -> bytes:
-    """The organization of the authority, as the name after --owner."""
-    (name,) = authority.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
-    return f"{_OWNERS}{str(name.value).lower()}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

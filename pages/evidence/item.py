@@ -79,7 +79,7 @@ def _parts(found: Detail) -> None:
     for name, rows in evidence_item.facts(found).items():
         with st.container(border=True, gap="xsmall"):
             st.markdown(f"**{name}**")
-            cards.plain_facts(f"item.{name}", rows)
+            cards.fact_list(f"item.{name}", rows)
     with st.expander("The way from this leaf to the root"):
         st.code(evidence_item.leaf_text(found), language="json", wrap_lines=True)
         rows = evidence_item.path(found)

@@ -190,10 +190,10 @@ def facts(house: Services, inputs: Sequence[Fact], outputs: Sequence[Fact]) -> N
     for column, name, found in ((left, "Inputs", inputs), (right, "Outputs", outputs)):
         with column.container(border=True, gap="xsmall", height="stretch"):
             st.markdown(f"**{name}**")
-            _facts(f"step.{name}", [_fact(house, fact) for fact in found])
+            fact_list(f"step.{name}", [_fact(house, fact) for fact in found])
 
 
-def _facts(key: str, rows: Sequence[Mapping[str, str]], *, none: str = "None yet.") -> None:
+def fact_list(key: str, rows: Sequence[Mapping[str, str]], *, none: str = "None yet.") -> None:
     parts.draw(
         parts.FACTS,
         key=key,
@@ -204,11 +204,6 @@ def _facts(key: str, rows: Sequence[Mapping[str, str]], *, none: str = "None yet
         fetch="Download",
         none=none,
     )
-
-
-def plain_facts(key: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """Facts that are no files of ours: nothing to download."""
-    _facts(key, rows)
 
 
 def _fact(house: Services, fact: Fact) -> dict[str, str]:
@@ -247,11 +242,11 @@ def log_head(run: Run, step: StepState, number: int, shown: int, target: str) ->
 
 
 def artifacts(house: Services, found: Sequence[Fact]) -> None:
-    _facts("step.artifacts", [_fact(house, fact) for fact in found])
+    fact_list("step.artifacts", [_fact(house, fact) for fact in found])
 
 
 def evidence_items(items: Sequence[EvidenceItem]) -> None:
-    _facts("step.evidence", [item.document() for item in items])
+    fact_list("step.evidence", [item.document() for item in items])
 
 
 def clock_history(restarts: Sequence[tuple[str, str]]) -> None:
