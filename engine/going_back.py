@@ -20,7 +20,7 @@ from engine.core.fact_events import (
     VerifySnapshot,
 )
 from engine.core.jcs import canonical
-from engine.core.plan import Observation, RollbackPlan
+from engine.core.plan import Observation, RollbackPlan, TargetObservation
 from engine.core.rollback_preview import plan_back
 from engine.core.run import Run
 from engine.core.run_events import RollbackFailed, RunCancelled, RunPaused
@@ -145,7 +145,7 @@ def _not_back(run: Run, done: _Done, targets: Collection[str]) -> dict[str, str]
     stuck = dict(done.plan.irreversible)
     notes = {one.target: one.note for one in done.result.results}
     return {
-        t.target: stuck.get(t.target) or notes.get(t.target, "")
+        t.target: stuck.get(t.target) or notes.get(t.target) or _unseen(seen.get(t.target))
         for t in run.targets
         if t.target in targets
         and (
@@ -153,8 +153,13 @@ def _not_back(run: Run, done: _Done, targets: Collection[str]) -> dict[str, str]
             or t.baseline is None
             or seen[t.target].digest != t.baseline
             or seen[t.target].healthy is not True
+            or seen[t.target].serving is False
         )
     }
+
+
+def _unseen(one: TargetObservation | None) -> str:
+    return "it gets no traffic" if one is not None and one.serving is False else ""
 
 
 def _told(wrong: Mapping[str, str]) -> str:
@@ -338,12 +343,15 @@ def _snapshot(
     )
     wrong = [f.target for f in expected if f not in on_bundle]
     sick = [f.target for f in expected if f not in healthy]
-    if wrong or sick:
+    idle = [t for t, o in observation.by_target().items() if t in whole and o.serving is False]
+    if wrong or sick or idle:
         parts = []
         if wrong:
             parts.append(f"not on {run.bundle.short}: {', '.join(wrong)}")
         if sick:
             parts.append(f"not healthy: {', '.join(sick)}")
+        if idle:
+            parts.append(f"without traffic: {', '.join(idle)}")
         failed = StepFailed(
             step=step,
             attempt=attempt,

@@ -74,17 +74,28 @@ class LocalFleetDriver:
         for process in self._fleet.processes():
             if process.role == SERVICE:
                 by_home.setdefault(process.home, []).append(process)
+        drained = self._drained(max(0.01, deadline.left_s(LOOK_S)))
 
         def one(target: str) -> TargetObservation:
             running = tuple(by_home.get(self._fleet.home(target), ()))
             # All are asked at once as far as there are threads; each gets what time is left.
             seen = look(self._fleet, running, deadline_s=max(0.01, deadline.left_s(LOOK_S)))
-            return self._observed(target, seen)
+            return self._observed(target, seen, drained)
 
         targets = tuple(self._threads.map(one, self._fleet.targets))
         return Observation(observed_at_us=self._clock.now_us(), source=self.kind, targets=targets)
 
-    def _observed(self, target: str, seen: Seen) -> TargetObservation:
+    def _drained(self, deadline_s: float) -> Mapping[str, bool] | None:
+        """Which targets the router gives no traffic; None when it does not answer."""
+        try:
+            counters = self._fleet.router("/counters", deadline_s=deadline_s)
+        except AdapterFailed:
+            return None
+        return {target: bool(one["drained"]) for target, one in counters["targets"].items()}
+
+    def _observed(
+        self, target: str, seen: Seen, drained: Mapping[str, bool] | None
+    ) -> TargetObservation:
         shelf = Shelf(self._fleet.home(target))
         note = seen.trouble
         try:
@@ -98,6 +109,7 @@ class LocalFleetDriver:
             epoch=epoch,
             since_us=seen.since_us,
             present=shelf.present(),
+            serving=None if drained is None else not drained[target],
             note=note,
         )
 

@@ -6,7 +6,7 @@ of a rollback, handed to a driver, and sealed. Drivers never choose targets them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ class TargetObservation:
         healthy: its own answer to the health probe; None when it did not answer.
         epoch: highest fencing epoch that the target has accepted; 0 when never deployed.
         present: bundle digests that the target holds locally and can switch to without a source.
+        serving: whether it is given its traffic, as a switch that was cut off may have left it
+            without; None where the environment does not say.
         note: one short sentence when something is odd, else empty.
     """
 
@@ -32,6 +34,7 @@ class TargetObservation:
     epoch: int = 0
     since_us: int | None = None
     present: tuple[Digest, ...] = ()
+    serving: bool | None = None
     note: str = ""
 
 
@@ -171,6 +174,7 @@ def plan_rollback(
     baseline: Mapping[str, Digest | None],
     current: Mapping[str, Digest | None],
     present: Mapping[str, Sequence[Digest]],
+    idle: Collection[str] = (),
     only: Sequence[str] = (),
 ) -> RollbackPlan:
     """Plan the way from `current` back to `baseline`.
@@ -181,6 +185,8 @@ def plan_rollback(
             (asking an already reverted target again is a no-op).
         present: digests each target holds locally. A target whose baseline digest is not among
             them is irreversible: going back must work with every artifact source down.
+        idle: targets that are given no traffic. One that runs its bundle of before is planned all
+            the same: setting it once more changes nothing but gives it its traffic back.
         only: restrict to these targets; empty = all.
     """
     chosen = sorted(only or baseline)
@@ -191,9 +197,9 @@ def plan_rollback(
         was = baseline.get(target)
         if was is None:
             irreversible.append((target, "its digest before this run is not known"))
-        elif current.get(target) == was:
+        elif current.get(target) == was and target not in idle:
             unchanged.append(target)
-        elif was not in present.get(target, ()):
+        elif current.get(target) != was and was not in present.get(target, ()):
             irreversible.append((target, f"previous bundle {was.short} is no longer on the target"))
         else:
             changes.append(

@@ -15,8 +15,13 @@ from typing import Any
 from engine.core import way_back
 from engine.core.back_events import RollbackReadiness, TargetReadiness
 from engine.core.digest import Digest
-from engine.core.plan import Observation, RollbackPlan, TargetObservation, plan_rollback
-from engine.core.spec import StepKind
+from engine.core.plan import (
+    Observation,
+    RollbackPlan,
+    TargetChange,
+    TargetObservation,
+    plan_rollback,
+)
 from engine.core.state import Run, TargetState
 
 
@@ -133,6 +138,7 @@ def plan_back(run: Run, observation: Observation, only: Collection[str] = ()) ->
         baseline=chosen,
         current={t: o.digest for t, o in seen.items()},
         present=present,
+        idle=[t for t, o in seen.items() if t in touched and o.serving is False],
     )
 
 
@@ -156,16 +162,7 @@ def preview(
             continue
         now = seen[target].digest if target in seen else None
         if target in changes:
-            silent = now is None
-            rows.append(
-                PreviewRow(
-                    target=target,
-                    from_digest=now,
-                    to_digest=changes[target].to_digest,
-                    action=RowAction.UNKNOWN if silent else RowAction.REVERT,
-                    note="does not answer; it is tried all the same" if silent else "",
-                )
-            )
+            rows.append(_change_row(changes[target]))
         elif target in stuck:
             rows.append(
                 PreviewRow(
@@ -196,6 +193,21 @@ def preview(
         observed_at_us=observation.observed_at_us,
         source=observation.source,
         warnings=_warnings(run, rows, new_run=new_run),
+    )
+
+
+def _change_row(change: TargetChange) -> PreviewRow:
+    note, action = "", RowAction.REVERT
+    if change.from_digest is None:
+        note, action = "does not answer; it is tried all the same", RowAction.UNKNOWN
+    elif change.from_digest == change.to_digest:
+        note = "runs its bundle of before but gets no traffic; it gets it back"
+    return PreviewRow(
+        target=change.target,
+        from_digest=change.from_digest,
+        to_digest=change.to_digest,
+        action=action,
+        note=note,
     )
 
 
@@ -291,10 +303,11 @@ def _warnings(run: Run, rows: Collection[PreviewRow], *, new_run: bool) -> tuple
             f"{_targets(len(silent))} {do} not answer: {', '.join(silent)}. What comes of going "
             "back is seen only afterwards."
         )
-    step = run.current_step
-    deploying = step is not None and step.spec.kind is StepKind.DEPLOY and step.open
-    if step is not None and deploying and step.attempt is not None and not step.attempt.applied:
-        found.append(f"{step.spec.name} is setting targets: more may change before it stops.")
+    step = run.being_set
+    if step is not None:
+        found.append(
+            f"{step.spec.name} is setting targets: what changes before it stops goes back too."
+        )
     if run.terminal and not new_run:
         found.append(f"{run.run_id} has ended: nothing goes back in it any more.")
     return tuple(found)

@@ -116,6 +116,19 @@ def test_r4_only_planned_targets_are_touched_in_the_plans_order(rig: Rig) -> Non
     assert list(rig.running().values()) == [new, old, new]
 
 
+def test_a_target_without_traffic_is_seen_and_a_no_op_gives_it_back(rig: Rig) -> None:
+    old = rig.bundle("1")
+    rig.deploy(old)
+    idle, *others = rig.targets
+    rig.fleet.router("/drain", {"target": idle, "wait_s": 0.1}, deadline_s=6.0)
+    seen = rig.driver.observe(deadline_s=5.0).by_target()
+    assert seen[idle].serving is False
+    assert all(seen[other].serving is True for other in others)
+    result = rig.apply(rig.plan(old, [idle]))
+    assert [one.outcome for one in result.results] == [TargetOutcome.NOOP]
+    assert all(one.serving is True for one in result.observation.targets)
+
+
 def test_r4_a_target_that_is_not_ours_is_refused_whole(rig: Rig) -> None:
     plan = rig.plan(rig.bundle("1"), [rig.targets[0], "stranger"])
     with pytest.raises(AdapterFailed, match="stranger"):

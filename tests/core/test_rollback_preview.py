@@ -97,6 +97,23 @@ def test_every_target_has_a_row_that_says_what_becomes_of_it() -> None:
     assert document["digest"] == str(told.digest) and document["scope"] == "full"
 
 
+def test_a_target_left_without_traffic_is_in_the_plan_though_it_runs_what_it_ran() -> None:
+    run = run_in_canary()
+    calm = seen({**SET, "t-01": OLD})
+    idle = replace(
+        calm,
+        targets=tuple(
+            replace(one, serving=one.target not in {"t-01", "t-03"}) for one in calm.targets
+        ),
+    )
+    assert [c.target for c in plan_back(run, calm).plan.changes] == ["t-02"]
+    assert [c.target for c in plan_back(run, idle).plan.changes] == ["t-01", "t-02"]
+    row, *_, other, _last = preview(run, idle).rows
+    assert (row.action, row.from_digest, row.to_digest) == (RowAction.REVERT, OLD, OLD)
+    assert "traffic" in row.note
+    assert other.action is RowAction.UNCHANGED  # never touched by this run: not its to answer for
+
+
 def test_by_name_only_those_are_planned_and_the_digest_is_another() -> None:
     run = run_in_canary()
     full, one = preview(run, seen(SET)), preview(run, seen(SET), ("t-02",))
