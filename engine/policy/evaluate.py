@@ -18,6 +18,7 @@ from engine.policy.document import GateInput
 from engine.policy.estimate import iterations, reach, sized
 from engine.policy.hostloop import ITERATIONS_SAFE, HostLoop, Names
 from engine.policy.model import SEVERITY_RANK
+from engine.policy.syntax import free_names
 from engine.policy.verdict import Result, Verdict, error_result, verdict
 
 
@@ -92,7 +93,10 @@ def bind_variables(
     """The names with the variables' values, and why a variable has none."""
     failed: dict[str, str] = {}
     for name, tree in compiled.variables:
+        missing = sorted(free_names(tree) & set(failed))
         try:
+            if missing:  # `||` could hide it: no answer rests on a variable that has none
+                raise EvaluationFailed(f"{missing[0]}: {failed[missing[0]]}")
             found = loop.value(tree, names)
             names = names.with_value(name, found, sized(reach(tree, names.extents()), found))
         except EvaluationFailed as error:
@@ -121,7 +125,7 @@ def _combined(compiled: CompiledPolicy, names: Names) -> list[Result] | None:
         return [
             result
             for rule, answer in zip(compiled.rules, answers, strict=True)
-            for result in _results(rule, answer)
+            for result in results_of(rule, answer)
         ]
     except EvaluationFailed:
         return None
@@ -137,14 +141,14 @@ def _rule_by_rule(
         try:
             if missing:
                 raise EvaluationFailed(f"{missing[0]}: {failed[missing[0]]}")
-            results += _results(rule, loop.value(rule.tree, bound))
+            results += results_of(rule, loop.value(rule.tree, bound))
         except EvaluationFailed as error:
             causes[rule.rule.id] = str(error)
             results.append(error_result(rule.rule.id))
     return results
 
 
-def _results(rule: CompiledRule, answer: Any) -> list[Result]:
+def results_of(rule: CompiledRule, answer: Any) -> list[Result]:
     """Read what a rule's expression gave: a list of [subject, detail]."""
     if not isinstance(answer, list):
         raise EvaluationFailed("expected a list of results")

@@ -60,7 +60,8 @@ class Names:
         if "input" in bound:
             read = facets(node)
             if read is not None:
-                bound["input"] = {name: bound["input"][name] for name in read}
+                whole = bound["input"]  # without a field the engine has no answer, and says so
+                bound["input"] = {name: whole[name] for name in read if name in whole}
         return bound
 
 

@@ -19,6 +19,18 @@ class Scalar(StrEnum):
     BOOL = "a truth value"
     INT = "an integer"
     TEXT = "a text"
+    NUMERAL = "a numeral"  # what string() makes of an integer: it reads back alike everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text that is one of `values`. `closed`: by a schema, so that no other can ever come."""
+
+    values: frozenset[str]
+    closed: bool = False
+
+    def __str__(self) -> str:
+        return "a text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +41,10 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A list; `of` is the shape of every item."""
+    """A list; `of` is the shape of every item, `row` of each one when their number is known."""
 
     of: Shape
+    row: tuple[Shape, ...] = ()
 
     def __str__(self) -> str:
         return "a list"
@@ -47,7 +60,7 @@ class Fields:
         return "a map"
 
 
-Shape: TypeAlias = Scalar | Unknown | Items | Fields
+Shape: TypeAlias = Scalar | Words | Unknown | Items | Fields
 
 UNKNOWN: Final = Unknown()
 
@@ -64,11 +77,20 @@ def join(one: Shape, other: Shape) -> Shape:
     if one == other:
         return one
     match one, other:
-        case Items(of=a), Items(of=b):
-            return Items(join(a, b))
+        case Items(of=a, row=p), Items(of=b, row=q):
+            same = tuple(map(join, p, q)) if len(p) == len(q) else ()
+            return Items(join(a, b), same)
+        case Words(values=a, closed=p), Words(values=b, closed=q):
+            return Words(a | b, p and q)
+        case _ if is_text(one) and is_text(other):
+            return Scalar.TEXT
         case Fields(known=a), Fields(known=b) if set(a) == set(b):
             return Fields({name: join(a[name], b[name]) for name in a})
     return UNKNOWN
+
+
+def is_text(shape: Shape) -> bool:
+    return isinstance(shape, Words) or shape is Scalar.TEXT or shape is Scalar.NUMERAL
 
 
 def join_all(shapes: Iterable[Shape]) -> Shape:
@@ -87,7 +109,7 @@ def shape_of_value(value: object) -> Shape:
         case int():
             return Scalar.INT
         case str():
-            return Scalar.TEXT
+            return Words(frozenset({value}))
         case list() | tuple():
             return Items(join_all(map(shape_of_value, value)))
         case Mapping():
@@ -103,6 +125,8 @@ def shape_of_schema(schema: Mapping[str, Any]) -> Shape:
     def shape(part: Mapping[str, Any]) -> Shape:
         if "$ref" in part:
             return shape(definitions[part["$ref"].removeprefix("#/$defs/")])
+        if isinstance(part.get("enum"), list) and all(isinstance(w, str) for w in part["enum"]):
+            return Words(frozenset(part["enum"]), closed=True)
         match part.get("type"):
             case "object" if "properties" in part:
                 return Fields({name: shape(item) for name, item in part["properties"].items()})

@@ -1,7 +1,8 @@
 """JSON text to plain values, refusing everything that two readers could understand differently.
 
-Floats, integers beyond 2**53 - 1, doubled keys, keys outside ASCII and strings that are not in
-NFC all have readers that disagree about them, so that equal digests would not mean equal values.
+Floats, integers beyond 2**53 - 1, doubled keys, keys outside ASCII, strings that are not in NFC or
+hold U+0000 all have readers that disagree about them, so that equal digests would not mean equal
+values.
 What shape a document has is checked elsewhere.
 """
 
@@ -115,14 +116,14 @@ def _walk(value: object, path: tuple[str | int, ...]) -> Iterator[Problem]:
             if abs(value) > INT_MAX:
                 yield _bad(path, "integer", "an integer of at most 2^53 - 1", value)
         case str():
-            if not value.isascii():
+            if not value.isascii() or "\0" in value:
                 yield from _text_problems(value, path)
         case list() | tuple():
             for n, item in enumerate(value):
                 yield from _walk(item, (*path, n))
         case Mapping():
             for key, item in value.items():
-                if not isinstance(key, str) or not key.isascii():
+                if not isinstance(key, str) or not key.isascii() or "\0" in key:
                     yield _bad((*path, str(key)), "key", "a key of ASCII characters", key)
                 yield from _walk(item, (*path, str(key)))
         case float():
@@ -137,6 +138,8 @@ def _text_problems(value: str, path: tuple[str | int, ...]) -> Iterator[Problem]
     except UnicodeEncodeError:
         yield _bad(path, "unicode", "Unicode text without lone surrogates", value)
         return
+    if "\0" in value:  # the first engine ends a text there, so that "ciso\0x" would equal "ciso"
+        yield _bad(path, "nul", "text without U+0000", value)
     if not unicodedata.is_normalized("NFC", value):
         yield _bad(path, "nfc", "text in Unicode form NFC", value)
 

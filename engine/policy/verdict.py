@@ -77,9 +77,7 @@ class Verdict:
     @property
     def word(self) -> str:
         """`PASS`, `PASS (2 WARN)` or `FAIL (1 FAIL, 0 WARN)`."""
-        if self.decision == FAIL:
-            return f"FAIL ({self.fail} FAIL, {self.warn} WARN)"
-        return f"PASS ({self.warn} WARN)" if self.warn else PASS
+        return word_of(self.decision, self.fail, self.warn)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -101,6 +99,13 @@ class Verdict:
     @property
     def digest(self) -> Digest:
         return Digest.of(self.blob)
+
+
+def word_of(decision: str, fail: int, warn: int) -> str:
+    """A decision with its counts, in the words that pages, logs and evidence share."""
+    if decision == FAIL:
+        return f"FAIL ({fail} FAIL, {warn} WARN)"
+    return f"PASS ({warn} WARN)" if warn else PASS
 
 
 def verdict(

@@ -64,6 +64,7 @@ def write_policy() -> Callable[..., Policy]:
             "rules": filled,
         }
         # JSON is YAML, so the policy goes in by the same door as a shipped one.
-        return load_policy(json.dumps(document).encode(), json.dumps(config or {}).encode())
+        text = json.dumps(document, ensure_ascii=False)
+        return load_policy(text.encode(), json.dumps(config or {}).encode())
 
     return write

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from engine.core.errors import Malformed
+from engine.policy.compile import compile_policy
+from engine.policy.document import gate_input
+from engine.policy.evaluate import evaluate_policy
 from engine.policy.lint import lint
 from engine.policy.model import Policy, load_policy, policy_from_blob
 
-CONFIG = {"limits": {"a": 1, "b": 2}, "names": ["x"], "mixed": [1, "x"]}
+CONFIG = {
+    "limits": {"a": 1, "b": 2},
+    "names": ["x"],
+    "mixed": [1, "x"],
+    "words": {"fail": "HIGH", "wrong": "HGH"},
+}
 
 REFUSED = [
     ({"all": ["config.limits.exists(k, k == 'a')"]}, "map-order"),
@@ -38,6 +46,30 @@ REFUSED = [
     ({"all": ["true"], "subject": "now"}, "type"),
     ({"all": ["true"], "detail": "['a']"}, "type"),
     ({"all": ["input.findings.exists(input, true)"]}, "shadowed-name"),
+    # One engine reads it, another one does not.
+    ({"all": ["int(' 5') == 5"]}, "conversion"),
+    ({"all": ["int(input.promotion.target.env) == 5"]}, "conversion"),
+    ({"all": ["true"], "detail": "string(now > 1)"}, "conversion"),
+    ({"all": ["true"], "detail": "string(config.mixed)"}, "conversion"),
+    # No total order: mixed kinds, truth values, lists.
+    ({"over": "config.mixed", "all": ["it < 3"]}, "order"),
+    ({"all": ["true < (now > 1)"]}, "order"),
+    ({"all": ["config.names < config.names"]}, "order"),
+    # Words that no document can hold.
+    ({"over": "input.findings", "all": ["it.severity == 'SEVERE'"]}, "word"),
+    ({"over": "input.findings", "all": ["it.reach in ['REACHABLE']"]}, "word"),
+    ({"over": "input.findings", "all": ["it.reach == config.words.wrong"]}, "word"),
+    ({"all": ["rank[config.words.wrong] > 1"]}, "unknown-field"),
+    ({"all": ["['a', 'c'].all(w, config.limits[w] > 0)"]}, "unknown-field"),
+    ({"all": ["['a', 'b'][2] == 'a'"]}, "type"),
+    # An error beside them would be hidden, and not by every engine.
+    ({"all": ["1 / input.reachability.runtime_bp > 1 || now > 1"]}, "hidden-error"),
+    ({"all": ["now > 1 && config.names[3] == 'x'"]}, "hidden-error"),
+    ({"all": ["input.sboms.exists(s, now % s.components == 1)"]}, "hidden-error"),
+    ({"all": ["input.sboms.all(s, config.mixed[0] == 1 && s.components > 1)"]}, "hidden-error"),
+    ({"all": ["now > 1 || config.limits[input.promotion.target.env] > 1"]}, "hidden-error"),
+    ({"all": ["now > 1 || now * now * now > 1"]}, "hidden-error"),
+    ({"all": ["now > 1 || config.mixed.exists(m, m + 1 > now)"]}, "hidden-error"),
 ]
 
 
@@ -57,6 +89,29 @@ def test_a_sound_policy_has_no_problem(policy: Policy, write_policy: Callable[..
         "all": ["it[0] in config.names", "config.limits['a'] < 2", "it[1].startsWith('1')"],
     }
     assert lint(write_policy(sound, config=CONFIG)) == ()
+
+
+SOUND = [
+    "rank[config.words.fail] > 2 && now > 1",  # a key that is known to be there
+    "input.findings.exists(f, rank[f.severity] >= rank[config.words.fail])",
+    "input.findings.all(f, f.severity != 'LOW' || f.reach == 'UNKNOWN')",
+    "['a', 'b'].exists(w, config.limits[w] > 1)",
+    "[[string(now), 'x']].exists(p, int(p[0]) > 1)",
+    "now > 1 || (now - input.clock.evaluated_at_s) * 2 > 1",
+    "now > 1 || now / 2 > 1",
+    "input.promotion.target.env < 'z'",
+    "has(input.baseline.label) && input.baseline.label == ''",
+    "config.words.fail == 'strict'",  # a config may say so one day
+]
+
+
+@pytest.mark.parametrize("condition", SOUND)
+def test_what_cannot_fail_may_stand_where_errors_would_be_hidden(
+    condition: str, write_policy: Callable[..., Policy], case: dict[str, Any]
+) -> None:
+    policy = write_policy({"all": [condition]}, config=CONFIG)
+    assert lint(policy) == ()
+    assert not evaluate_policy(compile_policy(policy), gate_input(case)).verdict.error
 
 
 def test_variables_in_a_circle_are_refused(write_policy: Callable[..., Policy]) -> None:

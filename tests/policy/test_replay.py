@@ -11,13 +11,14 @@ import pytest
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.jcs import canonical
+from engine.core.replays import Cause
 from engine.policy.capsule import Capsule, open_capsule, seal_capsule
 from engine.policy.compile import CompiledPolicy, compile_policy
 from engine.policy.document import FACETS, gate_input
 from engine.policy.evaluate import evaluate_policy
 from engine.policy.identity import Identity, identity
 from engine.policy.model import Policy
-from engine.policy.replay import Cause, replay_capsule
+from engine.policy.replay import replay_capsule
 
 Blobs = dict[Digest, bytes]
 
@@ -115,8 +116,9 @@ def test_a_result_taken_out_of_the_verdict_shows(
 
     again = replay_capsule(changed(capsule, remove), reader(blobs))
     assert again.cause is Cause.VERDICT_TAMPERED
-    assert "/warn: 1 -> 2" in again.diff
-    assert any('["feed.stale.warn","NVD"]' in line and "nothing ->" in line for line in again.diff)
+    told = [str(one) for one in again.diff]
+    assert "/warn: 1 -> 2" in told
+    assert any('["feed.stale.warn","NVD"]' in line and "nothing ->" in line for line in told)
 
     def remove_and_rehash(document: dict[str, Any]) -> None:
         remove(document)

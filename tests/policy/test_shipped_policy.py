@@ -10,10 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from engine.policy.compile import CompiledPolicy
+from engine.policy.compile import CompiledPolicy, compile_policy
 from engine.policy.document import gate_input, input_schema, read_gate_input
 from engine.policy.evaluate import Form, evaluate_policy
 from engine.policy.explain import explain_policy
+from engine.policy.model import load_policy
 
 Case = dict[str, Any]
 NOW = 1771403460
@@ -147,6 +148,7 @@ RULES = [
     ("sbom.stale.fail", "FAIL", sbom(2_592_001), sbom(2_592_000)),
     ("sbom.stale.warn", "WARN", sbom(604_801), sbom(604_800)),
     ("sbom.stale.warn", "WARN", sbom(2_592_000), sbom(2_592_001)),
+    ("sbom.future", "FAIL", sbom(-1), sbom(0)),
     ("feed.missing", "FAIL", without("feeds"), nothing),
     ("feed.stale.fail", "FAIL", feed("NVD", 86_401), feed("NVD", 86_400)),
     ("feed.stale.warn", "WARN", feed("OSV", 3_601), feed("OSV", 3_600)),
@@ -199,7 +201,20 @@ def test_each_rule_fires_when_it_should_and_only_then(
 
 
 def test_every_rule_of_the_policy_is_in_the_table(compiled: CompiledPolicy) -> None:
-    assert {row[0] for row in RULES} == {rule.rule.id for rule in compiled.rules}
+    # `feed.unlimited` is about the config alone and has a test of its own.
+    tested = {row[0] for row in RULES} | {"feed.unlimited"}
+    assert tested == {rule.rule.id for rule in compiled.rules}
+
+
+def test_a_required_feed_without_a_limit_is_never_fresh(examples: Path, case: Case) -> None:
+    config = json.loads((examples / "release-gate.config.json").read_text())
+    config["required_feeds"].append("GHSA")
+    policy = load_policy((examples / "release-gate.yaml").read_bytes(), json.dumps(config).encode())
+    case["feeds"].append({**case["feeds"][0], "name": "GHSA", "as_of_s": 0})
+    verdict = evaluate_policy(compile_policy(policy), gate_input(case)).verdict
+    assert [(one.rule, one.subject) for one in verdict.results if one.level == "FAIL"] == [
+        ("feed.unlimited", "GHSA")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,19 @@ from engine.core.jcs import canonical
 from engine.policy.document import gate_input, read_gate_input
 from engine.policy.strictjson import INT_MAX, read_strict, value_problems
 
-texts = st.text(st.characters(exclude_categories=["Cs"])).map(
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).map(
     lambda text: unicodedata.normalize("NFC", text)
 )
+keys = st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=5)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-INT_MAX, INT_MAX) | texts,
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(st.characters(max_codepoint=126), max_size=5), inner, max_size=4)
+        | st.dictionaries(
+            st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=5),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )
@@ -62,6 +67,8 @@ def test_no_bytes_crash_the_reader(content: bytes) -> None:
         ('{"a": NaN}', "/a: expected an integer"),
         ('{"\u00e9": 1}', "expected a key of ASCII characters"),
         ('{"a": "e\u0301"}', "/a: expected text in Unicode form NFC"),
+        ('{"a": "ciso\\u0000x"}', "/a: expected text without U+0000"),
+        ('{"a\\u0000": 1}', "expected a key of ASCII characters"),
         ('{"a": "\\ud800"}', "/a: expected Unicode text"),
         ("[" * 70 + "]" * 70, "expected at most 64 levels"),
         ("[" * 100_000, "t: expected"),
