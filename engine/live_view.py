@@ -112,14 +112,14 @@ def short_name(step: StepState) -> str:
 
 
 def step_line(run: Run, step: StepState, stage: StageNow | None) -> dict[str, Any]:
-    """Attributes of one row: `res` is the step's own judgement, `text` its one-line result."""
+    """Attributes of one row: `res` is the step's own judgement, `text` its one-line result, `ev`
+    how many evidence items are in which state."""
     attempt = step.attempt
     first, result, text = step.attempts[:1], "", step_text(run, step, stage)
     if attempt is not None and attempt.status not in STEP_OPEN:
         result = attempt.result
     verdict = run.verdict
     warned = step.spec.kind is StepKind.GATE_EVAL and verdict is not None and verdict.warn > 0
-    sealed = sum(len(a.evidence) for a in step.attempts)
     return {
         "id": step.id,
         "name": step.spec.name,
@@ -130,8 +130,7 @@ def step_line(run: Run, step: StepState, stage: StageNow | None) -> dict[str, An
         "b": None if attempt is None or step.open else _ms(attempt.ended_us),
         "n": len(step.attempts),
         "w": int(warned),
-        "sealed": sealed,
-        "due": evidence_forecast.due(run, step),
+        "ev": evidence_forecast.states(run, step),
     }
 
 
@@ -224,7 +223,7 @@ def target_letter(
         return "O" if run.plan is None else "Q"
     if target.current != run.bundle:
         if target.current is None:
-            return "Q"
+            return "U" if _being_set(run, target.target) else "Q"
         if target.target in touched(run):
             if run.outcome is RunStatus.ROLLED_BACK or reverting:
                 return "R"

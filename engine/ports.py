@@ -256,7 +256,7 @@ class DeployDriver(Protocol):
     R7 `cancel` acts between targets, never inside the switch of one. R8 an epoch lower than one
     the target has seen is `fenced`. R9 with DRAIN no request is lost by a switch. R10 digests
     only, never tags. R11 going back works with the artifact source down. R12 `emit` is ordered
-    and carries no secret.
+    and carries no secret; `switch` is said before what a target runs is ended, and for no other.
     """
 
     @property

@@ -106,6 +106,7 @@ class Sealer:
         """
         log = logger(self._out, run, step, attempt)
         missing = [s.id for s in run.steps for a in s.attempts if a.evidence_missing]
+        missing += [f"way back {way.number}" for way in run.ways_back if way.lost]
         if missing:
             reason = f"evidence is missing of {', '.join(sorted(set(missing)))}"
             log.error(reason)
@@ -192,7 +193,8 @@ class Sealer:
         except _DAMAGE as error:
             reason = f"{type(error).__name__}: {error}"
             logger(self._out, run, step, attempt).error(f"no evidence: {reason}")
-            lost = EvidenceMissing(step=step, attempt=attempt, reason=reason)
+            way = due.number if isinstance(due, CaptureRollback) else 0
+            lost = EvidenceMissing(step=step, attempt=attempt, reason=reason, way_back=way)
             self._scribe.end(run, due, lambda _: (lost,))
 
     def _write(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.core.digest import Digest
+from engine.core.back_events import TargetTouched
 from engine.core.errors import AdapterFailed
 from engine.core.event_parts import TargetFact
 from engine.core.events import Event
@@ -17,19 +17,20 @@ from engine.core.fact_events import (
     StageApplied,
     TargetSet,
 )
-from engine.core.plan import Observation, plan_stage
+from engine.core.plan import Observation, StagePlan, plan_stage
 from engine.core.rollback_preview import readiness
 from engine.core.run import Run
 from engine.core.spec import ROLLBACK
 from engine.core.statemachine import RunStatus
 from engine.core.step_events import StepErrored, StepFailed
 from engine.outside import Outside
-from engine.ports import StageResult, TargetOutcome, TargetResult
+from engine.ports import DriverEvent, StageResult, TargetOutcome, TargetResult
 from engine.recording import record
 from engine.steplog import StepLogger
 
 OBSERVE_DEADLINE_S = 10.0
 STAGE_DEADLINE_S = 900.0
+_SWITCH = "switch"  # the driver exchanges what a target runs (R12)
 
 
 def observe(out: Outside, environment: str) -> Observation:
@@ -53,49 +54,68 @@ def apply_stage(out: Outside, run: Run, step: str, attempt: int) -> None:
         return
     log = logger(out, run, step, attempt)
     place = out.places[run.environment]
-    plan = plan_stage(
-        run_id=run.run_id,
-        step=step,
-        environment=run.environment,
-        bundle=run.bundle,
-        targets=run.cohort(step),
-        observed={t.target: t.current for t in run.targets},
-        # A way back tries every target, whatever fails.
-        max_failures=len(run.targets) if run.request.kind == ROLLBACK else 0,
-    )
-    log.info(f"{len(plan.changes)} targets planned, plan {plan.digest.short}")
     current = run.step(step).attempt
     assert current is not None
+
+    def heard(said: DriverEvent) -> None:
+        log.driver(said)
+        if said.phase == _SWITCH:  # told before the deed: from here on there is a way back to go
+            touched = TargetTouched(step=step, attempt=attempt, target=said.target)
+            record(out.store, run.run_id, lambda _: (touched,))
+
     try:
         # Before every stage: what could be gone back to yesterday may be off the disk today.
-        ready = readiness(run, step, observe(out, run.environment))
+        seen = observe(out, run.environment)
+        ready = readiness(run, step, seen)
         for one in ready.stuck:
             log.warn(f"cannot go back: {one.note}", target=one.target)
         record(out.store, run.run_id, lambda now: (ready,) if is_open(now, step, attempt) else ())
+        plan = _plan(run, step, seen)
+        log.info(f"{len(plan.changes)} targets planned, plan {plan.digest.short}")
         result = place.driver.apply(
             plan,
             op_id=current.op_id,
             epoch=run.epoch,
             deadline_s=STAGE_DEADLINE_S,
             cancel=cancel,
-            emit=log.driver,
+            emit=heard,
         )
     except AdapterFailed as failed:
         errored(out, run, step, attempt, failed)
         return
-    record(out.store, run.run_id, lambda now: _applied(now, step, attempt, plan.digest, result))
+    record(out.store, run.run_id, lambda now: _applied(now, step, attempt, plan, result))
+
+
+def _plan(run: Run, step: str, seen: Observation) -> StagePlan:
+    """What the stage changes, from what is on record; where that is unknown, from what is seen."""
+    looked = seen.by_target()
+    known = {
+        t.target: looked[t.target].digest if t.current is None and t.target in looked else t.current
+        for t in run.targets
+    }
+    return plan_stage(
+        run_id=run.run_id,
+        step=step,
+        environment=run.environment,
+        bundle=run.bundle,
+        targets=run.cohort(step),
+        observed=known,
+        # A way back tries every target, whatever fails.
+        max_failures=len(run.targets) if run.request.kind == ROLLBACK else 0,
+    )
 
 
 def _applied(
-    run: Run, step: str, attempt: int, plan: Digest, result: StageResult
+    run: Run, step: str, attempt: int, plan: StagePlan, result: StageResult
 ) -> Sequence[Event]:
+    before = {change.target: change.from_digest for change in plan.changes}
     sets: tuple[Event, ...] = tuple(
         TargetSet(
             step=step,
             attempt=attempt,
             target=one.target,
             outcome=one.outcome.value,
-            from_digest=next((t.current for t in run.targets if t.target == one.target), None),
+            from_digest=before[one.target],
             to_digest=run.bundle,
             digest=one.digest,
             healthy=one.healthy,
@@ -113,7 +133,7 @@ def _applied(
         applied = StageApplied(
             step=step,
             attempt=attempt,
-            plan=plan,
+            plan=plan.digest,
             changed=count[TargetOutcome.CHANGED],
             noop=count[TargetOutcome.NOOP],
         )

@@ -268,6 +268,7 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     ),
     back.RollbackReadiness: _readiness,
     back.RollbackSuppressed: lambda e, _: f"No rollback by itself: {e.reason}.",
+    back.TargetTouched: lambda e, _: f"{e.target}: {e.step} switches it now.",
     back.TargetRollbackRequested: _back_by_name,
     back.TargetRollbackVerified: lambda e, _: (
         f"Back and healthy on their recorded bundle: {', '.join(e.targets)}."
@@ -277,9 +278,11 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
         f"Rollback verified on {len(e.targets)} targets: recorded bundle, healthy."
     ),
     fact.EvidenceCaptured: lambda e, _: (
-        f"Evidence {e.seq} sealed: {e.name} ({e.envelope}), log index {e.log_index}."
+        f"Evidence {e.seq} signed: {e.name} ({e.envelope}), log index {e.log_index}."
     ),
-    fact.EvidenceMissing: lambda e, _: f"Evidence of {e.step} is missing: {e.reason}.",
+    fact.EvidenceMissing: lambda e, _: (
+        f"Evidence of {f'way back {e.way_back}' if e.way_back else e.step} is missing: {e.reason}."
+    ),
     fact.EvidenceSealed: lambda e, _: (
         f"Proof chain over {e.count} items sealed: {e.chain}, log index {e.log_index}."
     ),

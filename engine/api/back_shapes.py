@@ -51,4 +51,5 @@ def _way(way: WayBack) -> dict[str, Any]:
         "outcome": way.outcome or "under_way",
         "note": way.note,
         "sealed": way.sealed,
+        "evidence_missing": way.lost,
     }

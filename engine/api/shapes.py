@@ -233,6 +233,7 @@ def _offer(offer: OverrideOffer) -> dict[str, Any]:
         "turn": offer.turn,
         "ok": offer.ok,
         "why_not": offer.why_not,
+        "then": offer.then,
         "missing": list(offer.missing),
         "asked_by": offer.asked_by,
         "asked_us": offer.asked_us,

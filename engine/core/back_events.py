@@ -1,4 +1,5 @@
-"""Facts about the way back: whether it is open, why it was not taken, targets sent back by name.
+"""Facts about the way back: when it is needed, whether it is open, why it was not taken, and
+targets sent back by name.
 
 None of them changes a run's status. A rollback of everything that changed is a move of the run
 (`engine.core.run_events.RollbackStarted`); targets by name go back while the run stays paused.
@@ -51,6 +52,17 @@ class RollbackReadiness:
     @property
     def stuck(self) -> tuple[TargetReadiness, ...]:
         return tuple(one for one in self.targets if not one.ready)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetTouched:
+    """A stage switches this target now. What it runs is not known before it has been seen again,
+    and until then it counts as changed: a run that does something can be rolled back."""
+
+    TYPE: ClassVar = "target.touched/1"
+    step: str
+    attempt: int
+    target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +122,7 @@ class TargetRollbackFailed:
 
 BackEvent: TypeAlias = (
     RollbackReadiness
+    | TargetTouched
     | RollbackSuppressed
     | TargetRollbackRequested
     | TargetRollbackVerified

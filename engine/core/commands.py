@@ -103,6 +103,7 @@ class OverrideOffer:
         why_not: one sentence; empty when ok.
         missing: what is not met now, one phrase each.
         reason: in the words of whoever asked.
+        then: what comes of it, where that is more than going on; a sentence.
     """
 
     turn: str
@@ -113,6 +114,7 @@ class OverrideOffer:
     asked_us: int | None = None
     reason: str = ""
     expires_us: int | None = None
+    then: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -296,7 +296,8 @@ def _although(
     used = overrides.used(run, ask, command, actor, against, now)
     via, reason = via_of(run, command.action), command.reason.strip()
     if command.action is Action.RESUME:
-        return (*used, RunResumed(via=via, reason=reason, override_by=actor.user))
+        resumed = RunResumed(via=via, reason=reason, override_by=actor.user)
+        return (*used, *_judged_anew(run, resumed, (ask.by, actor.user)))
     step, number = _open(run)
     done = StepSucceeded(
         step=step.id,
@@ -307,6 +308,18 @@ def _although(
     )
     moved = RunContinued(via=via, step=step.id, reason=reason, override_by=actor.user)
     return (*used, moved, done)
+
+
+def _judged_anew(run: Run, resumed: RunResumed, people: tuple[str, str]) -> tuple[RunEvent, ...]:
+    """The run goes on against its gate. A gate that asked for a rollback never says anything else:
+    its attempt ends with what it found, and the next attempt's watch judges the stage anew."""
+    step = overrides.overruled(run, Action.RESUME)
+    if step is None or step.gate is None:
+        return (resumed,)
+    number = len(step.attempts)
+    why = f"overruled by {people[0]} and {people[1]}, to be judged anew: {step.gate.reason}"
+    again = StepStarted(step=step.id, attempt=number + 1, op_id=op_id(run, step.id, number + 1))
+    return (StepInconclusive(step=step.id, attempt=number, reason=why), resumed, again)
 
 
 def _review_of(actor: Actor, count: int, reason: str) -> RunEvent:

@@ -95,7 +95,7 @@ class CaptureEvidence:
 class CaptureRollback:
     """Seal what a way back did, whether it brought everything back or not.
 
-    It lies with the last deployed attempt; `number` as in `WayBack`.
+    It lies where `evidence_due.way_back_step` says; `number` as in `WayBack`.
     """
 
     step: str

@@ -319,7 +319,16 @@ def _cancelling(run: Run, now_us: int) -> Effect:
     # Even when the time is up (the engine may have been down for it) the targets are looked at
     # once: CANCELLED says that none of them changed.
     since_us = run.cancelling_us
-    return Drain(last=since_us is not None and now_us - since_us >= CANCEL_LIMIT_US)
+    late = since_us is not None and now_us - since_us >= CANCEL_LIMIT_US
+    changed = run.changed_targets
+    if late and changed:  # nothing was seen for a minute, and CANCELLED would be untrue
+        paused = RunPaused(
+            via="target_changed",
+            pause_reason="cancel_after_change",
+            reason=f"targets changed before it was cancelled: {', '.join(changed)}",
+        )
+        return Record((paused,))
+    return Drain(last=late)
 
 
 def _rolling_back(run: Run) -> Effect:

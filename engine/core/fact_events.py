@@ -27,7 +27,6 @@ class InputFact:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputsMaterialized:
     """`resolved` is the blob of resolved-inputs.json; `components` were re-hashed and match.
-
     `attestations`: imports that the run rests on; `authors`: our people whom a provenance names.
     """
 
@@ -317,12 +316,13 @@ class EvidenceCaptured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceMissing:
-    """A checkpoint could not be sealed; the run goes on and its end says UNSEALED."""
+    """An item could not be sealed; the run ends UNSEALED. `way_back`: its number; 0 = no such."""
 
     TYPE: ClassVar = "evidence.missing/1"
     step: str
     attempt: int
     reason: str
+    way_back: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ def _rollback_guard(run: Run, command: Command) -> Refusal | None:
             code="state",
         )
     if not failed and not run.changed_targets:
-        return Refusal(sentence="No target has changed: nothing to roll back.", code="state")
+        return Refusal(sentence=_nothing_changed(run), code="state")
     baseline = {t.target: t.baseline for t in run.targets}
     for target in sorted(set(command.targets)):
         if target not in baseline:
@@ -118,13 +118,23 @@ def _rollback_guard(run: Run, command: Command) -> Refusal | None:
                 sentence=f"{target} cannot go back: its digest before this run is not known.",
                 code="state",
             )
-    if command.plan is not None and command.plan != command.plan_now:
+    # While a stage sets its targets no plan stays true for longer than a switch: whoever stops
+    # it is not refused for that, and the preview says that more may go back than it shows.
+    moving = run.being_set is not None and not command.targets
+    if command.plan is not None and command.plan != command.plan_now and not moving:
         return Refusal(
             sentence="What you saw has changed since: the targets are not as in that preview. "
             "Look at it again and decide then.",
             code="stale",
         )
     return None
+
+
+def _nothing_changed(run: Run) -> str:
+    step = run.being_set
+    if step is None:
+        return "No target has changed: nothing to roll back."
+    return f"No target has changed yet: {step.spec.name} has not begun to switch its first one."
 
 
 def _going_back(targets: tuple[str, ...]) -> str:
@@ -264,7 +274,7 @@ def wrong_status(run: Run, action: Action) -> str:
         case Action.APPROVE | Action.REJECT if run.status is RunStatus.RUNNING:
             return "Opens when the policy gate has passed and approval is asked for."
         case Action.ROLLBACK if not run.changed_targets:
-            return "No target has changed: nothing to roll back."
+            return _nothing_changed(run)
         case Action.RETRY_STEP if run.status is RunStatus.RUNNING:
             return "Opens when an attempt has failed; a running step can be run again instead."
         case Action.CONTINUE if run.status is RunStatus.PAUSED and run.sent_back:

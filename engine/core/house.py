@@ -12,6 +12,8 @@ from typing import ClassVar, TypeAlias
 from engine.core.attestations import AttestationImported
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
+from engine.core.feed_events import FeedSynced, FeedSyncFailed, FeedSyncStarted
+from engine.core.policy_versions import PolicyPublished
 
 BUNDLES = "bundles"
 ADMIN = "admin"
@@ -182,6 +184,34 @@ class SamplesRetired:
     took_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequested:
+    """Somebody asked for recorded decisions to be replayed (`engine.core.replays`)."""
+
+    TYPE: ClassVar = "replay.requested/1"
+    replay: str
+    scope: str
+    mode: str
+    depth: str
+    policy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayFinished:
+    """Every outcome of a request is there, or it ended early: `status` says which."""
+
+    TYPE: ClassVar = "replay.finished/1"
+    replay: str
+    status: str
+    matching: int
+    mismatching: int
+    same: int
+    flipped: int
+    unproven: int
+    failed: int
+
+
 HouseEvent: TypeAlias = (
     BundleCreated
     | AttestationImported
@@ -199,4 +229,10 @@ HouseEvent: TypeAlias = (
     | StoreRebuilt
     | DiskFull
     | SamplesRetired
+    | ReplayRequested
+    | ReplayFinished
+    | FeedSyncStarted
+    | FeedSynced
+    | FeedSyncFailed
+    | PolicyPublished
 )

@@ -150,17 +150,24 @@ def expired(run: Run, now_us: int) -> OverrideExpired | None:
 
 def offer(run: Run, action: Action, actor: Actor, now: Now) -> OverrideOffer:
     """What an override would take from this person now, for the page beside the refused action."""
-    ask = standing(run, now)
+    ask, anew = standing(run, now), overruled(run, action)
     probe = Command(action=action, reason="-", override=True)
     refused = refusal(run, probe, actor, now)
     sentence = "" if refused is None else refused.sentence
     step = _step(run)
+    then = ""
+    if anew is not None:
+        then = (
+            f"{anew.spec.name} is then judged anew, as attempt {len(anew.attempts) + 1}; what its "
+            f"gate found stays on record with attempt {len(anew.attempts)}."
+        )
     if ask is None:
         return OverrideOffer(
             turn="ask",
             ok=refused is None,
             why_not=sentence,
             missing=_lacks(run, action, step, now),
+            then=then,
         )
     return OverrideOffer(
         turn="wait" if actor.user == ask.by else "confirm",
@@ -171,7 +178,19 @@ def offer(run: Run, action: Action, actor: Actor, now: Now) -> OverrideOffer:
         reason=ask.wish.reason,
         expires_us=ask.wish.expires_us,
         missing=_lacks(run, action, step, now),
+        then=then,
     )
+
+
+def overruled(run: Run, action: Action) -> StepState | None:
+    """The stage whose gate asked for a rollback that this override sets aside; None when none.
+
+    ROLLBACK is final for a gate, as a proof is, so that no later tick can take it back.
+    """
+    step = run.current_step
+    if action is not Action.RESUME or step is None or not step.open or step.gate is None:
+        return None
+    return step if step.gate.action == "rollback" else None
 
 
 def suppressed(run: Run, step_id: str, attempt: int, evidence: Digest | None = None) -> str:

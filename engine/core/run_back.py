@@ -13,10 +13,11 @@ from engine.core.back_events import (
     TargetRollbackFailed,
     TargetRollbackRequested,
     TargetRollbackVerified,
+    TargetTouched,
 )
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
-from engine.core.state import Run
+from engine.core.state import Run, with_seen
 from engine.core.statemachine import RunStatus
 from engine.core.way_back import WayBack
 
@@ -31,6 +32,8 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
     match event:
         case RollbackReadiness():
             return replace(run, readiness=event)
+        case TargetTouched(target=target):
+            return with_seen(run, target, digest=None, healthy=None, note="being switched")
         case RollbackSuppressed(reason=reason):
             return replace(run, rollback_suppressed=reason)
         case TargetRollbackRequested():

@@ -31,6 +31,7 @@ class RunRequested:
         takes_back: of a ROLLBACK: the bundle that the targets leave; `bundle` is what they go to.
         vouched_by: of a ROLLBACK: the run whose verdict let `bundle` in before; empty when none.
         ticket_pattern: what a rollback's ticket has to match; empty = none is needed.
+        policy_authors: people who changed this environment's policy in the 14 days before.
     """
 
     TYPE: ClassVar = "run.requested/1"
@@ -63,6 +64,7 @@ class RunRequested:
     takes_back_label: str = ""
     vouched_by: str = ""
     ticket_pattern: str = ""
+    policy_authors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import assert_never, get_args
 
 from engine.core import burn_guard, run_imports, statemachine, way_back
-from engine.core.digest import Digest
 from engine.core.errors import IllegalTransition
+from engine.core.event_parts import TargetFact
 from engine.core.events import Recorded
 from engine.core.fact_events import (
     ApprovalApproved,
@@ -36,7 +36,7 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
-from engine.core.state import Approval, Attempt, Run, TargetState, with_step, with_target
+from engine.core.state import Approval, Attempt, Run, TargetState, with_seen, with_step, with_target
 
 _FACTS = get_args(FactEvent)
 
@@ -156,16 +156,21 @@ def _targets(
             if event.purpose == "pause":
                 run = replace(run, unsettled=False)
             for fact in facts:
-                run = _seen(run, fact.target, fact.digest, fact.healthy, fact.note)
+                run = _seen(run, fact)
             return run
         case TargetSet():
-            run = _seen(run, event.target, event.digest, event.healthy, event.note)
+            run = _seen(run, event)
             if event.digest != event.to_digest:
                 return run
-            # On the bundle again: nobody has to be told any more that it was sent back.
-            return replace(run, sent_back=tuple(t for t in run.sent_back if t != event.target))
+            # On the bundle again: nobody has to be told any more that it was sent back. One that
+            # goes back right now was set before that began, by the stage that it stopped.
+            going = () if run.way_back is None else run.way_back.targets
+            gone = event.target not in going
+            return replace(
+                run, sent_back=tuple(t for t in run.sent_back if t != event.target or not gone)
+            )
         case TargetReverted():
-            return _seen(run, event.target, event.digest, event.healthy, event.note)
+            return _seen(run, event)
         case RollbackVerified():
             ways = way_back.ended(run.ways_back, "verified")
             return replace(run, rollback_verified=True, ways_back=ways)
@@ -173,11 +178,8 @@ def _targets(
             assert_never(event)
 
 
-def _seen(run: Run, target: str, digest: Digest | None, healthy: bool | None, note: str) -> Run:
-    for known in run.targets:
-        if known.target == target:
-            return with_target(run, replace(known, current=digest, healthy=healthy, note=note))
-    raise IllegalTransition(f"run {run.run_id} has no target {target!r}")
+def _seen(run: Run, fact: TargetFact | TargetSet | TargetReverted) -> Run:
+    return with_seen(run, fact.target, digest=fact.digest, healthy=fact.healthy, note=fact.note)
 
 
 def _evidence(run: Run, event: EvidenceCaptured | EvidenceMissing | EvidenceSealed) -> Run:
@@ -192,6 +194,8 @@ def _evidence(run: Run, event: EvidenceCaptured | EvidenceMissing | EvidenceSeal
             if number is not None:
                 run = replace(run, ways_back=way_back.sealed(run.ways_back, number))
             return _on_attempt(run, event.step, event.attempt, evidence=event.name)
+        case EvidenceMissing(way_back=number) if number:
+            return replace(run, ways_back=way_back.lost(run.ways_back, number))
         case EvidenceMissing():
             return _on_attempt(run, event.step, event.attempt, evidence_missing=True)
         case EvidenceSealed(chain=chain):

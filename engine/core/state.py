@@ -278,15 +278,26 @@ class Run:
         return self.ways_back[-1] if self.ways_back and self.ways_back[-1].open else None
 
     @property
-    def rollback_sealed(self) -> bool:
-        """The evidence of the newest way back is captured."""
-        return bool(self.ways_back) and self.ways_back[-1].sealed
-
-    @property
     def current_step(self) -> StepState | None:
         """The first step that is not over; None when every one is."""
         over = {StepStatus.SUCCEEDED, StepStatus.SKIPPED, StepStatus.REVERTED}
         return next((step for step in self.steps if step.status not in over), None)
+
+    @property
+    def being_set(self) -> StepState | None:
+        """The deploy stage that brings its targets to the bundle right now; None when none does.
+
+        One that a pause has stopped may still be in the middle of a switch."""
+        step = self.current_step
+        setting = (
+            (self.status is RunStatus.RUNNING or self.unsettled)
+            and step is not None
+            and step.spec.kind is StepKind.DEPLOY
+            and step.open
+            and step.attempt is not None
+            and not step.attempt.applied
+        )
+        return step if setting else None
 
     def step(self, step_id: str) -> StepState:
         for step in self.steps:
@@ -307,6 +318,16 @@ class Run:
 
 def with_step(run: Run, step: StepState) -> Run:
     return replace(run, steps=tuple(step if s.id == step.id else s for s in run.steps))
+
+
+def with_seen(
+    run: Run, target: str, *, digest: Digest | None, healthy: bool | None, note: str
+) -> Run:
+    """The run after somebody looked at a target. Raises `IllegalTransition` for an unknown one."""
+    for known in run.targets:
+        if known.target == target:
+            return with_target(run, replace(known, current=digest, healthy=healthy, note=note))
+    raise IllegalTransition(f"run {run.run_id} has no target {target!r}")
 
 
 def with_target(run: Run, target: TargetState) -> Run:

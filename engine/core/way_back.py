@@ -28,6 +28,7 @@ class WayBack:
             rollback took over what was asked for by name.
         note: what `failed` means in one sentence.
         sealed: its evidence is captured.
+        lost: its evidence could not be signed, and is recorded as missing.
     """
 
     number: int
@@ -41,6 +42,7 @@ class WayBack:
     outcome: str = ""
     note: str = ""
     sealed: bool = False
+    lost: bool = False
 
     @property
     def open(self) -> bool:
@@ -64,6 +66,10 @@ def ended(ways: tuple[WayBack, ...], outcome: str, note: str = "") -> tuple[WayB
 
 def sealed(ways: tuple[WayBack, ...], number: int) -> tuple[WayBack, ...]:
     return tuple(replace(w, sealed=True) if w.number == number else w for w in ways)
+
+
+def lost(ways: tuple[WayBack, ...], number: int) -> tuple[WayBack, ...]:
+    return tuple(replace(w, lost=True) if w.number == number else w for w in ways)
 
 
 def number_of(name: str) -> int | None:

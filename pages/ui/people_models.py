@@ -34,6 +34,7 @@ def override_of(states: Iterable[ActionState], action: Action) -> OverrideOffer 
 def override_notice(offer: OverrideOffer) -> str:
     """What stands above the form of an override."""
     missing = f"Not met now: {'; '.join(offer.missing)}. " if offer.missing else ""
+    missing += f"{offer.then} " if offer.then else ""
     if offer.turn == "confirm":
         return (
             f"{missing}{override_text(offer)} With your confirmation it happens at once, under "

@@ -268,10 +268,16 @@ def ways(run: Run) -> list[dict[str, str]]:
             "Scope": "every changed target" if way.scope == FULL else ", ".join(way.targets),
             "Reason": way.reason + (f" ({way.ticket})" if way.ticket else ""),
             "Came to": _came_to(way),
-            "Evidence": f"{way.stem}.dsse sealed" if way.sealed else "pending",
+            "Evidence": _evidence(way),
         }
         for way in reversed(run.ways_back)
     ]
+
+
+def _evidence(way: WayBack) -> str:
+    if way.lost:
+        return "missing: could not be signed"
+    return f"{way.stem}.dsse logged" if way.sealed else "pending"
 
 
 def _came_to(way: WayBack) -> str:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import random
 
 from engine.core import effects
-from engine.core.back_events import TargetRollbackFailed, TargetRollbackVerified
+from engine.core.back_events import (
+    TargetRollbackFailed,
+    TargetRollbackVerified,
+    TargetTouched,
+)
 from engine.core.digest import Digest
 from engine.core.effect_kinds import (
     AcquireLock,
@@ -88,6 +92,10 @@ __all__ = [
 ]
 
 
+def is_open(run: Run, step: str, n: int) -> bool:
+    return run.step(step).open and len(run.step(step).attempts) == n
+
+
 def run_waits_for_people(run: Run) -> bool:
     return run.status is RunStatus.AWAITING_APPROVAL
 
@@ -147,6 +155,8 @@ class Walk(Crowd):
                 seen = PauseCauseSeen(step=step, attempt=n, cleared=self.good(), reason="rates")
                 self.append((seen,) if self.rng.random() < 0.2 else ())
                 self.people()
+            case ApplyStage(step=step, attempt=n):
+                self._set_targets(step, n)
             case _:
                 events = self.answer(effect)
                 self.now_us += self.rng.choice([1_000, 1_000_000, 5_000_000])
@@ -177,8 +187,6 @@ class Walk(Crowd):
                     done = StepSucceeded(step=step, attempt=n, result="PASS", summary="PASS")
                     return (verdict, done)
                 return (verdict, StepFailed(step=step, attempt=n, result="FAIL", reason="no"))
-            case ApplyStage(step=step, attempt=n):
-                return self._apply(run, step, n)
             case VerifyTargets(step=step, attempt=n):
                 return self._verify(step, n)
             case Watch(step=step, attempt=n):
@@ -195,7 +203,7 @@ class Walk(Crowd):
                 return self._evidence(run, step, n, name=f"{len(self.log)}.dsse")
             case CaptureRollback(step=step, attempt=n, number=number):
                 stem = run.ways_back[number - 1].stem
-                return self._evidence(run, step, n, name=f"{stem}.dsse")
+                return self._evidence(run, step, n, name=f"{stem}.dsse", way=number)
             case Seal(step=step, attempt=n):
                 return self._seal(run, step, n)
             case _:
@@ -235,19 +243,30 @@ class Walk(Crowd):
             StepSucceeded(step=step, attempt=n, result="RESOLVED", summary="0 missing"),
         )
 
-    def _apply(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
+    def _set_targets(self, step: str, n: int) -> None:
+        """One target after the other, as a driver does: each is told of before it is switched, and
+        a command or a power cut in between stops what has not begun."""
         if not self.good() and self.rng.random() < 0.3:
-            return (self._error(step, n),)
-        targets = run.cohort(step)
-        outcomes = {t: "changed" if self.fleet[t] != NEW else "noop" for t in targets}
-        how = "good" if self.good() else self.rng.choice(["failed", "unknown", "skipped"])
-        if how != "good":
-            outcomes[targets[-1]] = how
-        sets: list[Event] = []
-        for target, outcome in outcomes.items():
-            before = self.fleet[target]
-            if outcome in {"changed", "noop"}:
-                self.fleet[target] = NEW
+            self.append((self._error(step, n),))
+            return
+        targets, sets = self.current.cohort(step), list[Event]()
+        how = "good" if self.good() else self.rng.choice(["failed", "unknown"])
+        for target in targets:
+            before, outcome = self.fleet[target], "skipped"
+            if not self._sets(step, n):
+                pass
+            elif before == NEW:
+                outcome = "noop"
+            else:
+                outcome = how if target == targets[-1] and how != "good" else "changed"
+                self.append((TargetTouched(step=step, attempt=n, target=target),))
+                self.now_us += 1_000_000
+                if self.rng.random() < 0.25:
+                    self.people()
+                self.fleet[target] = before if outcome == "failed" else NEW
+                if self.rng.random() < 0.02:
+                    self.append(effects.engine_lost(self.current))
+                    return
             seen = None if outcome == "unknown" else self.fleet[target]
             sets.append(
                 TargetSet(
@@ -256,13 +275,18 @@ class Walk(Crowd):
                     duration_ms=1,
                 )
             )  # fmt: skip
-        if how == "failed":
-            return (*sets, StepFailed(step=step, attempt=n, result="NOT_SET", reason="one failed"))
-        if how == "unknown":
-            return (*sets, self._error(step, n))
-        if how == "skipped":
-            return tuple(sets)
-        return (*sets, StageApplied(step=step, attempt=n, plan=D, changed=1, noop=0))
+        outcomes = {e.outcome for e in sets if isinstance(e, TargetSet)}
+        if is_open(self.current, step, n) and "skipped" not in outcomes:
+            if "failed" in outcomes:
+                sets.append(StepFailed(step=step, attempt=n, result="NOT_SET", reason="one failed"))
+            elif "unknown" in outcomes:
+                sets.append(self._error(step, n))
+            else:
+                sets.append(StageApplied(step=step, attempt=n, plan=D, changed=1, noop=0))
+        self.append(sets)
+
+    def _sets(self, step: str, n: int) -> bool:
+        return self.current.status is RunStatus.RUNNING and is_open(self.current, step, n)
 
     def _verify(self, step: str, n: int) -> tuple[Event, ...]:
         if not self.good() and self.rng.random() < 0.3:
@@ -347,9 +371,11 @@ class Walk(Crowd):
         )
         return (*events, verified)
 
-    def _evidence(self, run: Run, step: str, n: int, *, name: str) -> tuple[Event, ...]:
-        if not name.startswith("rollback") and self.rng.random() < 0.05:
-            return (EvidenceMissing(step=step, attempt=n, reason="no key"),)
+    def _evidence(
+        self, run: Run, step: str, n: int, *, name: str, way: int = 0
+    ) -> tuple[Event, ...]:
+        if self.rng.random() < 0.05:
+            return (EvidenceMissing(step=step, attempt=n, reason="no key", way_back=way),)
         captured = EvidenceCaptured(
             step=step, attempt=n, seq=run.evidence_count + 1, name=f"steps/{step}/{name}",
             envelope=D, payload=D, log_index=run.evidence_count, files=(),
@@ -357,6 +383,9 @@ class Walk(Crowd):
         return (captured,)
 
     def _seal(self, run: Run, step: str, n: int) -> tuple[Event, ...]:
+        lost = any(way.lost for way in run.ways_back)
+        if lost or any(a.evidence_missing for s in run.steps for a in s.attempts):
+            return (StepFailed(step=step, attempt=n, result="INCOMPLETE", reason="missing"),)
         if not self.good():
             failed = StepFailed(step=step, attempt=n, result="INVALID", reason="does not verify")
             return (failed if self.rng.random() < 0.2 else self._error(step, n),)

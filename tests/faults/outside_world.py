@@ -156,6 +156,12 @@ class SimDriver:
             elif epoch < self._fleet.epochs[change.target]:
                 outcome = TargetOutcome.FENCED
             elif self._fleet.running[change.target] != change.to_digest:
+                now_us, target = self._clock.now_us(), change.target
+                emit(
+                    DriverEvent(
+                        target=target, phase="switch", ts_us=now_us, op_id=op_id, epoch=epoch
+                    )
+                )
                 self._switch(change.target, change.to_digest, epoch)
                 outcome = TargetOutcome.CHANGED
             results.append(

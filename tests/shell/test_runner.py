@@ -16,6 +16,7 @@ from engine.core.plan import Observation
 from engine.core.run_events import RunCancelled
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
+from engine.evidence.verify import verify_pack
 from engine.ports import ResolvedInput
 from tests.faults.small_house import ENV, OLD, SmallHouse, policy, session_keys
 
@@ -136,6 +137,23 @@ class TestCancelling:
         run = house.drive(run.run_id)
         assert (run.status, run.pause_reason) == (RunStatus.PAUSED, "cancel_after_change")
         assert run.changed_targets == ("t-1",)
+
+    def test_what_goes_back_before_any_stage_began_is_sealed_with_the_last_step(
+        self, house: SmallHouse
+    ) -> None:
+        run = self.cancelling(house)
+        house.fleet.running["t-1"] = run.bundle
+        run = house.drive(run.run_id)
+        house.ask(run.run_id, Action.ROLLBACK, "sam")
+        run = house.drive(run.run_id)
+        # The seal verifies its packs, this item's place in them too.
+        assert (run.status, run.seal_status) == (RunStatus.ROLLED_BACK, "SEALED")
+        (way,) = run.ways_back
+        assert way.sealed and run.step("canary-50").attempts == ()
+        holder = [s for s in run.steps if s.attempts and s.id != "seal"][-1]
+        assert "rollback.dsse" in holder.attempts[-1].evidence[-1]
+        name, content = house.sealer.export(run.run_id, "audit-pack", actor="ana")
+        assert verify_pack(content, name=name, trusted_root=house.keys.trusted_root).ok
 
     def test_without_an_answer_it_is_asked_again_and_ends_by_force(
         self, house: SmallHouse, monkeypatch: pytest.MonkeyPatch

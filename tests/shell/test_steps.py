@@ -9,8 +9,10 @@ import pytest
 
 from engine import going_back, steps, steps_inputs
 from engine.attestations_read import Pinned
+from engine.core.back_events import TargetTouched
 from engine.core.digest import Digest
-from engine.core.plan import Observation, TargetObservation
+from engine.core.event_parts import StageCohort
+from engine.core.plan import Observation, TargetObservation, plan_stage
 from engine.core.run_events import RunPaused
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
@@ -50,13 +52,25 @@ def answered(*outcomes: tuple[TargetOutcome, bool | None]) -> StageResult:
     )
 
 
+PLAN = plan_stage(
+    run_id="run-1",
+    step="canary",
+    environment="prod",
+    bundle=NEW,
+    targets=TARGETS,
+    observed=dict.fromkeys(TARGETS, OLD),
+)
+
+
 def applied(result: StageResult, run: Run | None = None) -> list[Any]:
-    return list(steps._applied(run or deploying(applied=False).current, "canary", 1, D, result))
+    run = run or deploying(applied=False).current
+    return list(steps._applied(run, "canary", 1, PLAN, result))
 
 
 def test_all_set_is_applied() -> None:
     *sets, last = applied(answered((OK, True), (TargetOutcome.NOOP, True)))
     assert [e.TYPE for e in sets] == ["target.set/1"] * 2
+    assert [e.from_digest for e in sets] == [OLD] * 2
     assert (last.TYPE, last.changed, last.noop) == ("stage.applied/1", 1, 1)
 
 
@@ -97,6 +111,25 @@ def test_what_was_set_is_a_fact_also_when_the_attempt_has_ended() -> None:
     assert [e.TYPE for e in events] == ["target.set/1"]
     book.append(events)
     assert book.current.targets[0].current == NEW
+
+
+def test_where_it_came_from_is_told_although_it_was_touched_since() -> None:
+    book = deploying(applied=False)
+    book.append((TargetTouched(step="canary", attempt=1, target=TARGETS[0]),))
+    assert book.current.targets[0].current is None
+    (told,) = applied(answered((OK, False)), book.current)[:-1]
+    assert (told.from_digest, told.digest) == (OLD, NEW)
+
+
+def test_what_is_not_on_record_is_planned_from_what_is_seen() -> None:
+    book = deploying(applied=False)
+    run = replace(book.current, cohorts=(StageCohort(step="canary", targets=TARGETS[:3]),))
+    book.run = run
+    book.append((TargetTouched(step="canary", attempt=1, target="t-02"),))
+    plan = steps._plan(book.current, "canary", observation(t_01=OLD, t_02=OLD))
+    assert [c.from_digest for c in plan.changes] == [NEW, OLD, D]
+    silent = steps._plan(book.current, "canary", observation(t_02=None))
+    assert [c.from_digest for c in silent.changes] == [NEW, None, D]
 
 
 NO_IMPORTS = Pinned(attestations=(), refused=(), authors=(), notes=())
