@@ -34,7 +34,7 @@ from engine.evidence.imported import SIZE_MAX, Imported, documents, judge
 from engine.evidence.statement import MANIFEST_NAME
 from engine.identity import append_to
 from engine.inputs.sbom import read_sbom
-from engine.inputs.vex import read_openvex
+from engine.inputs.vex_reading import read_vex
 from engine.ports import EventStore
 from engine.recording import record
 from engine.settings import Settings
@@ -284,6 +284,6 @@ def _check_document(one: Attestation, predicate: bytes) -> None:
         case kind if kind == SBOM:
             read_sbom(predicate, where=where)
         case kind if kind == VEX:
-            read_openvex(predicate, where=where)
+            read_vex(predicate, where=where)
         case _:
             return

@@ -6,13 +6,16 @@ never matches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.core.errors import Malformed
-from engine.inputs.packages import Identity, Incomparable, identity, version_of
+from engine.inputs.feeds_osv import micros
+from engine.inputs.packages import Identity, Incomparable, identity, release_of, version_of
 from engine.inputs.reading import (
+    kind,
     list_of,
     object_of,
     objects_of,
@@ -24,9 +27,12 @@ from engine.inputs.reading import (
 
 _EVENTS: Final = ("introduced", "fixed", "last_affected", "limit")
 
+# Distributions give each flaw an id of their own: `DEBIAN-CVE-2024-1` is CVE-2024-1 in Debian.
+_DISTRIBUTION_ID: Final = re.compile(r"(?:DEBIAN|UBUNTU|ALPINE)-(CVE-\d{4}-\d+)")
+
 # On equal versions the end of one affected stretch comes before the beginning of the next: real
 # advisories say "fixed 3.1.1" and "introduced 3.1.1" of two stretches that do not touch.
-_ORDER: Final = {"fixed": 0, "limit": 0, "introduced": 1, "last_affected": 2}
+_ORDER: Final = {"fixed": 0, "introduced": 1, "last_affected": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +40,27 @@ class Affected:
     """Attributes:
     ranges: of each range its events as (kind, version), in the order in which they were written.
     versions: affected ones by name.
+    release: of a distribution, when it speaks of one only.
     """
 
     package: Identity
     ranges: tuple[tuple[tuple[str, str], ...], ...]
     versions: frozenset[str]
+    release: str = ""
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The versions that it names as fixed, as written."""
+        return tuple(at for events in self.ranges for what, at in events if what == "fixed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advisory:
     """Attributes:
     vectors: CVSS vectors as written.
-    severity: the source's own word for it, upper case; empty when it has none.
+    words: what the source itself calls it, upper case: of the whole, of packages, of releases.
+    upstream: flaws that it is about without being another name of one of them.
+    modified_us: when it was last modified (UTC microseconds); 0 when it does not say.
     """
 
     id: str
@@ -53,7 +68,9 @@ class Advisory:
     withdrawn: bool
     affected: tuple[Affected, ...]
     vectors: tuple[str, ...]
-    severity: str
+    words: tuple[str, ...]
+    upstream: tuple[str, ...] = ()
+    modified_us: int = 0
 
 
 def read_advisory(content: bytes, *, where: str) -> Advisory:
@@ -63,25 +80,36 @@ def read_advisory(content: bytes, *, where: str) -> Advisory:
         Malformed: naming file, field, expected and found.
     """
     document = read_json(content, where=where)
-    vectors = [
-        text_of(item, "score", place) for place, item in objects_of(document, "severity", where)
-    ]
+    scores = objects_of(document, "severity", where)
+    words = [object_of(document, "database_specific", where).get("severity")]
     affected = []
     for place, item in objects_of(document, "affected", where):
-        vectors += [
-            text_of(part, "score", spot) for spot, part in objects_of(item, "severity", place)
-        ]
+        scores += objects_of(item, "severity", place)
+        for field in ("database_specific", "ecosystem_specific"):
+            words.append(object_of(item, field, place).get("severity"))
         if "package" in item:
             affected.append(_affected(item, place))
-    specific = object_of(document, "database_specific", where)
-    severity = specific.get("severity")
+    found = [text_of(score, "score", place) for place, score in scores]
+    name = text_of(document, "id", where)
+    own = _DISTRIBUTION_ID.fullmatch(name)
+    aliases = {*texts_of(document, "aliases", where), own[1] if own else ""} - {""}
+    modified = optional_text(document, "modified", where)
     return Advisory(
-        id=text_of(document, "id", where),
-        aliases=tuple(sorted({name for name in texts_of(document, "aliases", where) if name})),
+        id=name,
+        aliases=tuple(sorted(aliases)),
         withdrawn=bool(optional_text(document, "withdrawn", where)),
         affected=tuple(affected),
-        vectors=tuple(dict.fromkeys(vectors)),
-        severity=severity.upper() if isinstance(severity, str) else "",
+        vectors=tuple(dict.fromkeys(text for text in found if "/" in text)),
+        # A score may be a word (type `Ubuntu`), and the free fields hold anything.
+        words=tuple(
+            dict.fromkeys(
+                word.upper()
+                for word in (*words, *found)
+                if isinstance(word, str) and word.isalpha()
+            )
+        ),
+        upstream=tuple(sorted({*texts_of(document, "upstream", where)} - {""})),
+        modified_us=micros(modified, f"{where}.modified") if modified else 0,
     )
 
 
@@ -92,11 +120,10 @@ def _affected(item: Mapping[str, Any], where: str) -> Affected:
         if optional_text(part, "type", place) == "GIT":
             continue  # commits: they say nothing about the versions that packages have
         ranges.append(_events(part, place))
+    ecosystem = text_of(package, "ecosystem", f"{where}.package")
     return Affected(
-        package=identity(
-            text_of(package, "ecosystem", f"{where}.package"),
-            text_of(package, "name", f"{where}.package"),
-        ),
+        package=identity(ecosystem, text_of(package, "name", f"{where}.package")),
+        release=release_of(ecosystem),
         ranges=tuple(ranges),
         versions=frozenset(texts_of(item, "versions", where)),
     )
@@ -106,12 +133,14 @@ def _events(part: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
     events = []
     for n, event in enumerate(list_of(part, "events", where)):
         place = f"{where}.events[{n}]"
-        pair = next(iter(event.items()), None) if isinstance(event, dict) else None
-        if pair is None or len(event) != 1 or pair[0] not in _EVENTS:
+        # One event each says the schema; older exports put a beginning and its end into one.
+        pairs = list(event.items()) if isinstance(event, dict) else []
+        if not pairs or any(name not in _EVENTS for name, _ in pairs):
             raise Malformed(f"expected one of {', '.join(_EVENTS)}, found {event!r}", where=place)
-        if not isinstance(pair[1], str) or not pair[1]:
-            raise Malformed(f"expected a version, found {pair[1]!r}", where=place)
-        events.append((pair[0], pair[1]))
+        for name, version in pairs:
+            if not isinstance(version, str) or not version:
+                raise Malformed(f"expected a version, found {kind(version)}", where=place)
+            events.append((name, version))
     return tuple(events)
 
 
@@ -119,12 +148,13 @@ def is_affected(affected: Affected, version: str) -> bool:
     """Whether `version` has the flaw.
 
     Raises:
-        Incomparable: the list does not name it, and it cannot be placed in a range.
+        Incomparable: the list does not name it, and it cannot be placed in a range; or there is
+            neither a list nor a range of versions.
     """
     if version in affected.versions:
         return True
-    if not affected.ranges:
-        return False
+    if not affected.ranges and not affected.versions:
+        raise Incomparable("no versions, only commits or nothing at all")
     ecosystem = affected.package.ecosystem
     asked = version_of(ecosystem, version)
     unreadable: Incomparable | None = None
@@ -143,23 +173,27 @@ def is_affected(affected: Affected, version: str) -> bool:
 
 
 def _in_range(events: tuple[tuple[str, str], ...], asked: Any, ecosystem: str) -> bool:
-    # "introduced 0" stands before every version, whatever its rules say about "0".
-    start = any(event == ("introduced", "0") for event in events)
+    limits = [at for what, at in events if what == "limit"]
+    if limits and not any(at == "*" or asked < version_of(ecosystem, at) for at in limits):
+        return False
+    starts = [at for what, at in events if what == "introduced"]
     placed = sorted(
         (
-            (version_of(ecosystem, text), kind)
-            for kind, text in events
-            if (kind, text) != ("introduced", "0")
+            (version_of(ecosystem, text), what)
+            for what, text in events
+            if what != "limit" and (what, text) != ("introduced", "0")
         ),
         key=lambda pair: (pair[0], _ORDER[pair[1]]),
     )
-    inside = start
-    for at, kind in placed:
+    # "introduced 0" stands before every version, whatever its rules say about "0"; and a range
+    # without a beginning has none.
+    inside = not starts or "0" in starts
+    for at, what in placed:
         if at > asked:
             break
-        if kind == "introduced":
+        if what == "introduced":
             inside = True
-        elif kind == "last_affected":
+        elif what == "last_affected":
             inside = inside and not asked > at
         else:
             inside = False

@@ -13,8 +13,8 @@ from engine.inputs.match import Match, match_packages
 from engine.inputs.packages import Package
 from engine.inputs.reachability import Runtime, without_version
 from engine.inputs.reading import nfc
-from engine.inputs.sbom import Sbom
-from engine.inputs.vex import Statement, applying
+from engine.inputs.sbom_parts import Sbom, merged
+from engine.inputs.vex import Statement, Voices, Whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,27 @@ def coverage(bundle: Bundle, sources: Mapping[Digest, SbomSource]) -> Coverage:
     return covered
 
 
+def whole_of(bundle: Bundle, covered: Coverage) -> Whole:
+    """Every name that a vendor may give to what is promoted."""
+    named = [(bundle.name, bundle.version), *((one.name, "") for one in bundle.components)]
+    digests = [bundle.digest, *(one.digest for one in bundle.components)]
+    roots = {root for many in covered.values() for one in many for root in one.sbom.roots}
+    return Whole(
+        purls=tuple(sorted(roots)),
+        hashes=frozenset(f"sha-256:{digest.hex}" for digest in digests),
+        names=tuple(named),
+    )
+
+
+def whole_of_sbom(source: SbomSource, name: str) -> Whole:
+    """The same of an SBOM alone, whose file is called `name`."""
+    return Whole(
+        purls=source.sbom.roots,
+        hashes=frozenset({f"sha-256:{source.digest.hex}"}),
+        names=((name, ""),),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineFacts:
     """What runs at the target now.
@@ -76,15 +97,7 @@ def packages_of(covered: Coverage) -> dict[Package, list[str]]:
             for package in source.sbom.packages:
                 known, carriers = found.setdefault(package.purl, (package, set()))
                 carriers.add(component)
-                licenses = tuple(sorted({*known.licenses, *package.licenses}))
-                merged = Package(
-                    purl=known.purl,
-                    name=known.name,
-                    version=known.version or package.version,
-                    identity=known.identity,
-                    licenses=licenses,
-                )
-                found[package.purl] = (merged, carriers)
+                found[package.purl] = (merged(known, package), carriers)
     return {found[purl][0]: sorted(found[purl][1]) for purl in sorted(found)}
 
 
@@ -98,7 +111,7 @@ def gate_document(
     baseline: BaselineFacts,
     covered: Coverage,
     feeds: FeedFacts,
-    statements: Sequence[Statement],
+    voices: Voices,
     runtime: Runtime,
     scans: Sequence[Scan],
 ) -> dict[str, Any]:
@@ -106,6 +119,7 @@ def gate_document(
     about the first two, and nobody can grant the third yet."""
     packages = packages_of(covered)
     matches, gaps = match_packages(packages, feeds)
+    said = voices.by_flaw()
     matched = scan("match", gaps, f"{len(packages)} packages, {len(matches)} findings")
     every = sorted((*scans, *feeds.scans, matched), key=lambda one: one.id)
     return {
@@ -136,7 +150,15 @@ def gate_document(
             for package, carriers in packages.items()
         ],
         "findings": [
-            _finding(match, packages[match.package], baseline, statements, runtime, now_s)
+            _finding(
+                match,
+                packages[match.package],
+                baseline,
+                voices.choose(
+                    {one for name in match.names for one in said.get(name, ())}, match.package
+                ),
+                runtime,
+            )
             for match in matches
         ],
         "sboms": [_sbom(name, sources) for name, sources in sorted(covered.items()) if sources],
@@ -171,12 +193,10 @@ def _finding(
     match: Match,
     carriers: list[str],
     baseline: BaselineFacts,
-    statements: Sequence[Statement],
+    said: Statement | None,
     runtime: Runtime,
-    now_s: int,
 ) -> dict[str, Any]:
     purl = match.package.purl
-    said = applying(statements, flaws=match.names, purl=purl, now_s=now_s)
     name = without_version(purl)
     old = baseline.known and any((flaw, name) in baseline.flaws for flaw in match.names)
     return {

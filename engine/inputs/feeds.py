@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from engine.core.errors import Malformed
@@ -91,40 +91,8 @@ def unpack_feed(content: bytes, *, where: str) -> dict[str, bytes]:
 
 def read_feeds(snapshots: Sequence[FeedSnapshot]) -> FeedFacts:
     """Read every snapshot. What is wrong with one is said in the scans, never left out."""
-    advisories: dict[Identity, dict[str, Advisory]] = defaultdict(dict)
-    kev: set[str] = set()
-    vectors: dict[str, tuple[str, ...]] = {}
-    epss: dict[str, int] = {}
-
-    def take_advisory(content: bytes, where: str) -> int:
-        advisory = read_advisory(content, where=where)
-        if not advisory.withdrawn:
-            for affected in advisory.affected:
-                advisories[affected.package][advisory.id] = advisory
-        return 1
-
-    def take_kev(content: bytes, where: str) -> int:
-        found = read_kev(content, where=where)
-        kev.update(found)
-        return len(found)
-
-    def take_nvd(content: bytes, where: str) -> int:
-        found = read_nvd(content, where=where)
-        vectors.update(found)
-        return len(found)
-
-    def take_epss(content: bytes, where: str) -> int:
-        found = read_epss(content, where=where)
-        epss.update(found)
-        return len(found)
-
-    readers: dict[str, tuple[Callable[[bytes, str], int], str]] = {
-        "OSV": (take_advisory, "advisories"),
-        "GHSA": (take_advisory, "advisories"),
-        "KEV": (take_kev, "known exploited flaws"),
-        "NVD": (take_nvd, "flaws"),
-        "EPSS": (take_epss, "scores"),
-    }
+    found = _Found()
+    readers = found.readers()
     usable: list[FeedSnapshot] = []
     scans: list[Scan] = []
     for snapshot in sorted(snapshots, key=lambda one: one.name):
@@ -144,15 +112,74 @@ def read_feeds(snapshots: Sequence[FeedSnapshot]) -> FeedFacts:
             usable.append(snapshot)
     return FeedFacts(
         advisories={
-            identity: tuple(found[name] for name in sorted(found))
-            for identity, found in advisories.items()
+            package: tuple(known[name] for name in sorted(known))
+            for package, known in found.advisories.items()
+            if known
         },
-        kev=frozenset(kev),
-        vectors=vectors,
-        epss_ppm=epss,
+        kev=frozenset(found.kev),
+        vectors=found.vectors,
+        epss_ppm=found.epss,
         usable=tuple(usable),
         scans=tuple(scans),
     )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read so far.
+
+    Attributes:
+        newest: of each advisory that was seen, when it was modified.
+        named: of each advisory that counts, the packages that it is about.
+    """
+
+    advisories: dict[Identity, dict[str, Advisory]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    newest: dict[str, int] = field(default_factory=dict)
+    named: dict[str, frozenset[Identity]] = field(default_factory=dict)
+    kev: set[str] = field(default_factory=set)
+    vectors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    epss: dict[str, int] = field(default_factory=dict)
+
+    def readers(self) -> dict[str, tuple[Callable[[bytes, str], int], str]]:
+        """By feed: what reads one of its files and returns a count, and of what."""
+        return {
+            "OSV": (self._advisory, "advisories"),
+            "GHSA": (self._advisory, "advisories"),
+            "KEV": (self._kev, "known exploited flaws"),
+            "NVD": (self._nvd, "flaws"),
+            "EPSS": (self._epss, "scores"),
+        }
+
+    def _advisory(self, content: bytes, where: str) -> int:
+        advisory = read_advisory(content, where=where)
+        # Bulk files of two ecosystems may hold the same advisory in two states: the newer counts.
+        if advisory.modified_us < self.newest.get(advisory.id, 0):
+            return 1
+        self.newest[advisory.id] = advisory.modified_us
+        for package in self.named.pop(advisory.id, ()):
+            del self.advisories[package][advisory.id]
+        if not advisory.withdrawn:
+            self.named[advisory.id] = frozenset(one.package for one in advisory.affected)
+            for package in self.named[advisory.id]:
+                self.advisories[package][advisory.id] = advisory
+        return 1
+
+    def _kev(self, content: bytes, where: str) -> int:
+        found = read_kev(content, where=where)
+        self.kev.update(found)
+        return len(found)
+
+    def _nvd(self, content: bytes, where: str) -> int:
+        found = read_nvd(content, where=where)
+        self.vectors.update(found)
+        return len(found)
+
+    def _epss(self, content: bytes, where: str) -> int:
+        found = read_epss(content, where=where)
+        self.epss.update(found)
+        return len(found)
 
 
 def _take(snapshot: FeedSnapshot, reader: Callable[[bytes, str], int], what: str) -> Scan:
@@ -182,7 +209,7 @@ def read_epss(content: bytes, *, where: str) -> dict[str, int]:
         parts = line.split(",")
         try:
             ppm = int(Decimal(parts[1]) * 1_000_000)
-        except (IndexError, InvalidOperation) as error:
+        except (IndexError, ArithmeticError, ValueError) as error:  # NaN and Infinity too
             raise Malformed(
                 f"expected a score, found {line!r}", where=f"{where}: row {n}"
             ) from error

@@ -124,5 +124,6 @@ def seconds_of(text: str, where: str) -> int:
 
 
 def nfc(text: str) -> str:
-    """NFC, and without lone surrogates, so that it can be hashed."""
-    return unicodedata.normalize("NFC", text.encode(errors="replace").decode())
+    """NFC, and without lone surrogates and U+0000, so that it can be hashed and asked about."""
+    plain = text.encode(errors="replace").decode().replace("\0", "\ufffd")
+    return unicodedata.normalize("NFC", plain)

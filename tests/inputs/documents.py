@@ -107,6 +107,131 @@ VEX: dict[str, Any] = {
     ],
 }
 
+SPDX3: dict[str, Any] = {
+    "@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
+    "@graph": [
+        {
+            "type": "CreationInfo",
+            "@id": "_:c",
+            "specVersion": "3.0.1",
+            "created": "2026-01-01T00:00:00Z",
+        },
+        {"type": "SpdxDocument", "spdxId": "x:d", "creationInfo": "_:c", "rootElement": ["x:s"]},
+        {"type": "software_Sbom", "spdxId": "x:s", "rootElement": ["x:app"]},
+        {"type": "software_Package", "spdxId": "x:app", "name": "app"},
+        {
+            "type": "software_Package",
+            "spdxId": "x:1",
+            "name": "jinja2",
+            "software_packageVersion": "3.1.6",
+            "software_packageUrl": "pkg:pypi/jinja2@3.1.6",
+        },
+        {
+            "type": "software_Package",
+            "spdxId": "x:2",
+            "name": "bare",
+            "software_packageVersion": "2",
+        },
+        {
+            "type": "simplelicensing_LicenseExpression",
+            "spdxId": "x:l",
+            "simplelicensing_licenseExpression": "BSD-3-Clause",
+        },
+        {
+            "type": "Relationship",
+            "spdxId": "x:r",
+            "relationshipType": "hasDeclaredLicense",
+            "from": "x:1",
+            "to": ["x:l"],
+        },
+    ],
+}
+CDX_VEX: dict[str, Any] = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.6",
+    "metadata": {
+        "timestamp": "2026-01-01T00:00:00Z",
+        "authors": [{"name": "PSIRT", "email": "psirt@example.com"}],
+        "component": {
+            "type": "application",
+            "name": "app",
+            "bom-ref": "app",
+            "purl": "pkg:oci/app",
+        },
+    },
+    "components": [
+        {
+            "type": "library",
+            "name": "foo",
+            "bom-ref": "foo",
+            "purl": "pkg:pypi/foo@1.0",
+            "hashes": [{"alg": "SHA-256", "content": "c" * 64}],
+        }
+    ],
+    "vulnerabilities": [
+        {
+            "id": "CVE-1",
+            "references": [{"id": "GHSA-1"}],
+            "analysis": {"state": "not_affected", "justification": "code_not_reachable"},
+            "affects": [{"ref": "foo"}, {"ref": "urn:cdx:0/1#pkg:pypi/bar"}],
+        }
+    ],
+}
+CSAF: dict[str, Any] = {
+    "document": {
+        "category": "csaf_vex",
+        "csaf_version": "2.0",
+        "publisher": {"name": "psirt@example.com"},
+        "tracking": {"status": "final", "current_release_date": "2026-01-01T00:00:00Z"},
+    },
+    "product_tree": {
+        "branches": [
+            {
+                "category": "vendor",
+                "name": "Example",
+                "branches": [
+                    {
+                        "category": "product_version",
+                        "name": "1.0",
+                        "product": {
+                            "product_id": "P-1",
+                            "name": "foo 1.0",
+                            "product_identification_helper": {"purl": "pkg:pypi/foo@1.0"},
+                        },
+                    }
+                ],
+            }
+        ],
+        "full_product_names": [
+            {
+                "product_id": "P-2",
+                "name": "app",
+                "product_identification_helper": {
+                    "hashes": [{"file_hashes": [{"algorithm": "sha256", "value": "d" * 64}]}]
+                },
+            },
+            {"product_id": "P-3", "name": "a name alone"},
+        ],
+        "product_groups": [{"group_id": "G-1", "product_ids": ["P-4"]}],
+        "relationships": [
+            {
+                "category": "default_component_of",
+                "product_reference": "P-1",
+                "relates_to_product_reference": "P-2",
+                "full_product_name": {"product_id": "P-4", "name": "foo in app"},
+            }
+        ],
+    },
+    "vulnerabilities": [
+        {
+            "cve": "CVE-1",
+            "ids": [{"system_name": "GitHub", "text": "GHSA-1"}],
+            "product_status": {"known_not_affected": ["P-4"], "known_affected": ["P-3"]},
+            "flags": [{"label": "component_not_present", "group_ids": ["G-1"]}],
+        }
+    ],
+}
+
 
 def dump(document: object) -> bytes:
     return json.dumps(document).encode()
