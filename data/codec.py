@@ -19,6 +19,7 @@ from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.events import EVENT_TYPES, Event
 from engine.core.jcs import canonical
+from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import (
     CommandRow,
     GateTick,
@@ -43,6 +44,8 @@ ROW_TYPES: Final[Mapping[str, type[Row]]] = {
     "command": CommandRow,
     "segment": Segment,
     "retired": Retired,
+    "replay_request": ReplayRequest,
+    "replay": ReplayRow,
 }
 ROW_KINDS: Final = {cls: kind for kind, cls in ROW_TYPES.items()}
 

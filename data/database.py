@@ -22,7 +22,9 @@ from data.chain import EventText
 from data.journal import START, Position
 from data.migrate import migrate, migrations
 from data.project import Projected
+from data.replays import count
 from engine.core.errors import UnsafeConfig
+from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import (
     CommandRow,
     GateTick,
@@ -45,6 +47,8 @@ TABLES: Final[dict[type, str]] = {
     CommandRow: "commands",
     Segment: "segments",
     Retired: "retired",
+    ReplayRequest: "replay_requests",
+    ReplayRow: "replays",
     Projected: "projections",
 }
 
@@ -153,6 +157,8 @@ class Database:
             by_type.setdefault(type(row), []).append(row)
         for cls, rows in by_type.items():
             self._insert(cls, rows)
+            if cls is ReplayRow:
+                count(writing, [row for row in rows if isinstance(row, ReplayRow)])
         if batch.stale:
             numbers = [row.number for row in batch.stale]
             keys = [row.key for row in batch.stale]

@@ -17,7 +17,11 @@ from data.fsck_volume import Unarchived, volume
 from data.journal import START, Journal
 from data.loading import Follower
 from data.project import Projected, project
+from data.replays import KEY as COUNT_KEY
+from data.replays import TABLE as COUNTS
+from data.replays import counted
 from engine.core.errors import IllegalTransition, Malformed
+from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import (
     CommandRow,
     GateTick,
@@ -39,10 +43,22 @@ _KEYS: Final[Mapping[type, tuple[str, ...]]] = {
     CommandRow: ("command_id",),
     Segment: ("kind", "run_id", "step", "attempt", "part"),
     Retired: ("run_id", "step", "attempt"),
+    ReplayRequest: ("n",),
+    ReplayRow: ("n", "idx"),
     Projected: ("number", "kind", "name", "idx"),
 }
 
-_ROWS: Final = (GateTick, TlogEntry, TlogHead, VerdictRow, CommandRow, Segment, Retired)
+_ROWS: Final = (
+    GateTick,
+    TlogEntry,
+    TlogHead,
+    VerdictRow,
+    CommandRow,
+    Segment,
+    Retired,
+    ReplayRequest,
+    ReplayRow,
+)
 
 
 def check(database: Database, journal: Journal, blobs: Blobs) -> FsckReport:
@@ -81,6 +97,7 @@ def check(database: Database, journal: Journal, blobs: Blobs) -> FsckReport:
             Projected,
             [row for run in follower.runs.values() for row in project(run)],
         ),
+        *_replay_counts(database, rows),
         *volume(database, blobs, rows, unarchived),
     ]
     wrong = [f for f in findings if not f.lost]
@@ -95,6 +112,23 @@ def _marks(database: Database, journal: Journal) -> Iterable[Finding]:
             key=str(mark.line),
             problem=f"expected the journal's end, line {journal.end.line}",
         )
+
+
+def _replay_counts(database: Database, rows: Iterable[Row]) -> Iterable[Finding]:
+    wanted = counted(row for row in rows if isinstance(row, ReplayRow))
+    found = {
+        tuple(key): count
+        for *key, count in database.rows(
+            f"SELECT {', '.join(COUNT_KEY)}, count FROM {COUNTS}"  # noqa: S608 (constants)
+        )
+    }
+    for key in wanted.keys() | found.keys():
+        if wanted.get(key, 0) != found.get(key, 0):
+            yield Finding(
+                table=COUNTS,
+                key=" ".join(map(str, key)),
+                problem=f"expected {wanted.get(key, 0)}, found {found.get(key, 0)}",
+            )
 
 
 def _compare(database: Database, cls: type, expected: Iterable[Any]) -> Iterable[Finding]:

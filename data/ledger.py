@@ -17,9 +17,11 @@ from data.database import Batch
 from data.project import changes
 from engine.core.errors import Conflict, IllegalTransition, Malformed, NotFound
 from engine.core.events import Event, Recorded
+from engine.core.feed_events import FEEDS
 from engine.core.holds import Holds
 from engine.core.holds import evolve as evolve_holds
 from engine.core.house import ADMIN, BUNDLES, HouseEvent
+from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
 from engine.core.run import Run, evolve
 from engine.core.run_events import RunRequested, RunStarted
@@ -57,9 +59,13 @@ class Append:
     ) -> Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
-            is_run(stream) or stream in {BUNDLES, ADMIN} or stream.startswith(("engine:", "sched:"))
+            is_run(stream)
+            or stream in {BUNDLES, ADMIN, FEEDS}
+            or stream.startswith(("engine:", "sched:"))
         ):
-            raise Malformed("expected a run, bundles, admin, engine: or sched:", where=stream)
+            raise Malformed(
+                "expected a run, bundles, admin, feeds, engine: or sched:", where=stream
+            )
         for text in (stream, actor, command_id):
             if not text.isprintable() or len(text) > 400:
                 raise Malformed(f"expected short printable text, found {text!r}", where=stream)
@@ -84,7 +90,9 @@ class Facts:
         commands: command id to (stream, first seq, last seq).
         runs: folded runs; every open one, and the ended ones used lately.
         ticks: (run, step, attempt) to the highest tick number.
-        names: verdict ids and answered command ids, as `verdict/<id>`, `command/<id>`.
+        names: verdict ids, answered command ids and outcomes of replays that are under way, as
+            `verdict/<id>`, `command/<id>`, `replay/<n>/<idx>`.
+        last_replay: number of the newest request to replay something.
         holds: what is held where; empty in a draft, for it follows what is recorded.
         started: environment to the runs that took it, in that order; empty in a draft.
         heirs: a finished run to those that were made from it, in order; empty in a draft.
@@ -99,6 +107,7 @@ class Facts:
     leaves: list[str] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
     last_number: int = 0
+    last_replay: int = 0
     holds: Holds = field(default_factory=dict)
     started: dict[str, list[str]] = field(default_factory=dict)
     heirs: dict[str, list[str]] = field(default_factory=dict)
@@ -145,6 +154,7 @@ class Ledger:
         for environment, epoch in new.epochs.items():
             mine.epochs[environment] = max(mine.epochs.get(environment, 0), epoch)
         mine.last_number = max(mine.last_number, new.last_number)
+        mine.last_replay = max(mine.last_replay, new.last_replay)
         for one in draft.recorded:
             of = new.runs.get(one.stream)
             if of is None:
@@ -187,6 +197,7 @@ class Draft:
         self.facts.ticks.update(new.ticks)
         self.facts.names |= new.names
         self.facts.leaves += new.leaves
+        self.facts.last_replay = max(self.facts.last_replay, new.last_replay)
         self.batch.rows.extend(append.rows)
         if texts or append.rows:
             self.lines.append((*(text.record() for text in texts), *append.row_records))
@@ -281,7 +292,12 @@ class Draft:
                     if row.idx != size:
                         raise Conflict(f"the log has {size} leaves; {row.idx} is not the next.")
                     new.leaves.append(row.leaf_hash)
-                case VerdictRow() | CommandRow():
+                case ReplayRequest():
+                    last = max(known.last_replay, mine.last_replay, new.last_replay)
+                    if row.n != last + 1:
+                        raise Conflict(f"replay request {row.n} follows {last}.")
+                    new.last_replay = row.n
+                case VerdictRow() | CommandRow() | ReplayRow():
                     name = name_of(row)
                     if name in new.names or name in mine.names or name in known.names:
                         raise Conflict(f"{name} is on record already.")
@@ -291,8 +307,10 @@ class Draft:
         return new
 
 
-def name_of(row: VerdictRow | CommandRow) -> str:
+def name_of(row: VerdictRow | CommandRow | ReplayRow) -> str:
     match row:
+        case ReplayRow(n=n, idx=idx):
+            return f"replay/{n}/{idx}"
         case VerdictRow(verdict_id=verdict_id):
             return f"verdict/{verdict_id}"
         case CommandRow(command_id=command_id):

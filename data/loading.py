@@ -26,6 +26,15 @@ _EVENTS: Final = f"SELECT {', '.join(columns(EventText))} FROM events"  # noqa: 
 _TICKS: Final = f"SELECT {', '.join(columns(GateTick))} FROM gate_ticks"  # noqa: S608
 
 
+_UNDER_WAY: Final = """
+SELECT n, idx
+  FROM replays
+  JOIN (SELECT n
+          FROM replay_requests r
+         WHERE total > (SELECT count(*) FROM replays d WHERE d.n = r.n)) USING (n)
+"""
+
+
 def events_of(database: Database, stream: str, after: int = 0) -> tuple[Recorded, ...]:
     """A stream's events behind `after`, oldest first."""
     return _recorded(
@@ -115,6 +124,8 @@ def facts_from(database: Database) -> Facts:
         facts.ticks[run_id, step, attempt] = n
     facts.names |= {f"verdict/{v}" for (v,) in database.rows("SELECT verdict_id FROM verdicts")}
     facts.names |= {f"command/{c}" for (c,) in database.rows("SELECT command_id FROM commands")}
+    ((facts.last_replay,),) = database.rows("SELECT coalesce(max(n), 0) FROM replay_requests")
+    facts.names |= {f"replay/{n}/{idx}" for n, idx in database.rows(_UNDER_WAY)}
     facts.leaves = [
         leaf for (leaf,) in database.rows("SELECT leaf_hash FROM tlog_entries ORDER BY idx")
     ]

@@ -171,6 +171,11 @@ class Store:
         with self._lock:
             return self._shelf.ledger.facts.last_number
 
+    def last_replay(self) -> int:
+        """Number of the newest request to replay something; 0 when there was none."""
+        with self._lock:
+            return self._shelf.ledger.facts.last_replay
+
     def next_epoch(self, environment: str) -> int:
         with self._lock:
             recorded = self._shelf.ledger.facts.epochs.get(environment, 0)

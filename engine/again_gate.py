@@ -16,12 +16,13 @@ from engine.core.event_parts import NamedDigest
 from engine.core.events import Event
 from engine.core.fact_events import PolicyEvaluated
 from engine.core.jcs import canonical
+from engine.core.replays import Cause
 from engine.core.rows import VerdictRow
 from engine.core.run import Run
 from engine.core.step_events import StepFailed, StepSucceeded
 from engine.gate_eval import notes_of, verdict_name, verdict_now
 from engine.outside import Outside
-from engine.policy.replay import Cause, Replay, replay_capsule
+from engine.policy.replay import Replay, replay_capsule
 from engine.policy.verdict import PASS, Verdict
 from engine.recording import record
 from engine.steplog import StepLogger

@@ -31,7 +31,15 @@ from engine.inputs.facts import (
 )
 from engine.inputs.feeds import FeedFacts, Scan, scan
 from engine.inputs.match import match_packages
-from engine.inputs.reachability import Runtime, runtime_of
+from engine.inputs.reachability import (
+    Reachability,
+    Runtime,
+    Static,
+    runtime_of,
+    union,
+    without_version,
+)
+from engine.inputs.reachability_reading import read_report
 from engine.inputs.sbom import read_sbom
 from engine.inputs.vex import Statement, Voices, heard
 from engine.inputs.vex_reading import read_vex
@@ -143,7 +151,7 @@ def document_of(sources: GateSources, read: Read, feeds: FeedFacts, tell: Tell =
         covered=covered,
         feeds=feeds,
         voices=_vex(sources, read, attested, covered, found),
-        runtime=_runtime(sources.runtime, found),
+        reach=_reachability(sources, read, attested, covered, found),
         scans=found.scans,
     )
     return Gathered(document=document, raw=found.raw)
@@ -218,6 +226,30 @@ def _vex(
         scans.append(heard(scan_id, said, alone))
     found.add(scans)
     return dataclasses.replace(alone, statements=tuple(statements))
+
+
+def _reachability(
+    sources: GateSources, read: Read, bundle: Bundle, covered: Coverage, found: _Found
+) -> Reachability:
+    """What the targets report now, and what the bundle brings: reports, call stacks of SBOMs."""
+    runtime = _runtime(sources.runtime, found)
+    stacks = {purl for many in covered.values() for one in many for purl in one.sbom.call_stacks}
+    known = [Static(packages={without_version(purl): True for purl in stacks})]
+    scans: list[Scan] = []
+    for digest in sorted({a.digest for a in bundle.attachments if a.kind == "reachability"}):
+        scan_id = f"reachability:{digest.short}"
+        where = f"reachability report {digest.short}"
+        try:
+            report = read_report(read(digest), where=where, now_s=sources.now_s)
+        except (Malformed, NotFound) as error:
+            scans.append(Scan(id=scan_id, status="FAILED", detail=str(error)))
+            continue
+        found.raw[scan_id] = digest
+        known.append(report.static)
+        runtime = runtime.with_seen(report.observed)
+        scans.append(scan(scan_id, report.gaps, report.told))
+    found.add(scans)
+    return Reachability(runtime=runtime, static=union(known))
 
 
 def _runtime(seen: RuntimeSeen | None, found: _Found) -> Runtime:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from engine.archiving import Archivist
 from engine.attestations import Attestations
+from engine.blocking import Blocking
 from engine.catalog import Catalog
+from engine.feeds_desk import FeedDesk
 from engine.fleet.control import Fleet
 from engine.identity import Identity
 from engine.logbook import LogBook
 from engine.outside import Outside
+from engine.policy_book import PolicyBook
 from engine.ports import Clock
+from engine.replaying import Replaying
 from engine.retention import Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
@@ -42,6 +46,9 @@ class Services:
     catalog: Catalog
     attestations: Attestations
     service: Service
+    feeds: FeedDesk
+    policies: PolicyBook
+    blocking: Blocking
     outside: Outside
     sealer: Sealer
     logbook: LogBook
@@ -49,6 +56,7 @@ class Services:
     worker: Worker
     archivist: Archivist
     retention: Retention
+    replaying: Replaying
     live: Live
     fleets: Mapping[str, Fleet]
     engine_id: str

@@ -22,7 +22,6 @@ from data.store import Store
 from engine import keystore
 from engine.adapters.clock_system import SystemClock
 from engine.adapters.driver_local_fleet import LocalFleetDriver
-from engine.adapters.feeds_dir import FeedsDir
 from engine.adapters.metrics_prometheus import PrometheusMetrics
 from engine.adapters.metrics_router import RouterMetrics
 from engine.adapters.prometheus_http import token_from
@@ -31,10 +30,12 @@ from engine.adapters.secrets_env import EnvSecrets
 from engine.adapters.secrets_file import FileSecrets
 from engine.archiving import Archivist
 from engine.attestations import Attestations
+from engine.blocking import Blocking
 from engine.catalog import Catalog
 from engine.core.errors import Malformed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
 from engine.core.retirement import DAY_US
+from engine.feeds_desk import FeedDesk
 from engine.fleet.control import Fleet
 from engine.gate_now import GateNow
 from engine.home import HomeLock
@@ -42,8 +43,10 @@ from engine.identity import Identity, append_to
 from engine.live import Live
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
 from engine.outside import Outside, Place
-from engine.policy.model import load_policy
-from engine.ports import BlobStore, Clock, SecretSource
+from engine.policy_book import PolicyBook, policies_of, tests_of
+from engine.ports import BlobStore, Clock, FeedSource, SecretSource
+from engine.replaying import Replaying
+from engine.replaying_pool import ReplayPool
 from engine.retention import LOOK_EVERY_S, Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
@@ -107,7 +110,16 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         undo.callback(store.close)
         identity, catalog = Identity(store, clock), Catalog(store)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
-        outside = _outside(settings, store, clock, catalog, fleets, keys.input_key)
+        feeds = FeedDesk(store=store, clock=clock, config=settings.feeds, home=settings.home)
+        book = PolicyBook(
+            store=store,
+            settings=settings,
+            clock=clock,
+            files=policies_of(settings),
+            tests=tests_of(settings),
+        )
+        undo.callback(book.stop)
+        outside = _outside(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
         logbook = logbook_of(settings, store, keys, clock)
         sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
@@ -116,7 +128,10 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         retention = _retention(settings, store, clock)
         worker = _worker(store, runner, retention, engine_id)
         live = Live(store, clock)
+        service = _service(outside, book, speed)
+        replaying = _replaying(settings, store, clock, outside, service)
         undo.pop_all()
+    keepers = (replaying, feeds, book, archivist, retention)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -125,16 +140,11 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         identity=identity,
         catalog=catalog,
         attestations=Attestations(store=store, settings=settings, catalog=catalog),
-        service=Service(
-            store=store,
-            settings=settings,
-            catalog=catalog,
-            policy_digest=outside.desk.policy_digest,
-            speed=speed,
-            interrupt=outside.interrupts.raise_for,
-            observe=partial(observe, outside),
-            now=GateNow(store, clock),
-        ),
+        service=service,
+        replaying=replaying,
+        feeds=feeds,
+        policies=book,
+        blocking=Blocking(store, settings.home / "blobs"),
         outside=outside,
         sealer=sealer,
         logbook=logbook,
@@ -145,12 +155,24 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         live=live,
         fleets=fleets,
         engine_id=engine_id,
-        stop=_closer(
-            lock, store, outside, identity, catalog, worker, (archivist, retention), live, engine_id
-        ),
+        stop=_closer(lock, store, outside, identity, catalog, worker, keepers, live, engine_id),
     )
     _open.append(services)
     return services
+
+
+def _service(outside: Outside, book: PolicyBook, speed: int) -> Service:
+    return Service(
+        store=outside.store,
+        settings=outside.settings,
+        catalog=outside.catalog,
+        policy_digest=outside.desk.policy_digest,
+        policy_authors=book.authors,
+        speed=speed,
+        interrupt=outside.interrupts.raise_for,
+        observe=partial(observe, outside),
+        now=GateNow(outside.store, outside.clock),
+    )
 
 
 def _outside(
@@ -160,17 +182,32 @@ def _outside(
     catalog: Catalog,
     fleets: Mapping[str, Fleet],
     input_key: bytes,
+    feeds: FeedSource,
+    book: PolicyBook,
 ) -> Outside:
     return Outside(
         store=store,
         clock=clock,
         settings=settings,
         catalog=catalog,
-        desk=_desk(settings, store.blobs, clock),
+        desk=_desk(book, store.blobs, clock, feeds),
         places={
             name: _place(settings, fleet, store.blobs, clock) for name, fleet in fleets.items()
         },
         secrets=_secrets(input_key),
+    )
+
+
+def _replaying(
+    settings: Settings, store: Store, clock: Clock, outside: Outside, service: Service
+) -> Replaying:
+    return Replaying(
+        store=store,
+        clock=clock,
+        desk=outside.desk,
+        pool=ReplayPool(settings.home / "blobs"),
+        actor=service.actor,
+        environments=tuple(settings.environments),
     )
 
 
@@ -211,8 +248,10 @@ def start(services: Services) -> None:
     )
     for fleet in services.fleets.values():
         fleet.ensure_router()
+    services.policies.take_up_files()
     _local_token(services)
     services.runner.recover()
+    services.replaying.recover()
     services.store.subscribe(services.archivist.recorded)
     services.archivist.start(services.store.left_open())
     services.worker.start()
@@ -233,7 +272,7 @@ def _closer(
     identity: Identity,
     catalog: Catalog,
     worker: Worker,
-    keepers: Sequence[Archivist | Retention],
+    keepers: Sequence[Archivist | FeedDesk | PolicyBook | Replaying | Retention],
     live: Live,
     engine_id: str,
 ) -> Callable[[], None]:
@@ -301,22 +340,10 @@ def _place(settings: Settings, fleet: Fleet, blobs: BlobStore, clock: Clock) -> 
     )
 
 
-def _desk(settings: Settings, blobs: BlobStore, clock: Clock) -> PolicyDesk:
+def _desk(book: PolicyBook, blobs: BlobStore, clock: Clock, feeds: FeedSource) -> PolicyDesk:
     try:
-        policies = {
-            name: load_policy(
-                files.policy.read_bytes(),
-                files.config.read_bytes(),
-                policy_where=str(files.policy),
-                config_where=str(files.config),
-            )
-            for name, files in settings.policies.items()
-        }
         return PolicyDesk(
-            policies={e.name: policies[e.policy.name] for e in settings.environments.values()},
-            feeds=FeedsDir(settings.feeds.folder),
-            blobs=blobs,
-            clock=clock,
+            policies=book.files, feeds=feeds, blobs=blobs, clock=clock, in_force=book.in_force
         )
     except Malformed as error:  # found while opening a home, it is the home that is refused
         raise UnsafeConfig(str(error)) from error

@@ -35,10 +35,12 @@ _SHELL = (
 )
 MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.core", ()),
+    ("engine.policy_book", (*_SHELL, "engine.policy", "engine.service")),
+    ("engine.policy.crosscheck", ("engine.core", "engine.policy", "cel")),
     ("engine.policy", ("engine.core", "cel_expr_python", "google.protobuf", "pydantic", "yaml")),
     (
         "engine.inputs",
-        ("engine.core", "engine.ports", "cvss", "cyclonedx", "packageurl", "univers"),
+        ("engine.core", "engine.ports", "cvss", "defusedxml", "packageurl", "univers"),
     ),
     ("engine.evidence", ("engine.core", "cryptography")),
     ("engine.ports", ("engine.core",)),
@@ -57,6 +59,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("engine.homes", ("engine.core", "engine.keystore", "engine.settings")),
     ("engine.attestations", (*_SHELL, "engine.evidence", "engine.inputs")),
+    ("engine.feeds", (*_SHELL, "engine.adapters", "engine.evidence", "engine.inputs")),
     ("engine.gate_eval", (*_SHELL, "engine.policy", "engine.inputs")),
     ("engine.verdicts", (*_SHELL, "engine.policy", "engine.inputs")),
     # What seals holds keys and bytes; the evidence room itself stays pure.
@@ -84,18 +87,26 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.retention", ("engine.core", "engine.identity", "engine.ports")),
     ("engine.live", (*_SHELL, "engine.story", "data.queries")),
     ("engine.story", ("engine.core",)),
+    ("engine.findings", ("engine.core", "engine.inputs", "engine.policy", "engine.ports",
+                         "engine.verdicts")),
+    ("engine.replaying", (*_SHELL, "engine.evidence", "engine.gate_eval", "engine.gate_replay",
+                          "engine.inputs", "engine.packing", "engine.policy", "engine.service",
+                          "data.queries")),
+    ("engine.blocking", (*_SHELL, "engine.policy", "engine.replaying", "data.queries")),
     # What an auditor reads: nothing here signs, records or decides.
     ("engine.audit", ("engine.core", "engine.evidence", "engine.ports", "engine.services",
                       "data.queries", "cryptography")),
-    ("engine.services", (*_SHELL, "engine.archiving", "engine.live", "engine.logbook",
-                         "engine.retention",
+    ("engine.services", (*_SHELL, "engine.archiving", "engine.blocking", "engine.feeds",
+                         "engine.live", "engine.policy_book",
+                         "engine.logbook", "engine.replaying", "engine.retention",
                          "engine.runner", "engine.sealing", "engine.service", "engine.worker",
                          "engine.fleet", "data.store")),
     ("engine.wiring", ("engine", "data.store", "data.queries")),
     (
         "engine.api",
-        (*_SHELL, "engine.backtest", "engine.drilling", "engine.gate_replay", "engine.live",
-         "engine.service",
+        (*_SHELL, "engine.backtest", "engine.blocking", "engine.drilling", "engine.feeds",
+         "engine.findings", "engine.gate_replay", "engine.live", "engine.policy",
+         "engine.policy_book", "engine.replaying", "engine.service",
          "engine.services", "engine.story", "engine.wiring", "engine.home", "data.queries",
          "data.codec", "fastapi", "pydantic", "starlette", "streamlit", "uvicorn"),
     ),
@@ -110,13 +121,15 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "pages.ui",
         ("engine.core", "engine.ports", "engine.audit", "engine.drilling", "engine.evidence",
-         "engine.live",
+         "engine.feeds", "engine.findings", "engine.live", "engine.policy",
          "engine.service", "engine.services", "engine.story", "engine.worker", "data.queries",
          "streamlit", "plotly", "polars", "duckdb"),
     ),
-    ("pages.insights", ("pages.ui", "engine.backtest", "engine.core", "data.queries",
-                        "streamlit")),
-    ("pages.evidence", ("pages.ui", "engine.audit", "engine.core", "engine.drilling",
+    ("pages.insights", ("pages.ui", "engine.backtest", "engine.core", "engine.policy",
+                        "engine.services", "data.queries", "streamlit")),
+    ("pages.operations", ("pages.ui", "engine.core", "engine.feeds", "engine.services",
+                          "streamlit")),
+    ("pages.evidence", ("pages.ui", "engine.audit", "engine.core", "engine.drilling", "engine.findings",
                         "engine.services", "data.queries", "streamlit")),
     ("pages", ("pages.ui", "engine.core", "engine.services", "data.queries", "streamlit")),
     ("app", ("engine.api", "pandas", "plotly", "streamlit")),
@@ -324,9 +337,9 @@ def cel_problems(sources: Sources) -> list[str]:
     """CEL can fail open: one wrapper evaluates, and nobody else holds an engine at all."""
     engines = {"cel_expr_python", "common_expression_language", "cel", "celpy"}
     return [
-        f"{module} imports {name}: only engine.policy.cel evaluates"
+        f"{module} imports {name}: only engine.policy.cel evaluates, and crosscheck compares"
         for module, source in sources.items()
-        if module != "engine.policy.cel"
+        if module not in {"engine.policy.cel", "engine.policy.crosscheck"}
         for name in imports(source)
         if name.split(".")[0] in engines
     ]

@@ -21,9 +21,13 @@ from engine.api import (
     attestations,
     drills,
     evidence,
+    feeds,
+    findings,
     gates,
     log,
     places,
+    policies,
+    replays,
     reviews,
     runs,
 )
@@ -50,12 +54,16 @@ def build_api(services: Services, streams: Streams) -> FastAPI:
     api.include_router(runs.router(services, streams))
     api.include_router(places.router(services))
     api.include_router(evidence.router(services))
+    api.include_router(feeds.router(services))
+    api.include_router(findings.router(services))
     api.include_router(attestations.router(services))
     api.include_router(gates.router(services))
     api.include_router(log.router(services))
     api.include_router(again.router(services))
     api.include_router(reviews.router(services))
     api.include_router(drills.router(services))
+    api.include_router(policies.router(services))
+    api.include_router(replays.router(services))
     _explain_errors(api)
     return api
 

@@ -18,7 +18,7 @@ from engine.api.runs import asker
 from engine.api.shapes import bundle_shape, hold_shape
 from engine.catalog import BundleFiles
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound, Refused
+from engine.core.errors import Malformed, Refused
 from engine.core.statemachine import Role
 from engine.service import LOCAL_ADMIN, Asker
 from engine.services import Services
@@ -56,6 +56,7 @@ def _bundles(api: APIRouter, services: Services) -> None:
         sbom: list[UploadFile] | None = None,
         vex: list[UploadFile] | None = None,
         provenance: list[UploadFile] | None = None,
+        reachability: list[UploadFile] | None = None,
     ) -> Any:
         who = asker(request)
         _may_create(services, who)
@@ -68,6 +69,7 @@ def _bundles(api: APIRouter, services: Services) -> None:
                 sboms=await _saved(sbom or [], place / "sbom"),
                 vex=await _saved(vex or [], place / "vex"),
                 provenance=await _saved(provenance or [], place / "provenance"),
+                reachability=await _saved(reachability or [], place / "reachability"),
             )
             return bundle_shape(services.catalog.create(files, actor=who.user))
 
@@ -88,13 +90,6 @@ def _reading(api: APIRouter, services: Services) -> None:
             held.setdefault(one.environment, []).append(hold_shape(one))
         rows = queries.environments_live(services.store.cursor()).to_dicts()
         return {"items": [row | {"holds": held.get(row["environment"], [])} for row in rows]}
-
-    @api.get("/verdicts/{verdict_id}")
-    def verdict(verdict_id: str) -> Any:
-        frame = queries.verdict(services.store.cursor(), verdict_id=verdict_id)
-        if frame.is_empty():
-            raise NotFound(f"There is no verdict {verdict_id!r}.")
-        return frame.to_dicts()[0]
 
     @api.get("/blobs/{digest}")
     def blob(digest: str) -> Response:

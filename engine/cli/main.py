@@ -34,14 +34,17 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("checks:verify", "Check evidence offline, without any home."),
     "verify-bundle": ("bundle_check:verify_bundle", "Check any Sigstore bundle about a file."),
     "drill": ("drill:drill", "Break scratch copies of a pack, and show which check sees it."),
+    "feeds": ("feeds:feeds", "Advisory feeds: how fresh they are, and syncing them."),
     "log": ("log:log", "The transparency log: its head, proofs, and a check of all of it."),
     "keys": ("keys:keys", "Show the keys of a home, or make some of them anew."),
     "fsck": ("checks:fsck", "Rebuild what the store derives, and compare."),
     "retention": ("checks:retention", "Take raw samples away that are older than they are kept."),
-    "policy": ("policy:policy", "Check policies."),
+    "policy": ("policy:policy", "Check, test, explain and publish policies."),
     "slo": ("slo:slo", "Take over SLOs from OpenSLO files."),
+    "replay": ("replay:replay", "Ask recorded decisions again: are they the same?"),
     "gate-replay": ("gate:gate_replay", "Judge a run's stored ticks again, and compare."),
     "gate-backtest": ("gate:gate_backtest", "What other limits would have done to past stages."),
+    "match": ("match:match", "Which known flaws the packages of an SBOM have."),
     "gate": ("policy:gate", "Judge an input document by a policy, without a server."),
 }
 

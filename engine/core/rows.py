@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engine.core.replays import ReplayRequest, ReplayRow
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateTick:
@@ -118,7 +120,17 @@ class Retired:
     ts_us: int
 
 
-Row: TypeAlias = GateTick | TlogEntry | TlogHead | VerdictRow | CommandRow | Segment | Retired
+Row: TypeAlias = (
+    GateTick
+    | TlogEntry
+    | TlogHead
+    | VerdictRow
+    | CommandRow
+    | Segment
+    | Retired
+    | ReplayRequest
+    | ReplayRow
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

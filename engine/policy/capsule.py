@@ -75,14 +75,30 @@ def seal_capsule(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedCapsule:
-    """A capsule read back; its parts are not looked at yet."""
+    """A capsule read back; its parts are not looked at yet.
+
+    Attributes:
+        raw: the sources by name, as they came.
+        env: who evaluated: engine, engine_code, crosscheck, python, matcher, form.
+    """
 
     verdict_id: str
+    run: str
+    step: str
     clock: Mapping[str, Any]
     refs: Mapping[str, Digest]
-    engine: str
+    raw: Mapping[str, Digest]
+    env: Mapping[str, Any]
     verdict: Mapping[str, Any]
     verdict_digest: Digest
+
+    @property
+    def engine(self) -> str:
+        return str(self.env.get("engine", ""))
+
+    @property
+    def policy(self) -> Digest:
+        return self.refs[POLICY]
 
 
 def open_capsule(blob: bytes, *, where: str = "capsule") -> OpenedCapsule:
@@ -106,9 +122,15 @@ def open_capsule(blob: bytes, *, where: str = "capsule") -> OpenedCapsule:
         raise Malformed("expected evaluated_at_s in seconds", where=f"{where}.{CLOCK}")
     return OpenedCapsule(
         verdict_id=str(document.get("verdict_id", "")),
+        run=str(document.get("run", "")),
+        step=str(document.get("step", "")),
         clock=clock,
         refs={name: Digest.parse(str(digest)) for name, digest in refs.items()},
-        engine=str(_object(document, "env", where).get("engine", "")),
+        raw={
+            name: Digest.parse(str(digest))
+            for name, digest in _object(document, "raw", where).items()
+        },
+        env=_object(document, "env", where),
         verdict=_object(document, "verdict", where),
         verdict_digest=Digest.parse(str(document.get("verdict_digest", ""))),
     )

@@ -27,6 +27,7 @@ class CompiledRule:
     rule: Rule
     over: Node | None
     conditions: tuple[Node, ...]
+    subject: Node
     tree: Node
     uses: frozenset[str]
 
@@ -56,22 +57,25 @@ def compile_policy(policy: Policy, *, where: str = "policy") -> CompiledPolicy:
     once, each = Environment(names), Environment([*names, ITEM])
     variables = {name: once.compile(text) for name, text in policy.variables}
     rules = tuple(_rule(rule, once, each) for rule in policy.rules)
-    return CompiledPolicy(
+    programs = Programs()
+    compiled = CompiledPolicy(
         policy=policy,
         variables=tuple((name, variables[name].tree) for name in variable_order(variables)),
         rules=rules,
         combined=ListOf(at=0, items=tuple(rule.tree for rule in rules)),
-        programs=Programs(),
+        programs=programs,
     )
+    trees = [tree for _, tree in compiled.variables] + [rule.tree for rule in rules]
+    for tree in (compiled.combined, *trees):
+        programs.keep(tree)
+    return compiled
 
 
 def _rule(rule: Rule, once: Environment, each: Environment) -> CompiledRule:
     environment = each if rule.over else once
     conditions = tuple(environment.compile(text).tree for text in rule.conditions)
-    pair = ListOf(
-        at=0,
-        items=(environment.compile(rule.subject).tree, environment.compile(rule.detail).tree),
-    )
+    subject = environment.compile(rule.subject).tree
+    pair = ListOf(at=0, items=(subject, environment.compile(rule.detail).tree))
     over = once.compile(rule.over).tree if rule.over else None
     if over is None:
         tree: Node = _choice(_in_order(conditions), ListOf(at=0, items=(pair,)), _empty())
@@ -85,7 +89,12 @@ def _rule(rule: Rule, once: Environment, each: Environment) -> CompiledRule:
             transform=pair,
         )
     return CompiledRule(
-        rule=rule, over=over, conditions=conditions, tree=tree, uses=free_names(tree)
+        rule=rule,
+        over=over,
+        conditions=conditions,
+        subject=subject,
+        tree=tree,
+        uses=free_names(tree),
     )
 
 

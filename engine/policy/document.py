@@ -181,7 +181,7 @@ class GateDocument(_Part):
 FACETS: Final = tuple(sorted(set(GateDocument.model_fields) - {CLOCK}))
 
 # What must not stand twice in a list, so that a result names one thing only.
-_UNIQUE: Final = {
+UNIQUE: Final = {
     "components": "purl",
     "findings": "key",
     "sboms": "component",
@@ -257,7 +257,7 @@ def _doubled(document: Mapping[str, Any]) -> list[Problem]:
             rule="doubled",
             message=f"expected each {field} once, found {value!r} {count} times",
         )
-        for facet, field in _UNIQUE.items()
+        for facet, field in UNIQUE.items()
         for value, count in Counter(item[field] for item in document[facet]).items()
         if count > 1
     ]

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from engine.policy.cel import EvaluationFailed
 from engine.policy.compile import CompiledPolicy, CompiledRule
 from engine.policy.document import GateInput
 from engine.policy.estimate import iterations, reach, sized
-from engine.policy.hostloop import ITERATIONS_SAFE, HostLoop, Names
+from engine.policy.hostloop import ITERATIONS_SAFE, UNLIMITED, HostLoop, Names
 from engine.policy.model import SEVERITY_RANK
 from engine.policy.syntax import free_names
 from engine.policy.verdict import Result, Verdict, error_result, verdict
@@ -26,10 +26,6 @@ class Form(StrEnum):
     COMBINED = "combined"
     PER_RULE = "per-rule"
     HOST_LOOP = "host-loop"
-
-
-# One evaluation may take as long as it needs to fail: the per-rule form never cuts a loop.
-_UNLIMITED: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +57,7 @@ def evaluate_policy(
         if results is None and form is None:
             chosen = Form.PER_RULE  # something failed: find out which rule, and keep the others
     if results is None:
-        limit = ITERATIONS_SAFE if chosen is Form.HOST_LOOP else _UNLIMITED
+        limit = ITERATIONS_SAFE if chosen is Form.HOST_LOOP else UNLIMITED
         results = _rule_by_rule(compiled, names, HostLoop(compiled.programs, limit), causes)
     return Evaluation(
         verdict=verdict(
@@ -93,7 +89,7 @@ def bind_variables(
     """The names with the variables' values, and why a variable has none."""
     failed: dict[str, str] = {}
     for name, tree in compiled.variables:
-        missing = sorted(free_names(tree) & set(failed))
+        missing = sorted(free_names(tree) & set(failed)) if failed else []
         try:
             if missing:  # `||` could hide it: no answer rests on a variable that has none
                 raise EvaluationFailed(f"{missing[0]}: {failed[missing[0]]}")
@@ -116,7 +112,7 @@ def _choose(compiled: CompiledPolicy, names: Names) -> Form:
 
 def _combined(compiled: CompiledPolicy, names: Names) -> list[Result] | None:
     """All results at once; None when anything at all went wrong."""
-    loop = HostLoop(compiled.programs, _UNLIMITED)
+    loop = HostLoop(compiled.programs, UNLIMITED)
     bound, failed = bind_variables(compiled, names, loop)
     if failed:
         return None

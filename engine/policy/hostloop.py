@@ -16,8 +16,20 @@ from engine.policy.estimate import NOTHING, Extent, Scope, extent_of, iterations
 from engine.policy.syntax import Call, Ident, Loop, Macro, Node, facets, free_names, rebuild
 from engine.policy.unparse import unparse
 
+# One evaluation may take as long as it needs to fail: nothing is cut, and nothing estimated.
+UNLIMITED: Final = 1 << 62
+
 # Estimates are upper bounds, so the engine's own limit of 9,999 is never reached.
 ITERATIONS_SAFE: Final = 6_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of a tree: the names that it needs, the fields of `input` that it reads, and its text."""
+
+    names: frozenset[str]
+    facets: frozenset[str] | None
+    text: str
 
 
 class Programs:
@@ -27,9 +39,25 @@ class Programs:
         self._lock = threading.Lock()
         self._environments: dict[frozenset[str], Environment] = {}
         self._programs: dict[tuple[frozenset[str], str], Program] = {}
+        self._kept: dict[int, tuple[Node, Facts]] = {}
+
+    def keep(self, node: Node) -> None:
+        """Work out once what is asked of a tree that lives as long as its policy."""
+        # By identity: hashing a tree takes as long as walking it. The node is held, so that its
+        # identity stays its own.
+        self._kept[id(node)] = node, Facts(free_names(node), facets(node), unparse(node))
+
+    def facts(self, node: Node) -> Facts:
+        kept = self._kept.get(id(node))
+        if kept is not None and kept[0] is node:
+            return kept[1]
+        return Facts(free_names(node), facets(node), unparse(node))
 
     def of(self, node: Node) -> Program:
-        names, text = free_names(node), unparse(node)
+        return self.program(self.facts(node))
+
+    def program(self, facts: Facts) -> Program:
+        names, text = facts.names, facts.text
         with self._lock:
             if (names, text) not in self._programs:
                 environment = self._environments.setdefault(names, Environment(names))
@@ -54,11 +82,11 @@ class Names:
         """The names and one more, of which `extent` is known to hold."""
         return Names({**self.values, name: value}, {**self.extents(), name: extent})
 
-    def bindings(self, node: Node) -> dict[str, Any]:
-        """Only what `node` reads: each evaluation hands all of it over to the engine."""
-        bound = {name: self.values[name] for name in free_names(node) if name in self.values}
+    def bindings(self, facts: Facts) -> dict[str, Any]:
+        """Only what a tree reads: each evaluation hands all of it over to the engine."""
+        bound = {name: self.values[name] for name in facts.names if name in self.values}
         if "input" in bound:
-            read = facets(node)
+            read = facts.facets
             if read is not None:
                 whole = bound["input"]  # without a field the engine has no answer, and says so
                 bound["input"] = {name: whole[name] for name in read if name in whole}
@@ -76,7 +104,7 @@ class HostLoop:
 
     def value(self, node: Node, names: Names) -> Any:
         """The value of `node`. Raises `EvaluationFailed`."""
-        if iterations(node, names.extents()) <= self.limit:
+        if self.limit >= UNLIMITED or iterations(node, names.extents()) <= self.limit:
             return self._at_once(node, names)
         match node:
             case Loop():
@@ -91,7 +119,8 @@ class HostLoop:
         return self._in_parts(node, names)
 
     def _at_once(self, node: Node, names: Names) -> Any:
-        return evaluate(self.programs.of(node), names.bindings(node))
+        facts = self.programs.facts(node)
+        return evaluate(self.programs.program(facts), names.bindings(facts))
 
     def _in_parts(self, node: Node, names: Names) -> Any:
         """Work out the children that are too long, and `node` from their values."""

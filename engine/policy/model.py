@@ -135,13 +135,18 @@ def load_policy(
     Raises:
         Malformed: naming file, field, expected and found, all problems of a file at once.
     """
-    document = _read_yaml(policy, where=policy_where)
+    document = read_yaml(policy, where=policy_where)
     refuse(value_problems(document) or _document_problems(document), where=policy_where)
     limits = read_strict(config, where=config_where)
     assert isinstance(document, dict)
     if not isinstance(limits, dict):
         raise Malformed("expected an object", where=config_where)
     return _build(document, limits)
+
+
+def with_config(policy: Policy, config: Mapping[str, Any]) -> Policy:
+    """The same rules under other limits. Whether the rules can work with them says `lint`."""
+    return _build(dict(policy.document), dict(config))
 
 
 def policy_from_blob(blob: bytes, *, where: str = "policy blob") -> Policy:
@@ -231,7 +236,8 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read_yaml(content: bytes, *, where: str) -> object:
+def read_yaml(content: bytes, *, where: str) -> object:
+    """Parse YAML that has one meaning only. Raises `Malformed` with line and column."""
     if len(content) > _SIZE_MAX:
         raise Malformed(f"expected at most {_SIZE_MAX} bytes, found {len(content)}", where=where)
     try:

@@ -1,54 +1,77 @@
 """Asks a frozen question again and says whether the answer is the same, and if not, why.
 
 This is the shallow replay: from the frozen gate input to the verdict. It proves the decision.
-The causes are tried in a fixed order, so that the same damage always gets the same name.
+The causes are tried in a fixed order, so that the same damage always gets the same name. There is
+no tolerance: two verdicts are the same when their bytes are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.jcs import canonical
-from engine.policy.capsule import POLICY, OpenedCapsule, open_capsule
+from engine.core.replays import Cause
+from engine.policy.asking import Asker
+from engine.policy.capsule import OpenedCapsule, open_capsule
 from engine.policy.compile import compile_policy
-from engine.policy.document import CLOCK, FACETS, gate_input
+from engine.policy.document import CLOCK, FACETS, gate_input, input_digest
 from engine.policy.evaluate import evaluate_policy
-from engine.policy.identity import ENGINE
+from engine.policy.identity import ENGINE, identity
 from engine.policy.model import policy_from_blob
 from engine.policy.problems import found, pointer
 from engine.policy.strictjson import read_strict
 from engine.policy.verdict import Verdict
 
+Read = Callable[[Digest], bytes]
 
-class Cause(StrEnum):
-    """Why a replay does not match; in the order in which they are tried."""
+CAPSULE: Final = "capsule"
+VERDICT: Final = "verdict"
 
-    INPUT_MISSING = "INPUT_MISSING"
-    INPUT_TAMPERED = "INPUT_TAMPERED"
-    VERDICT_TAMPERED = "VERDICT_TAMPERED"
-    ENGINE_CHANGED = "ENGINE_CHANGED"
-    UNEXPLAINED = "UNEXPLAINED"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A place where two verdicts differ. `at`: JSON pointer, results by [rule, subject]."""
+
+    at: str
+    then: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.then} -> {self.now}"
+
+    def document(self) -> dict[str, str]:
+        return {"at": self.at, "then": self.then, "now": self.now}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """Attributes:
     cause: None when the answer is the same.
+    facet: what the cause is about; empty when it is about no single part.
     sentence: what was found, for people.
+    then: the stored verdict, as it stands in the capsule.
     verdict: what came out now; None when the question could not be asked again.
-    diff: `pointer: old -> new` of each field that differs; results by [rule, subject].
+    diff: each field that differs.
     """
 
-    verdict_id: str
+    capsule: OpenedCapsule
     cause: Cause | None
+    facet: str
     sentence: str
     verdict: Verdict | None
-    diff: tuple[str, ...]
+    diff: tuple[Change, ...]
+
+    @property
+    def verdict_id(self) -> str:
+        return self.capsule.verdict_id
+
+    @property
+    def then(self) -> Mapping[str, Any]:
+        return self.capsule.verdict
 
     @property
     def matches(self) -> bool:
@@ -65,86 +88,149 @@ class Replay:
             "result": self.result,
             "cause": "" if self.cause is None else self.cause.value,
             "sentence": self.sentence,
-            "diff": list(self.diff),
+            "diff": [str(one) for one in self.diff],
         }
 
 
 def replay_capsule(
-    blob: bytes, read: Callable[[Digest], bytes], *, recorded: Digest | None = None
+    blob: bytes,
+    read: Read,
+    *,
+    recorded: Digest | None = None,
+    asker: Asker | None = None,
 ) -> Replay:
     """Replay the capsule in `blob`.
 
     Args:
         read: gives a blob; raises `NotFound`, or `Malformed` when it lost its digest.
         recorded: the verdict digest as it stands in the run's log, when there is one.
+        asker: of a batch, that remembers what it read; None = all of it is read and asked anew.
 
     Raises:
         Malformed: `blob` is no capsule.
     """
     capsule = open_capsule(blob)
     parts: dict[str, bytes] = {}
-    for name, digest in sorted(capsule.refs.items()):
-        try:
-            parts[name] = read(digest)
-        except NotFound:
-            return _unasked(capsule, Cause.INPUT_MISSING, f"{name} ({digest}) is not here")
-        except Malformed as error:
-            return _unasked(capsule, Cause.INPUT_TAMPERED, f"{name}: {error}")
-    for name, content in sorted(parts.items()):
-        if Digest.of(content) != capsule.refs[name]:
-            return _unasked(
-                capsule,
-                Cause.INPUT_TAMPERED,
-                f"{name}: expected {capsule.refs[name]}, found {Digest.of(content)}",
-            )
     try:
-        again = _ask(capsule, parts)
+        for name, digest in sorted(capsule.refs.items()):
+            facet = name
+            if asker is None:
+                parts[name] = read_part(name, digest, read)
+            elif name in FACETS:
+                asker.know(name, digest, _reading(name, read))
+    except NotFound:
+        return _unasked(capsule, Cause.INPUT_MISSING, facet, f"{facet} ({digest}) is not here")
+    except _Damaged as error:
+        return _unasked(capsule, Cause.INPUT_TAMPERED, facet, str(error))
+    except Malformed:
+        pass  # the bytes are those that were frozen: the engine has its say below
+    try:
+        if asker is None:
+            again = _ask(capsule, parts)
+        else:
+            policy = _reading("policy", read)
+            asker.compiled(capsule.policy, policy)
+            again = asker.verdict(capsule.policy, capsule.clock, capsule.refs, read)
+    except NotFound:
+        return _unasked(
+            capsule, Cause.INPUT_MISSING, "policy", f"policy ({capsule.policy}) is not here"
+        )
+    except _Damaged as error:
+        return _unasked(capsule, Cause.INPUT_TAMPERED, "policy", str(error))
     except Malformed as error:
         # The bytes are those that were frozen, so it is this engine that reads them differently.
-        return _unasked(capsule, Cause.ENGINE_CHANGED, f"{ENGINE} can't evaluate it: {error}")
+        sentence = f"{ENGINE} can't evaluate it: {error}"
+        return _unasked(capsule, Cause.ENGINE_CHANGED, "engine", sentence)
     return _compare(capsule, again, recorded)
+
+
+class _Damaged(Malformed):
+    """The bytes are not those that the digest was made of."""
+
+
+def read_part(name: str, digest: Digest, read: Read) -> bytes:
+    """A part's bytes, re-hashed. Raises `NotFound`, or `Malformed` for other bytes."""
+    try:
+        content = read(digest)
+    except Malformed as error:
+        raise _Damaged(str(error), where=name) from error
+    if Digest.of(content) != digest:
+        raise _Damaged(f"expected {digest}, found {Digest.of(content)}", where=name)
+    return content
+
+
+def _reading(name: str, read: Read) -> Read:
+    return lambda digest: read_part(name, digest, read)
+
+
+def unreadable(error: NotFound | Malformed, digest: Digest) -> tuple[Cause, str]:
+    """The cause and the sentence for a capsule whose own bytes can't be had."""
+    if isinstance(error, NotFound):
+        return Cause.INPUT_MISSING, f"the capsule ({digest}) is not here"
+    return Cause.INPUT_TAMPERED, f"the capsule: {error}"
 
 
 def _ask(capsule: OpenedCapsule, parts: Mapping[str, bytes]) -> Verdict:
     document = {CLOCK: dict(capsule.clock)}
     for name in FACETS:
         document[name] = read_strict(parts[name], where=name)
-    compiled = compile_policy(policy_from_blob(parts[POLICY]), where="frozen policy")
+    compiled = compile_policy(policy_from_blob(parts["policy"]), where="frozen policy")
     return evaluate_policy(compiled, gate_input(document, where="frozen input")).verdict
 
 
 def _compare(capsule: OpenedCapsule, again: Verdict, recorded: Digest | None) -> Replay:
     stored = Digest.of(canonical(capsule.verdict))
-    diff = verdict_diff(capsule.verdict, again.document())
     promised = recorded or capsule.verdict_digest
     cause: Cause | None = None
+    facet = ""
     if stored != capsule.verdict_digest or stored != promised:
-        cause = Cause.VERDICT_TAMPERED
+        cause, facet = Cause.VERDICT_TAMPERED, VERDICT
         sentence = f"the stored verdict has {stored}, recorded was {promised}"
     elif again.digest == stored:
         sentence = f"{again.word} again, {again.digest}"
-    elif capsule.engine != ENGINE:
-        cause = Cause.ENGINE_CHANGED
-        sentence = f"{ENGINE} answers {again.word}, {capsule.engine} did not"
+    elif str(input_digest(capsule.clock, capsule.refs)) != capsule.verdict.get("input"):
+        cause, facet = Cause.INPUT_TAMPERED, "clock or refs"
+        given = input_digest(capsule.clock, capsule.refs)
+        sentence = f"the verdict is about input {capsule.verdict.get('input')}, these are {given}"
     else:
-        cause = Cause.UNEXPLAINED
-        sentence = f"same policy, input and engine, but now {again.word}"
+        cause, facet, sentence = _other_answer(capsule, again)
+    diff = verdict_diff(capsule.verdict, again.document()) if cause is not None else ()
     return Replay(
-        verdict_id=capsule.verdict_id, cause=cause, sentence=sentence, verdict=again, diff=diff
+        capsule=capsule, cause=cause, facet=facet, sentence=sentence, verdict=again, diff=diff
     )
 
 
-def _unasked(capsule: OpenedCapsule, cause: Cause, sentence: str) -> Replay:
+def _other_answer(capsule: OpenedCapsule, again: Verdict) -> tuple[Cause, str, str]:
+    """Why an untouched question about untouched facts has another answer now."""
+    if str(again.policy) != capsule.verdict.get("policy"):
+        policies = f"judged by {capsule.verdict.get('policy')}, asked again by {again.policy}"
+        if again.decision == capsule.verdict.get("decision"):
+            sentence = f"{again.decision} as before, but {policies}"
+            return Cause.POLICY_CHANGED_SAME_DECISION, "policy", sentence
+        return Cause.POLICY_CHANGED, "policy", f"now {again.word}: {policies}"
+    here = identity()
+    code = capsule.env.get("engine_code")
+    if capsule.engine != ENGINE:
+        sentence = f"{ENGINE} answers {again.word}, {capsule.engine} did not"
+        return Cause.ENGINE_CHANGED, "engine", sentence
+    if code is not None and code != str(here.engine_code):
+        sentence = f"{ENGINE} built as {here.engine_code} answers {again.word}, {code} did not"
+        return Cause.ENGINE_CHANGED, "engine", sentence
+    sentence = f"same policy, input and engine, but now {again.word}"
+    return Cause.UNEXPLAINED, "", sentence
+
+
+def _unasked(capsule: OpenedCapsule, cause: Cause, facet: str, sentence: str) -> Replay:
     return Replay(
-        verdict_id=capsule.verdict_id, cause=cause, sentence=sentence, verdict=None, diff=()
+        capsule=capsule, cause=cause, facet=facet, sentence=sentence, verdict=None, diff=()
     )
 
 
-def verdict_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    """`/decision: "PASS" -> "FAIL"` for each field that differs, sorted by place."""
+def verdict_diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Each field that differs, sorted by place."""
     before, after = _flat(old), _flat(new)
     return tuple(
-        f"{place}: {_shown(before, place)} -> {_shown(after, place)}"
+        Change(at=place, then=_shown(before, place), now=_shown(after, place))
         for place in sorted(before.keys() | after.keys())
         if before.get(place) != after.get(place)
     )

@@ -88,10 +88,12 @@ def test_everything_named_is_stored_and_the_verdict_replays(house: House) -> Non
     for digest in [*capsule["refs"].values(), *capsule["raw"].values()]:
         assert blobs.has(Digest.parse(digest))
     assert sorted(name.partition(":")[0] for name in capsule["raw"]) == [
+        "bundle",
         "feed",
         "feed",
         "feed",
         "sbom",
+        "sources",
     ]
     again = replay_capsule(blobs.get(verdict.capsule), blobs.get, recorded=verdict.verdict)
     assert again.matches, again.sentence

@@ -1,0 +1,15 @@
+-- replays_open: outcomes of mode VERIFY that are still missing, and requests that are under way.
+-- takes:   $run_id VARCHAR, $environment VARCHAR ('' = any)
+-- returns: missing BIGINT, requests BIGINT
+-- units:   counts
+-- order:   one row
+WITH ended AS (SELECT n, count(*) AS done, min(idx) AS least FROM replays GROUP BY n)
+SELECT CAST(coalesce(sum(total - coalesce(done, 0)) FILTER (mode = 'VERIFY'), 0) AS BIGINT)
+           AS missing,
+       count(*) AS requests
+  FROM replay_requests r
+  LEFT JOIN ended e ON e.n = r.n
+ WHERE coalesce(done, 0) < total
+   AND coalesce(least, 1) > 0
+   AND ($run_id = '' OR run_id = $run_id)
+   AND ($environment = '' OR environment = $environment)

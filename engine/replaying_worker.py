@@ -1,0 +1,81 @@
+"""A worker of the replay pool as a process: `python -m engine.replaying_worker BLOBS`.
+
+Reads tasks from standard input and writes answers to what was standard output; both are pickles
+with their length before them, since the other end is our own server. When that ends, however it
+ends, the input is at its end too, and so is this process.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import sys
+from pathlib import Path
+from typing import IO, Any, Final
+
+from engine.core.digest import Digest
+from engine.core.errors import Malformed, NotFound
+from engine.replaying_work import Task, Worker
+
+LENGTH: Final = struct.Struct(">Q")
+
+
+class BlobFolder:
+    """Blobs to read, where the store put them; nothing here can write.
+
+    The folder's layout is the store's (`data.blobs`); a test holds the two together.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def get(self, digest: Digest) -> bytes:
+        """Raises `NotFound`, `Malformed`: as `ports.BlobStore` does."""
+        try:
+            content = (self._root / digest.hex[:2] / digest.hex).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"There is no blob {digest}.") from None
+        found = Digest.of(content)
+        if found != digest:
+            raise Malformed(f"expected {digest}, found {found}", where=f"blob {digest}")
+        return content
+
+
+def send(stream: IO[bytes], value: Any) -> None:
+    content = pickle.dumps(value)
+    stream.write(LENGTH.pack(len(content)) + content)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:
+    """Raises `EOFError` when the other end is gone."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError
+    (length,) = LENGTH.unpack(head)
+    content = stream.read(length)
+    if len(content) < length:
+        raise EOFError
+    return pickle.loads(content)  # noqa: S301 (our own process at the other end of a pipe)
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends us
+    # Whatever a library prints goes to the log and not between the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    worker = Worker(BlobFolder(Path(sys.argv[1])))
+    tasks = sys.stdin.buffer
+    try:
+        while True:
+            task = receive(tasks)
+            assert isinstance(task, Task)
+            send(answers, worker.work(task))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    main()
