@@ -7,6 +7,7 @@ is `engine.settings_shape`, and the JSON Schema that users see is generated from
 
 from __future__ import annotations
 
+from engine.settings_feeds import FeedOrigin
 from engine.settings_read import read_settings
 from engine.settings_values import (
     ApprovalConfig,
@@ -33,6 +34,7 @@ __all__ = [
     "DriverConfig",
     "Environment",
     "EvidenceConfig",
+    "FeedOrigin",
     "FeedsConfig",
     "Grant",
     "GroupConfig",

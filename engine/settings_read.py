@@ -14,6 +14,7 @@ from engine.core.health_criteria import Criteria, shown
 from engine.core.health_parse import parse_gate
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import SeriesNames
+from engine.settings_feeds import origins_of
 from engine.settings_openslo import OpenSloFiles
 from engine.settings_problems import check_shape, gate_problems
 from engine.settings_references import check_references
@@ -290,6 +291,8 @@ def _settings(
     # Settings that trust nobody keep the digest that they had before there was such a section.
     left_out = {"workflows"} if trust else {"workflows", "trust"}
     written = file.model_dump(mode="json", by_alias=True, exclude=left_out)
+    if not file.feeds.sources:
+        del written["feeds"]["sources"]
     for environment in written["environments"]:  # nor do environments that need no ticket change it
         if environment["rollback_ticket"] is None:
             del environment["rollback_ticket"]
@@ -308,7 +311,7 @@ def _settings(
             for one in file.environments
         },
         policies=policies,
-        feeds=FeedsConfig(folder=home / file.feeds.folder),
+        feeds=FeedsConfig(folder=home / file.feeds.folder, sources=origins_of(home, file.feeds)),
         server=ServerConfig(
             host=file.server.host,
             port=file.server.port,

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
+from engine.settings_feeds import FeedsSection
 from engine.settings_parts import Name, Text
 from engine.settings_trust import TrustSection
 
@@ -339,10 +340,6 @@ class PersonSection(_Part):
     user: Name
     email: Annotated[str, Field(pattern=r"^\S+@\S+$")]
     roles: list[RoleGrant] = []
-
-
-class FeedsSection(_Part):
-    folder: Text
 
 
 class RetentionSection(_Part):

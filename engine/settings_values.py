@@ -13,6 +13,7 @@ from engine.core.health_criteria import Criteria
 from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 from engine.evidence.imported import Anchor
+from engine.settings_feeds import FeedOrigin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +130,10 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedsConfig:
-    """`folder` holds the advisory snapshots."""
+    """`folder` holds feeds that somebody puts there; `sources` are where others are synced from."""
 
     folder: Path
+    sources: tuple[FeedOrigin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

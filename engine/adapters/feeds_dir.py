@@ -2,6 +2,7 @@
 
     <folder>/feeds.json                              the index, optional
     <folder>/osv/**/*.json or *.zip                  OSV: advisories, one a file, or bulk archives
+    <folder>/ghsa/**/*.json or *.zip                 GHSA: the same, as GitHub publishes them
     <folder>/kev/*.json                              KEV: the CISA catalogue
     <folder>/nvd/*.json                              NVD: answers of its API 2.0
     <folder>/epss/*.csv                              EPSS: the daily scores
@@ -20,7 +21,7 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +35,22 @@ from engine.ports import FeedSnapshot
 INDEX: Final = "feeds.json"
 SCHEMA: Final = "releaseline.feeds/1"
 
-_FOLDERS: Final = {"EPSS": "epss", "KEV": "kev", "NVD": "nvd", "OSV": "osv"}
+FOLDERS: Final = {"EPSS": "epss", "GHSA": "ghsa", "KEV": "kev", "NVD": "nvd", "OSV": "osv"}
 _SUFFIXES: Final = {
     "EPSS": (".csv",),
+    "GHSA": (".json", ".zip"),
     "KEV": (".json",),
     "NVD": (".json",),
     "OSV": (".json", ".zip"),
 }
 
 # The field that dates a file of the feed.
-_DATES: Final = {"KEV": "dateReleased", "NVD": "timestamp", "OSV": "modified"}
+_DATES: Final = {
+    "GHSA": "modified",
+    "KEV": "dateReleased",
+    "NVD": "timestamp",
+    "OSV": "modified",
+}
 
 # What a feed's state on disk is told by: if none of it changed, the last snapshot is handed out.
 _Signature = tuple[tuple[str, int, int, int], ...]
@@ -51,13 +58,40 @@ _Signature = tuple[tuple[str, int, int, int], ...]
 
 def write_index(folder: Path, as_of_s: Mapping[str, int]) -> None:
     """Say how fresh the feeds in `folder` are (UTC seconds by feed name). Replaces the index."""
-    unknown = sorted(set(as_of_s) - set(_FOLDERS))
+    unknown = sorted(set(as_of_s) - set(FOLDERS))
     if unknown:
-        raise Malformed(f"expected {', '.join(_FOLDERS)}, found {', '.join(unknown)}", where=INDEX)
+        raise Malformed(f"expected {', '.join(FOLDERS)}, found {', '.join(unknown)}", where=INDEX)
     text = canonical({"schema": SCHEMA, "as_of_s": dict(as_of_s)}) + b"\n"
     fresh = folder / f"{INDEX}.new"
     fresh.write_bytes(text)
     fresh.replace(folder / INDEX)
+
+
+def read_index(folder: Path) -> Mapping[str, int]:
+    """How fresh each feed in `folder` is (UTC seconds by name); empty without an index.
+
+    Raises:
+        Malformed: naming file and field.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        return {}
+    where = str(path)
+    document = read_json(path.read_bytes(), where=where)
+    if document.get("schema") != SCHEMA:
+        raise Malformed(
+            f"expected {SCHEMA!r}, found {kind(document.get('schema'))}",
+            where=f"{where}.schema",
+        )
+    as_of_s: dict[str, int] = {}
+    for name, value in object_of(document, "as_of_s", where).items():
+        place = f"{where}.as_of_s.{name}"
+        if name not in FOLDERS:
+            raise Malformed(f"expected one of {', '.join(FOLDERS)}", where=place)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise Malformed(f"expected UTC seconds, found {kind(value)}", where=place)
+        as_of_s[name] = value
+    return as_of_s
 
 
 class FeedsDir:
@@ -69,8 +103,12 @@ class FeedsDir:
         self._known: dict[str, tuple[_Signature, bytes, int | None]] = {}
 
     def snapshots(self) -> Sequence[FeedSnapshot]:
-        index = self._index()
-        found = (self._snapshot(name, index) for name in sorted(_FOLDERS))
+        return self.snapshots_of(FOLDERS)
+
+    def snapshots_of(self, names: Collection[str]) -> Sequence[FeedSnapshot]:
+        """As `snapshots`, of these feeds alone; the others are not looked at."""
+        index = read_index(self._folder)
+        found = (self._snapshot(name, index) for name in sorted(FOLDERS) if name in names)
         return tuple(snapshot for snapshot in found if snapshot is not None)
 
     def _snapshot(self, name: str, index: Mapping[str, int]) -> FeedSnapshot | None:
@@ -87,7 +125,7 @@ class FeedsDir:
         return FeedSnapshot(name=name, digest=Digest.of(content), as_of_s=as_of_s, content=content)
 
     def _paths(self, name: str) -> Iterator[Path]:
-        root = self._folder / _FOLDERS[name]
+        root = self._folder / FOLDERS[name]
         for path in sorted(root.rglob("*")):
             if path.suffix in _SUFFIXES[name] and path.is_file():
                 yield path
@@ -120,27 +158,6 @@ class FeedsDir:
                             yield f"{place}/{member}", archive.read(member)
             except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, RuntimeError) as error:
                 raise Malformed(f"expected a zip archive, found {error}", where=place) from error
-
-    def _index(self) -> Mapping[str, int]:
-        path = self._folder / INDEX
-        if not path.is_file():
-            return {}
-        where = str(path)
-        document = read_json(path.read_bytes(), where=where)
-        if document.get("schema") != SCHEMA:
-            raise Malformed(
-                f"expected {SCHEMA!r}, found {kind(document.get('schema'))}",
-                where=f"{where}.schema",
-            )
-        as_of_s: dict[str, int] = {}
-        for name, value in object_of(document, "as_of_s", where).items():
-            place = f"{where}.as_of_s.{name}"
-            if name not in _FOLDERS:
-                raise Malformed(f"expected one of {', '.join(_FOLDERS)}", where=place)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise Malformed(f"expected UTC seconds, found {kind(value)}", where=place)
-            as_of_s[name] = value
-        return as_of_s
 
 
 def _newest(name: str, files: Mapping[str, bytes]) -> int | None:

@@ -122,7 +122,7 @@ def test_a_bulk_archive_is_read_like_its_files(shelf: Shelf) -> None:
         (
             "feeds.json",
             '{"schema": "releaseline.feeds/1", "as_of_s": {"CVE": 1}}',
-            "feeds.json.as_of_s.CVE: expected one of EPSS, KEV, NVD, OSV",
+            "feeds.json.as_of_s.CVE: expected one of EPSS, GHSA, KEV, NVD, OSV",
         ),
         ("osv/all.zip", "no archive", "osv/all.zip: expected a zip archive"),
         ("kev/kev.json", '{"dateReleased": "soon"}', "kev/kev.json.dateReleased: expected a time"),
