@@ -45,11 +45,13 @@ class Again:
         settings: Settings,
         catalog: Catalog,
         policy_digest: Callable[[str], Digest],
+        policy_authors: Callable[[str], tuple[str, ...]],
         speed: int,
         observe: Callable[[str], Observation],
     ) -> None:
         self._store, self._settings, self._catalog = store, settings, catalog
-        self._policy_digest, self._speed, self._observe = policy_digest, speed, observe
+        self._policy_digest, self._policy_authors = policy_digest, policy_authors
+        self._speed, self._observe = speed, observe
 
     def standing(self, run: Run) -> Standing | None:
         """Where a finished run stands among the others; None for one that has not ended."""
@@ -174,6 +176,7 @@ class Again:
             environment=run.environment,
             settings=self._settings,
             policy_digest=self._policy_digest(run.environment),
+            policy_authors=self._policy_authors(run.environment),
             speed=self._speed,
             reason=command.reason.strip(),
             ticket=command.ticket.strip(),

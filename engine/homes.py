@@ -14,7 +14,12 @@ from engine.settings import read_settings
 from engine.settings_read import FILE, FOLDER
 
 _EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
-_POLICIES: Final = ("release-gate.yaml", "release-gate.config.json")
+_POLICIES: Final = (
+    "release-gate.yaml",
+    "release-gate.config.json",
+    "release-gate.tests.yaml",
+    "release-gate.input.json",
+)
 _INPUT: Final = '{"greeting": "an example of an input that is a file"}\n'
 
 

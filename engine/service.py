@@ -64,6 +64,7 @@ class Service:
 
     Args:
         policy_digest: environment name to the digest of the policy in force there.
+        policy_authors: environment name to the people who changed that policy lately.
         speed: divisor of waiting times for new runs; 1 outside the demo.
         interrupt: tells the runner that a command changes what an effect under way should do;
             it stops between targets, never inside the switch of one.
@@ -82,16 +83,18 @@ class Service:
         interrupt: Callable[[str], None],
         observe: Callable[[str], Observation],
         now: Callable[[Run], Now] = lambda _: UNKNOWN,
+        policy_authors: Callable[[str], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self._store, self._settings, self._catalog = store, settings, catalog
         self._policy_digest, self._speed, self._interrupt = policy_digest, speed, interrupt
-        self._observe, self._moment = observe, now
+        self._observe, self._moment, self._policy_authors = observe, now, policy_authors
         self._numbering = threading.Lock()
         self._again = Again(
             store=store,
             settings=settings,
             catalog=catalog,
             policy_digest=policy_digest,
+            policy_authors=policy_authors,
             speed=speed,
             observe=observe,
         )
@@ -153,6 +156,7 @@ class Service:
                 environment=environment,
                 settings=self._settings,
                 policy_digest=self._policy_digest(environment),
+                policy_authors=self._policy_authors(environment),
                 speed=self._speed,
                 reason=reason.strip(),
                 ticket=ticket.strip(),

@@ -67,6 +67,11 @@ def own_work(run: Run, user: str, deed: str) -> str | None:
         return f"{user} made this bundle; an author cannot {deed}."
     if user in run.authors:
         return f"{user} is a commit author by this bundle's provenance; an author cannot {deed}."
+    if user in run.request.policy_authors:
+        return (
+            f"{user} changed this environment's policy less than 14 days before this run; "
+            f"somebody else has to {deed}."
+        )
     return None
 
 

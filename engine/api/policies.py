@@ -1,0 +1,117 @@
+"""Policies over HTTP: every version that was in force, one of them, and bringing a new one in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.api.runs import IdempotencyKey, asker
+from engine.core.digest import Digest
+from engine.core.jcs import canonical
+from engine.core.policy_versions import PolicyPublished, Version
+from engine.policy.lint import lint
+from engine.policy.model import policy_from_blob
+from engine.policy_book import Publication
+from engine.services import Services
+
+_Text = Annotated[str, Field(min_length=1, max_length=1 << 20)]
+
+
+class PolicyIn(BaseModel):
+    """`policy` YAML and `config` JSON as written; `tests` with their inputs in them."""
+
+    model_config = ConfigDict(extra="forbid")
+    policy: _Text
+    config: _Text
+    tests: dict[str, Any] | None = None
+
+
+class PublicationIn(PolicyIn):
+    environments: Annotated[list[str], Field(min_length=1, max_length=100)]
+    reason: str
+
+
+def router(services: Services) -> APIRouter:
+    api = APIRouter()
+    book = services.policies
+
+    @api.get("/policies")
+    def versions() -> Any:
+        return {"items": [_version(one) for one in reversed(book.versions())]}
+
+    @api.get("/policies/{digest}")
+    def version(digest: str) -> Any:
+        of = Digest.parse(digest)
+        policy = policy_from_blob(services.store.blobs.get(of), where=f"policy {of.short}")
+        known = [one for one in book.versions() if one.event.policy == of]
+        return {
+            "policy": str(of),
+            "name": policy.name,
+            "version": policy.version,
+            "document": policy.document,
+            "config": policy.config,
+            "lint": [
+                {"where": p.where, "rule": p.rule, "message": p.message} for p in lint(policy)
+            ],
+            "in_force": [_version(one) for one in known],
+        }
+
+    @api.post("/policies/check")
+    def check(body: PolicyIn) -> Any:
+        policy, outcomes = book.check(_publication(body, (), ""))
+        return {
+            "policy": str(policy.digest),
+            "ok": all(one.ok for one in outcomes),
+            "tests": [one.document() for one in outcomes],
+        }
+
+    @api.post("/policies", status_code=201)
+    def publish(body: PublicationIn, request: Request, key: IdempotencyKey = "") -> Any:
+        who = asker(request)
+        events = book.publish(
+            _publication(body, tuple(body.environments), body.reason),
+            who,
+            command_id=f"{who.user}/{key}" if key else "",
+        )
+        return {"items": [_event(one) for one in events]}
+
+    @api.get("/runs/{run_id}/blockers")
+    def blockers(run_id: str) -> Any:
+        return services.blocking.document(run_id)
+
+    return api
+
+
+def _publication(body: PolicyIn, environments: tuple[str, ...], reason: str) -> Publication:
+    return Publication(
+        policy=body.policy.encode(),
+        config=body.config.encode(),
+        tests=b"" if body.tests is None else canonical(body.tests),
+        environments=environments,
+        reason=reason,
+    )
+
+
+def _version(one: Version) -> dict[str, Any]:
+    return {
+        **_event(one.event),
+        "by": one.by,
+        "since_us": one.since_us,
+        "until_us": one.until_us,
+    }
+
+
+def _event(event: PolicyPublished) -> dict[str, Any]:
+    return {
+        "environment": event.environment,
+        "policy": str(event.policy),
+        "name": event.name,
+        "version": event.version,
+        "before": None if event.before is None else str(event.before),
+        "source": event.source,
+        "tests": None if event.tests is None else str(event.tests),
+        "passed": event.passed,
+        "reason": event.reason,
+    }
