@@ -11,16 +11,13 @@ from typing import Any, Final
 from data import queries
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
-from engine.core.exporting import AUDIT_PACK, BUNDLE
+from engine.core.exporting import SEALED_KINDS, SIGNATURE, sealed_name
 from engine.ports import BlobStore
 from engine.services import Services
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _WORDS: Final = {
-    "audit-pack.tar.gz": AUDIT_PACK,
-    "evidence-bundle.zip": BUNDLE,
-    "audit-pack.tar.gz.sigstore.json": f"{AUDIT_PACK}.sigstore.json",
-    "evidence-bundle.zip.sigstore.json": f"{BUNDLE}.sigstore.json",
+    sealed_name(kind): kind for pack in SEALED_KINDS for kind in (pack, f"{pack}{SIGNATURE}")
 }
 
 

@@ -23,7 +23,7 @@ from engine.core.digest import Digest
 from engine.evidence import certificates
 from engine.evidence.certificates import Authority
 from engine.evidence.checkpoint import NoteKey
-from engine.evidence.cosignature import WitnessKey, parse_witness_vkey
+from engine.evidence.cosignature import KnownWitness, WitnessKey, parse_witness_vkey
 from engine.evidence.trust import Chain, CtLog, Log, TrustedRoot, Window, parse_trusted_root
 
 DEFAULT_LOG_ORIGIN: Final = "log-2026a.releaseline.local"
@@ -109,8 +109,12 @@ def rotated(
         trusted = replace(trusted, time_authorities=(*ended, tsa_entry))
     if "witness" in parts:
         made["witness"] = witness
+        logs = _retired(trusted.logs, now_s, but=witness)
+        fresh = KnownWitness(key=parse_witness_vkey(witness))
         if "log" not in parts:
-            trusted = replace(trusted, logs=_witnessed(trusted.logs, witness))
+            *former_logs, now = logs
+            logs = (*former_logs, replace(now, witnesses=(*now.witnesses, fresh)))
+        trusted = replace(trusted, logs=logs)
     return made | {
         "trustedRoot": _b64(trusted.to_bytes()),
         "formerRoots": [*former.get("formerRoots", ()), Digest.of(root).hex],
@@ -149,11 +153,13 @@ def _ended(entries: tuple[_T, ...], now_s: int) -> tuple[_T, ...]:
     )
 
 
-def _witnessed(logs: tuple[Log, ...], witness: str) -> tuple[Log, ...]:
-    """The log in use goes on with one more witness; heads of before keep theirs."""
-    *former, now = logs
-    known = (*now.witnesses, parse_witness_vkey(witness))
-    return (*former, replace(now, witnesses=known))
+def _retired(logs: tuple[Log, ...], now_s: int, *, but: str) -> tuple[Log, ...]:
+    """Every witness but one ends now, in every log; heads that it cosigned before stay good."""
+
+    def ended(one: KnownWitness) -> KnownWitness:
+        return one if one.end_s is not None or str(one.key) == but else replace(one, end_s=now_s)
+
+    return tuple(replace(log, witnesses=tuple(map(ended, log.witnesses))) for log in logs)
 
 
 def _log(origin: str, window: Window, witness: str) -> tuple[dict[str, str], Log]:
@@ -161,7 +167,7 @@ def _log(origin: str, window: Window, witness: str) -> tuple[dict[str, str], Log
     entry = Log(
         key=NoteKey(origin, key.public_key()),
         window=window,
-        witnesses=(parse_witness_vkey(witness),) if witness else (),
+        witnesses=(KnownWitness(key=parse_witness_vkey(witness)),) if witness else (),
     )
     return {"logOrigin": origin, "logKey": _b64(key.private_bytes_raw())}, entry
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.evidence import certificates
-from engine.evidence.cosignature import parse_witness_vkey
+from engine.evidence.cosignature import WitnessKey, parse_witness_vkey
 from engine.evidence.trust import Chain, TrustedRoot, Window, parse_trusted_root
 
 
@@ -20,7 +20,7 @@ class KeyLine:
     """Attributes:
     kind: log, ca, ct, tsa, witness.
     fingerprint: SHA-256 of the public key (SPKI; of a witness, of its vkey's key).
-    start_s, end_s: UTC seconds of its window; None: no end yet, or none is kept (witness).
+    start_s, end_s: UTC seconds of its window; None: no end yet, or no start is kept (witness).
     """
 
     kind: str
@@ -51,6 +51,7 @@ def _trusted(trusted: TrustedRoot) -> list[KeyLine]:
     for log in trusted.logs:
         der = log.key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         lines.append(_line("log", log.key.name, der, log.window))
+    renewed = {str(one.key): one for log in trusted.logs for one in log.witnesses if one.end_s}
     for ca in trusted.authorities:
         lines.append(_chain("ca", ca))
     for ct in trusted.ct_logs:
@@ -58,7 +59,7 @@ def _trusted(trusted: TrustedRoot) -> list[KeyLine]:
         lines.append(_line("ct", name, certificates.spki(ct.key), ct.window))
     for tsa in trusted.time_authorities:
         lines.append(_chain("tsa", tsa))
-    return lines
+    return [*lines, *(_cosigner(one.key, one.end_s) for one in renewed.values())]
 
 
 def _chain(kind: str, chain: Chain) -> KeyLine:
@@ -86,8 +87,10 @@ def _witness(home: Path) -> list[KeyLine]:
         return []  # none, or another user's: that is what a file of its own is for
     except (ValueError, KeyError, TypeError):
         raise Malformed("expected a witness' file with its vkey", where=str(path)) from None
-    key = parse_witness_vkey(vkey, where=str(path))
-    raw = key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return [
-        KeyLine(kind="witness", name=key.name, fingerprint=Digest.of(raw), start_s=None, end_s=None)
-    ]
+    return [_cosigner(parse_witness_vkey(vkey, where=str(path)), None)]
+
+
+def _cosigner(key: WitnessKey, end_s: int | None) -> KeyLine:
+    der = key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = Digest.of(der)
+    return KeyLine(kind="witness", name=key.name, fingerprint=digest, start_s=None, end_s=end_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.core.events import Recorded
-from engine.core.exporting import ADDENDA, AUDIT_PACK, BUNDLE, PARTIAL
+from engine.core.exporting import BUNDLE, PARTIAL, WATERMARK
 from engine.core.fact_events import EvidenceCaptured, EvidenceSealed
 from engine.core.jcs import canonical
 from engine.core.run import Run
@@ -13,20 +13,9 @@ from engine.evidence import verify
 from engine.evidence.merkle import Tree
 from engine.evidence.statement import MANIFEST_NAME
 from engine.packing_imports import imported_files
-from engine.packing_parts import (
-    FILE_NAMES,
-    SEALED_KINDS,
-    SIGNATURE,
-    Blob,
-    Contents,
-    Maker,
-    common,
-    file_name,
-    finished,
-    read,
-    sealed_name,
-)
+from engine.packing_parts import Blob, Contents, Maker, common, finished, read
 from engine.packing_readme import README, readme
+from engine.packing_replay import replay_files
 from engine.story import tell
 
 # Text of one attempt's log, by run, step and attempt.
@@ -50,6 +39,7 @@ def contents(
     for event in (*items, *(() if kind == PARTIAL else chain)):
         files |= read(event.files, blob)
     files |= imported_files(run, blob)
+    files |= replay_files(log, blob)
     files |= common(files, tree, maker.keys)
     if kind == BUNDLE:
         envelopes = [item.envelope for item in items]
@@ -73,7 +63,7 @@ def _telling(
 ) -> dict[str, bytes]:
     lines = tell(log)
     mark = (
-        f"{verify.WATERMARK}: the run has not been sealed; this is what there was so far.\n\n"
+        f"{WATERMARK}: the run has not been sealed; this is what there was so far.\n\n"
         if kind == PARTIAL
         else ""
     )
@@ -100,18 +90,4 @@ def _telling(
     return files
 
 
-__all__ = [
-    "ADDENDA",
-    "AUDIT_PACK",
-    "BUNDLE",
-    "FILE_NAMES",
-    "PARTIAL",
-    "SEALED_KINDS",
-    "SIGNATURE",
-    "Contents",
-    "Maker",
-    "StepLogs",
-    "contents",
-    "file_name",
-    "sealed_name",
-]
+__all__ = ["Contents", "Maker", "StepLogs", "contents"]

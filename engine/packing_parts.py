@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
-from engine.core.exporting import ADDENDA, AUDIT_PACK, BUNDLE, PARTIAL
+from engine.core.exporting import BUNDLE, PARTIAL, WATERMARK
 from engine.core.jcs import canonical
 from engine.core.run import Run
 from engine.evidence import history, verify
@@ -22,11 +22,7 @@ from engine.evidence.pack import write_tar_gz, write_zip
 from engine.evidence.trust import Chain, client_trust_config, parse_trusted_root
 from engine.keystore import Keys
 
-SEALED_KINDS: Final = (AUDIT_PACK, BUNDLE)
-FILE_NAMES: Final = {AUDIT_PACK: "audit-pack.tar.gz", BUNDLE: "evidence-bundle.zip"}
-SIGNATURE: Final = ".sigstore.json"
 SCRIPT: Final = "verify.sh"
-_ADDENDA_NAME: Final = "audit-addenda.tar.gz"
 
 Blob = Callable[[Digest], bytes]
 
@@ -79,24 +75,12 @@ def finished(
     manifest = canonical(
         {
             "schema": "releaseline.pack/1",
-            "watermark": verify.WATERMARK if kind == PARTIAL else "",
+            "watermark": WATERMARK if kind == PARTIAL else "",
             "runId": run.run_id,
             **whole,
         }
     )
     return Contents(kind=kind, files={**files, verify.MANIFEST: manifest}, said=whole)
-
-
-def file_name(kind: str, run: Run) -> str:
-    if kind == ADDENDA:
-        return _ADDENDA_NAME
-    return FILE_NAMES.get(kind, f"{run.run_id}-{verify.WATERMARK}-evidence.tar.gz")
-
-
-def sealed_name(kind: str) -> str:
-    """The name of what is made once, at the seal: a pack or its signature. Else empty."""
-    pack = FILE_NAMES.get(kind.removesuffix(SIGNATURE), "")
-    return f"{pack}{SIGNATURE}" if pack and kind.endswith(SIGNATURE) else pack
 
 
 def read(named: Iterable[NamedDigest], blob: Blob) -> dict[str, bytes]:

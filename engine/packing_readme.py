@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Mapping
+from textwrap import indent
 from typing import Any, Final
 
 from cryptography import x509
 
 from engine.core.exporting import ADDENDA, PARTIAL
 from engine.core.run import Run
-from engine.evidence import chain, verify
+from engine.evidence import chain, clients, verify
 from engine.evidence.owner import owner_of
 from engine.evidence.statement import MANIFEST_NAME
 from engine.packing_parts import SCRIPT, Maker
@@ -103,20 +104,17 @@ The pack as one file is signed too; that signature lies beside it and not in it:
 
 
 def _stock(kind: str, maker: Maker, files: Mapping[str, bytes]) -> str:
-    signer = f"""--cert-identity {maker.identity} \\
-      --cert-oidc-issuer {maker.issuer}"""
-    cosigned = f"""--certificate-identity {maker.identity} \\
-      --certificate-oidc-issuer {maker.issuer}"""
-    export = f"{maker.base}/export/v1"
-    # This client wants an owner in the certificate, and a trusted root that ends with its line;
-    # with what was made before these it can't be used.
-    owner = _owner(files) if files[verify.TRUST].endswith(b"\n") else ""
-    hub = f"""    gh attestation verify {verify.SUMS} --bundle {verify.SUMS_BUNDLE} \\
-      --custom-trusted-root {verify.TRUST} --owner {owner} \\
-      {signer} \\
-      --predicate-type {export} --format json
-
-"""
+    asked = clients.Question(
+        artifact=verify.SUMS,
+        bundle=verify.SUMS_BUNDLE,
+        identity=maker.identity,
+        issuer=maker.issuer,
+        # gh wants a trusted root that ends with its line; what was made before can't be used.
+        owner=_owner(files) if files[verify.TRUST].endswith(b"\n") else "",
+        predicate_type=f"{maker.base}/export/v1",
+        trust="trust",
+    )
+    told = (clients.sigstore(asked), clients.github(asked), clients.cosign(asked))
     seal = (
         ""
         if kind == PARTIAL
@@ -126,37 +124,26 @@ Every file under the seal is a subject of {chain.STEM}{_BUNDLE} as well: put it 
 NAME{_BUNDLE} speaks of {MANIFEST_NAME}.
 """
     )
+    npm = f"../{clients.NPM_FOLDER}"
     return f"""Who signed that list, by clients that know nothing of us:
 
-    sigstore --trust-config trust/trust_config.json verify identity --offline \\
-      --bundle {verify.SUMS_BUNDLE} \\
-      {signer} {verify.SUMS}
+{_typed(*told)}
+npm's client is a library; get it once, beside this folder, with a Node that is not too old:
 
-{hub if owner else ""}    cosign verify-blob-attestation --bundle {verify.SUMS_BUNDLE} \\
-      --trusted-root {verify.TRUST} --use-signed-timestamps \\
-      {cosigned} \\
-      --type {export} {verify.SUMS}
-{seal}"""
+{_typed(clients.npm_install(npm))}
+{_typed(clients.npm(asked, npm))}{seal}"""
+
+
+def _typed(*commands: str) -> str:
+    """Each set in, and a line between them."""
+    return "\n".join(f"{indent(one, '    ')}\n" for one in commands if one)
 
 
 def _by_hand() -> str:
     """One signature by openssl alone; the script does this for each of them."""
-    part = '\\([^"]*\\)'
     return f"""One signature by hand, here that over the list (B is any NAME{_BUNDLE}):
 
-    B={verify.SUMS_BUNDLE}
-    sed 's/.*"payload":"{part}".*/\\1/' $B | base64 -d > payload
-    sed 's/.*"sig":"{part}".*/\\1/' $B | base64 -d > sig
-    sed 's/.*"certificate":{{"rawBytes":"{part}".*/\\1/' $B | base64 -d > leaf.der
-    sed 's/.*"signedTimestamp":"{part}".*/\\1/' $B | base64 -d > token
-    openssl x509 -inform DER -in leaf.der -out leaf.pem
-    openssl x509 -in leaf.pem -noout -ext subjectAltName -pubkey > leaf.pub
-    (printf 'DSSEv1 28 application/vnd.in-toto+json %d ' $(wc -c < payload); cat payload) > pae
-    openssl dgst -sha256 -verify leaf.pub -signature sig pae
-    openssl ts -verify -in token -data sig -CAfile trust/tsa_root.pem -untrusted trust/tsa.pem
-    openssl ts -reply -in token -text
-    openssl verify -CAfile trust/ca.pem -purpose any -attime SECONDS leaf.pem
-
+{_typed(clients.openssl(verify.SUMS_BUNDLE))}
 SECONDS: the time stamp, since 1970. A leaf lives for ten minutes and its key for one signature.
 These commands leave files behind that are not of the pack; the script will say so.
 """

@@ -15,7 +15,17 @@ from engine.core.effects import RETRIES_MAX
 from engine.core.errors import Malformed, NotFound, Refused, Unverified
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event
-from engine.core.exporting import ADDENDA, AUDIT_PACK, PARTIAL, state_refusal
+from engine.core.exporting import (
+    ADDENDA,
+    AUDIT_PACK,
+    FILE_NAMES,
+    PARTIAL,
+    SEALED_KINDS,
+    SIGNATURE,
+    file_name,
+    sealed_name,
+    state_refusal,
+)
 from engine.core.fact_events import (
     EvidenceAddendum,
     EvidenceCaptured,
@@ -42,14 +52,7 @@ from engine.evidence.statement import MANIFEST_NAME
 from engine.evidence.trust import parse_trusted_root
 from engine.keystore import Keys
 from engine.outside import Outside
-from engine.packing import (
-    FILE_NAMES,
-    SEALED_KINDS,
-    SIGNATURE,
-    StepLogs,
-    file_name,
-    sealed_name,
-)
+from engine.packing import StepLogs
 from engine.recording import record
 from engine.sealing_addenda import Addenda
 from engine.sealing_packs import Packer
@@ -355,7 +358,7 @@ class Sealer:
             return (exported,), rows
 
         self._scribe.append(run.run_id, None, write, actor=actor)
-        return file_name(PARTIAL, run), made[0]
+        return file_name(PARTIAL, run.run_id), made[0]
 
 
 def _outputs(run: Run) -> tuple[NamedDigest, ...]:

@@ -12,6 +12,7 @@ from engine.core import addenda
 from engine.core.digest import Digest
 from engine.core.errors import Refused
 from engine.core.event_parts import NamedDigest
+from engine.core.exporting import ADDENDA, file_name
 from engine.core.fact_events import EvidenceAddendum, EvidenceExported
 from engine.core.rows import Row
 from engine.core.run import Run
@@ -19,7 +20,6 @@ from engine.evidence import chain as proof
 from engine.evidence.merkle import Tree
 from engine.evidence.predicate_addendum import STEM, addendum, folder, subjects
 from engine.outside import Outside
-from engine.packing import ADDENDA, file_name
 from engine.sealing_packs import Packer, addenda_of
 from engine.sealing_scribe import Moment, Scribe, Writing
 
@@ -67,12 +67,12 @@ class Addenda:
                 made[:] = [self._out.store.blobs.get(standing)]
                 return (_exported(standing, made[0]),), ()
             content, rows = self._packer.sign(ADDENDA, moment, tree, "export", 1)
-            self._packer.verified(file_name(ADDENDA, moment.run), content)
+            self._packer.verified(file_name(ADDENDA, moment.run.run_id), content)
             made[:] = [content]
             return (_exported(self._out.store.blobs.put(content), content),), rows
 
         self._scribe.append(run.run_id, None, write, actor=actor)
-        return file_name(ADDENDA, run), made[0]
+        return file_name(ADDENDA, run.run_id), made[0]
 
     def _signed(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from engine.core.digest import Digest
 from engine.core.errors import Unverified
 from engine.core.event_parts import NamedDigest
+from engine.core.exporting import ADDENDA
 from engine.core.fact_events import EvidenceAddendum
 from engine.core.rows import Row
 from engine.evidence.merkle import Tree
@@ -15,7 +16,7 @@ from engine.evidence.predicates import Draft, rfc3339
 from engine.evidence.verify import SUMS, verify_pack
 from engine.keystore import Keys
 from engine.outside import Outside
-from engine.packing import ADDENDA, Contents, Maker, StepLogs, contents
+from engine.packing import Contents, Maker, StepLogs, contents
 from engine.packing_addenda import addenda_contents
 from engine.sealing_scribe import Moment, Scribe, last_item
 from engine.transparency import Signed

@@ -21,11 +21,12 @@ from engine.core.errors import LogForked, Malformed, Unverified
 from engine.core.jcs import canonical
 from engine.evidence.checkpoint import (
     NoteKey,
+    is_size,
     open_checkpoint,
     parse_checkpoint,
     split_note,
 )
-from engine.evidence.cosignature import AddCheckpoint, cosign, is_size, parse_add_checkpoint
+from engine.evidence.cosignature import AddCheckpoint, cosign, parse_add_checkpoint
 from engine.evidence.merkle import EMPTY_ROOT, Tree, verify_consistency
 from engine.keystore_file import write_whole
 from engine.keystore_witness import STATE_SCHEMA, WitnessSigner

@@ -14,10 +14,11 @@ from engine.cli.exits import DONE, INVALID_EVIDENCE, NOT_FOUND, USAGE, Ended
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.evidence.chain import FILE
+from engine.evidence.cosignature import WitnessKey, parse_witness_file
 from engine.evidence.pack import read_folder, read_pack
 from engine.evidence.report import Check, Report
 from engine.evidence.strict import parse_object
-from engine.evidence.verify import MANIFEST, verify_beside, verify_envelope, verify_pack
+from engine.evidence.verify import MANIFEST, TRUST, verify_beside, verify_envelope, verify_pack
 
 _SUFFIX_BUNDLE = ".sigstore.json"
 
@@ -40,6 +41,10 @@ _SUFFIX_BUNDLE = ".sigstore.json"
     help="What `log consistency --json` printed, when the pack has no proof of its own.",
 )  # fmt: skip
 @click.option(
+    "--witness", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Keys of witnesses, one a line, got from themselves: one has to have seen every head.",
+)  # fmt: skip
+@click.option(
     "--self-consistent", is_flag=True,
     help="Be content when a pack agrees with itself: it may be forged as a whole.",
 )  # fmt: skip
@@ -51,6 +56,7 @@ def verify(
     trusted_root_sha256: str | None,
     against: Path | None,
     consistency: Path | None,
+    witness: Path | None,
     self_consistent: bool,
 ) -> int:
     """Check packs, unpacked packs or single .sigstore.json bundles, offline.
@@ -61,12 +67,16 @@ def verify(
     or the home this command works on, when its trusted root is the pack's. A pack that is judged
     by its own copy only agrees with itself: that ends with 21, unless --self-consistent says
     that no more is asked.
+
+    Whether the log was rewritten only its witness can tell. The key that the trusted root names
+    was written by the maker of the pack; --witness has the one that you got from the witness.
     """
     question = _Question(
         root=None if trusted_root is None else trusted_root.read_bytes(),
         sha256=_digest(trusted_root_sha256),
         against=None if against is None else against.read_bytes(),
         consistency=None if consistency is None else consistency.read_bytes(),
+        witnesses=() if witness is None else _witnesses(witness),
         home_root=_home_root(call.home),
         self_consistent=self_consistent,
     )
@@ -90,6 +100,7 @@ class _Question:
     sha256: str | None
     against: bytes | None
     consistency: bytes | None
+    witnesses: tuple[WitnessKey, ...]
     home_root: bytes | None
     self_consistent: bool
 
@@ -134,7 +145,11 @@ def _verified(path: Path, asked: _Question) -> Report:
         root = asked.root or asked.home_root
         if root is None:
             raise Ended(USAGE, f"{path}: a bundle alone needs --trusted-root to be judged by.")
-        return verify_envelope(path.read_bytes(), trusted_root=root, where=str(path))
+        if asked.against is not None:
+            raise Ended(USAGE, f"{path}: a bundle alone shows no history; --against needs a pack.")
+        return verify_envelope(
+            path.read_bytes(), trusted_root=root, witnesses=asked.witnesses, where=str(path)
+        )
     report = _judged(path, asked, asked.root, asked.sha256)
     if report.anchored or not report.fingerprint:
         return report
@@ -144,13 +159,18 @@ def _verified(path: Path, asked: _Question) -> Report:
 
 
 def _judged(path: Path, asked: _Question, root: bytes | None, sha256: str | None) -> Report:
-    """A pack, and the signature that lies beside its file, when the root itself is at hand."""
+    """A pack, and the signature that lies beside its file."""
     report = _pack(path, asked, root, sha256)
     beside = path.with_name(path.name + _SUFFIX_BUNDLE)
-    if root is None or not path.is_file() or not beside.is_file():
+    if not report.fingerprint or not path.is_file() or not beside.is_file():
         return report
     content, bundle = path.read_bytes(), beside.read_bytes()
-    for check in verify_beside(content, bundle, trusted_root=root, where=str(beside)):
+    if root is None:  # the pack's own copy, whose digest is the one that was given, or is said
+        root = read_pack(content).files[TRUST]
+    checks = verify_beside(
+        content, bundle, trusted_root=root, witnesses=asked.witnesses, where=str(beside)
+    )
+    for check in checks:
         report = report.with_check(check)
     return report
 
@@ -162,6 +182,7 @@ def _pack(path: Path, asked: _Question, root: bytes | None, sha256: str | None) 
         trusted_root_sha256=sha256,
         against=asked.against,
         consistency=asked.consistency,
+        witnesses=asked.witnesses,
     )
 
 
@@ -186,8 +207,9 @@ def _tell(call: Call, path: Path, report: Report) -> None:
     for check in report.failed:
         call.say(str(check))
     passed = f"{len(report.checks) - len(report.failed)} of {len(report.checks)} checks passed"
+    seen = [f"  {report.witness_sentence}"] if report.witness_sentence else []
     if report.anchored or not report.fingerprint:
-        call.say(f"{path}: {'verified' if report.ok else 'NOT VERIFIED'}, {passed}")
+        call.say(f"{path}: {'verified' if report.ok else 'NOT VERIFIED'}, {passed}", *seen)
         return
     agrees = all(check.ok or check.check == "trust.anchor" for check in report.checks)
     word = "agrees with itself, but is NOT VERIFIED against anything" if agrees else "NOT VERIFIED"
@@ -196,7 +218,15 @@ def _tell(call: Call, path: Path, report: Report) -> None:
         f"  It was judged by the trust root inside the pack, SHA-256 {report.fingerprint}.",
         "  Whoever forges a whole pack puts their own in. Compare it with the one that the maker",
         "  of the pack gave you by another way, and give that one: --trusted-root-sha256 HEX",
+        *seen,
     )
+
+
+def _witnesses(path: Path) -> tuple[WitnessKey, ...]:
+    try:
+        return parse_witness_file(path.read_bytes(), where=str(path))
+    except Malformed as error:
+        raise Ended(USAGE, f"--witness: {error}") from None
 
 
 def _digest(text: str | None) -> str | None:

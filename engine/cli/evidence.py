@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from engine.cli.call import Call, Noun, page, pass_call
 from engine.cli.door import open_door
 from engine.cli.exits import BAD_CONFIG, CONFLICT, Ended
-
-# Kinds that are made once, at the seal, and signed as one file as well.
-_SEALED: Final = frozenset({"bundle", "audit-pack"})
-_SIGNATURE: Final = ".sigstore.json"
+from engine.core.exporting import AUDIT_PACK, KINDS, SEALED_KINDS, SIGNATURE
 
 
 @click.group(cls=Noun)
@@ -42,8 +39,8 @@ def list_evidence(call: Call, run_id: str) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.option(
     "--kind",
-    type=click.Choice(["partial", "bundle", "audit-pack", "addenda"]),
-    default="audit-pack",
+    type=click.Choice(KINDS),
+    default=AUDIT_PACK,
     show_default=True,
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file or a folder.")
@@ -59,12 +56,12 @@ def export(call: Call, run_id: str, kind: str, output: Path | None, force: bool)
     with open_door(call) as door:
         name, content = door.download(source, kind=kind)
         beside = b""
-        if kind in _SEALED:
-            _, beside = door.download(source, kind=f"{kind}{_SIGNATURE}")
+        if kind in SEALED_KINDS:  # signed as one file as well
+            _, beside = door.download(source, kind=f"{kind}{SIGNATURE}")
     path = output or Path(name)
     if path.is_dir():
         path /= name
-    signature = path.with_name(f"{path.name}{_SIGNATURE}")
+    signature = path.with_name(f"{path.name}{SIGNATURE}")
     if beside and not force and signature.exists():
         raise Ended(CONFLICT, f"{signature} exists.", hint="--force overwrites it.")
     _write(path, content, force=force)

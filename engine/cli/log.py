@@ -12,8 +12,7 @@ from engine.cli.call import Call, Noun, moment, pass_call
 from engine.cli.door import Door, open_door
 from engine.cli.exits import DONE, INVALID_EVIDENCE, USAGE, Ended
 from engine.core.errors import ReleaselineError
-from engine.evidence.checkpoint import open_checkpoint, parse_vkey
-from engine.evidence.cosignature import is_size
+from engine.evidence.checkpoint import is_size, open_checkpoint, parse_vkey
 from engine.evidence.merkle import verify_consistency
 
 

@@ -21,6 +21,26 @@ BUNDLE: Final = "bundle"
 AUDIT_PACK: Final = "audit-pack"
 ADDENDA: Final = "addenda"
 KINDS: Final = (PARTIAL, BUNDLE, AUDIT_PACK, ADDENDA)
+# Made once, at the seal.
+SEALED_KINDS: Final = (AUDIT_PACK, BUNDLE)
+FILE_NAMES: Final = {
+    BUNDLE: "evidence-bundle.zip",
+    AUDIT_PACK: "audit-pack.tar.gz",
+    ADDENDA: "audit-addenda.tar.gz",
+}
+WATERMARK: Final = "PARTIAL"
+SIGNATURE: Final = ".sigstore.json"
+
+
+def file_name(kind: str, run_id: str) -> str:
+    """What a pack of a run is called as a file."""
+    return FILE_NAMES.get(kind, f"{run_id}-{WATERMARK}-evidence.tar.gz")
+
+
+def sealed_name(kind: str) -> str:
+    """The name of what is made once, at the seal: a pack or its signature. Else empty."""
+    bare = kind.removesuffix(SIGNATURE)
+    return f"{FILE_NAMES[bare]}{kind[len(bare) :]}" if bare in SEALED_KINDS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

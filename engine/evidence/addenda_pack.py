@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.event_parts import NamedDigest
-from engine.core.jcs import canonical
+from engine.evidence.about import About
 from engine.evidence.chain import FILE, STEM, parse_chain
 from engine.evidence.items import Item, read_item, receipt_path
 from engine.evidence.report import Ledger
+from engine.evidence.sealed import check_seal
 from engine.evidence.statement import resources
 from engine.evidence.strict import fields, text
 from engine.evidence.trust import TrustedRoot
 
-KIND: Final = "addenda"
 FOLDER: Final = "addenda/"
 _TYPE: Final = "/addendum/v1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What the pack's signature says: of which run, by which engine, and what it holds."""
-
-    run_id: str
-    engine: str
-    said: Mapping[str, Any]
 
 
 def check_addenda(
@@ -47,19 +37,7 @@ def check_addenda(
     """
     seal = read_item(f"{STEM}.dsse", files, trusted)
     chain = parse_chain(files.get(FILE, b""))
-    ledger.equal(
-        seal.path,
-        "certificate.identity",
-        expected=about.engine,
-        found=seal.verified.signer.identity,
-    )
-    ledger.equal(
-        FILE,
-        "chain.signature",
-        expected=canonical(chain.predicate(seal.statement.base)).decode(),
-        found=canonical(dict(seal.statement.predicate)).decode(),
-    )
-    ledger.equal(FILE, "chain.run", expected=about.run_id, found=chain.run_id)
+    check_seal(seal, chain, about, ledger)
     found: list[Item] = []
     for path in sorted(files):
         if path.startswith(FOLDER) and path.endswith(".dsse"):

@@ -55,7 +55,13 @@ def check_against(
                 "--consistency",
                 "none for this size in the pack",
             )
-        if ledger.equal(OLD, "log.against", expected=head.root.hex(), found=found.hex()):
+        leaves = f"{head.size} leaves with root"
+        if ledger.equal(
+            OLD,
+            "log.against",
+            expected=f"{leaves} {head.root.hex()}",
+            found=f"{leaves} {found.hex()}",
+        ):
             ledger.ok(OLD, "log.against", f"the log still begins with its first {head.size} leaves")
 
 

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
-from engine.core.jcs import canonical
 from engine.evidence.report import Ledger
 from engine.evidence.strict import parse_object
 from engine.evidence.trust import parse_trusted_root
@@ -32,8 +31,9 @@ def root_of(
     copy = files.get(TRUST, b"")
     found = Digest.of(copy).hex
     if given is not None and sha256 is not None:
+        wanted = f"sha256:{_hex(sha256)}"
         ledger.equal(
-            "trusted_root.json", "trust.root", expected=_hex(sha256), found=Digest.of(given).hex
+            "trusted_root.json", "trust.root", expected=wanted, found=str(Digest.of(given))
         )
     if given is not None:
         if given == copy:
@@ -44,7 +44,9 @@ def root_of(
         return given
     if sha256 is None:
         ledger.ok(TRUST, "trust.root", f"the pack's own copy, to be compared: sha256:{found}")
-    elif ledger.equal(TRUST, "trust.root", expected=_hex(sha256), found=found):
+    elif ledger.equal(
+        TRUST, "trust.root", expected=f"sha256:{_hex(sha256)}", found=f"sha256:{found}"
+    ):
         ledger.ok(TRUST, "trust.root", f"sha256:{found}")
     return copy
 
@@ -54,11 +56,9 @@ def check_trust_files(files: Mapping[str, bytes], ledger: Ledger) -> None:
     with ledger.judging(CONFIG, "trust.config"):
         config = parse_object(files.get(CONFIG, b""), where=CONFIG)
         copy = parse_object(files.get(TRUST, b""), where=TRUST)
-        ledger.equal(
-            CONFIG,
-            "trust.config",
-            expected=canonical(copy).decode(),
-            found=canonical(config.get("trustedRoot")).decode(),
+        named = config.get("trustedRoot")
+        ledger.same(
+            CONFIG, "trust.config", expected=copy, found=named if isinstance(named, dict) else {}
         )
     with ledger.judging(TRUST, "trust.pem"):
         root = parse_trusted_root(files.get(TRUST, b""))

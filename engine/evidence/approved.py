@@ -8,13 +8,16 @@ from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
+from engine.core.event_parts import NamedDigest
 from engine.core.jcs import canonical
 from engine.core.statemachine import RunStatus
+from engine.evidence.about import About
 from engine.evidence.chain import ProofChain
 from engine.evidence.item import Item
 from engine.evidence.report import Ledger
 from engine.evidence.statement import resources
 from engine.evidence.strict import fields, text
+from engine.evidence.wording import moment, worded
 
 SUMMARY: Final = "https://slsa.dev/verification_summary/v1"
 APPROVED: Final = "approved"
@@ -30,12 +33,11 @@ def is_approval(item: Item) -> bool:
 def check_approval(
     item: Item,
     items: Sequence[Item],
+    about: About,
     ledger: Ledger,
-    run_id: str,
-    manifest: Digest,
     nonces: set[str],
 ) -> None:
-    """The decision is for this run, this bundle and this policy decision, by its approver.
+    """The decision is for this run, bundle, environment and policy decision, by its approver.
 
     Raises:
         Malformed: it does not have the form of an approval.
@@ -44,9 +46,14 @@ def check_approval(
     scope = said.get("scope")
     if not isinstance(scope, Mapping):
         raise Malformed("expected an object", where=f"{where}.scope")
-    ledger.equal(where, "approval.run", expected=run_id, found=scope.get("runId"))
+    ledger.equal(where, "approval.run", expected=about.run_id, found=scope.get("runId"))
+    bundle = {"sha256": about.manifest.hex}
+    ledger.equal(where, "approval.bundle", expected=bundle, found=scope.get("bundle"))
     ledger.equal(
-        where, "approval.bundle", expected={"sha256": manifest.hex}, found=scope.get("bundle")
+        where,
+        "approval.environment",
+        expected=about.said.get("environment"),
+        found=scope.get("environment"),
     )
     link = item.statement.link
     ledger.equal(where, "approval.attempt", expected=link.attempt, found=scope.get("attempt"))
@@ -72,13 +79,15 @@ def check_approval(
     nonces.add(nonce)
     _check_times(item, ledger)
     judged = _check_basis(item, items, ledger)
-    _check_binding(item, scope, judged, ledger, run_id, manifest)
+    _check_binding(item, scope, judged, about, ledger)
 
 
 def check_approved(chain: ProofChain, items: Sequence[Item], ledger: Ledger) -> None:
     """The approvals that count at the end are there, and nobody went on against a refusal."""
     given = [item for item in items if is_approval(item)]
-    approved = {_user(item) for item in given if item.statement.predicate["decision"] == APPROVED}
+    approved = {
+        _user(item): item for item in given if item.statement.predicate.get("decision") == APPROVED
+    }
     for person in chain.standing:
         if person not in approved:
             ledger.no(
@@ -102,6 +111,8 @@ def check_approved(chain: ProofChain, items: Sequence[Item], ledger: Ledger) -> 
             expected=APPROVED,
             found=item.statement.predicate.get("decision"),
         )
+    counting = [approved[person] for person in chain.standing if person in approved]
+    _check_together(counting, ledger)
     excused = any(
         item.statement.predicate_type == f"{item.statement.base}{_OUTCOME}"
         and item.statement.predicate.get("outcome") == "NOT_REQUIRED"
@@ -116,6 +127,24 @@ def check_approved(chain: ProofChain, items: Sequence[Item], ledger: Ledger) -> 
         )
 
 
+def _check_together(counting: Sequence[Item], ledger: Ledger) -> None:
+    """When the last of those that count was given, none of the others had expired."""
+    times = [
+        (_seconds(one.statement.predicate, "decidedAt", one.path),
+         _seconds(one.statement.predicate, "expiresAt", one.path))
+        for one in counting
+    ]  # fmt: skip
+    last = max((decided for decided, _ in times), default=0)
+    for item, (_, expires) in zip(counting, times, strict=True):
+        if last >= expires:
+            ledger.no(
+                item.path,
+                "approval.expired",
+                expected=f"one that still stood when the last was given, {moment(last)}",
+                found=f"one that had expired {moment(expires)}",
+            )
+
+
 def _user(item: Item) -> str:
     approver = item.statement.predicate.get("approver")
     return str(approver.get("user")) if isinstance(approver, Mapping) else ""
@@ -126,9 +155,12 @@ def _check_times(item: Item, ledger: Ledger) -> None:
     said, where = item.statement.predicate, item.path
     decided, expires = (_seconds(said, key, where) for key in ("decidedAt", "expiresAt"))
     if decided >= expires:
-        ledger.no(where, "approval.expired", expected=f"before {expires}", found=str(decided))
+        ledger.no(
+            where, "approval.expired", expected=f"before {moment(expires)}", found=moment(decided)
+        )
     if decided > item.verified.at_s:
-        ledger.no(where, "approval.time", expected=f"by {item.verified.at_s}", found=str(decided))
+        signed = moment(item.verified.at_s)
+        ledger.no(where, "approval.time", expected=f"by {signed}", found=moment(decided))
 
 
 def _check_basis(item: Item, items: Sequence[Item], ledger: Ledger) -> tuple[Item, ...]:
@@ -146,7 +178,7 @@ def _check_basis(item: Item, items: Sequence[Item], ledger: Ledger) -> tuple[Ite
             where,
             "approval.basis",
             expected="this run's policy decision",
-            found=", ".join(f"{name} {digest}" for name, digest in sorted(basis)),
+            found=worded([NamedDigest(name=name, digest=one) for name, one in sorted(basis)]),
         )
     found = tuple(judged[key] for key in sorted(basis & judged.keys()))
     for one in found:
@@ -163,9 +195,8 @@ def _check_binding(
     item: Item,
     scope: Mapping[str, Any],
     judged: Sequence[Item],
+    about: About,
     ledger: Ledger,
-    run_id: str,
-    manifest: Digest,
 ) -> None:
     """What the binding is the digest of says the same as the rest of the statement."""
     where, bound = item.path, scope.get("bound")
@@ -177,8 +208,9 @@ def _check_binding(
         expected={"sha256": Digest.of(canonical(dict(bound))).hex},
         found=scope.get("binding"),
     )
-    ledger.equal(where, "approval.binding", expected=run_id, found=bound.get("run"))
-    ledger.equal(where, "approval.binding", expected=str(manifest), found=bound.get("bundle"))
+    ledger.equal(where, "approval.binding", expected=about.run_id, found=bound.get("run"))
+    bundle = str(about.manifest)
+    ledger.equal(where, "approval.binding", expected=bundle, found=bound.get("bundle"))
     ledger.equal(
         where,
         "approval.binding",
@@ -199,6 +231,9 @@ def _check_binding(
 def _seconds(said: Mapping[str, Any], key: str, where: str) -> int:
     value = text(said, key, where=where)
     try:
-        return int(datetime.fromisoformat(value).timestamp())
+        at = datetime.fromisoformat(value)
     except ValueError:
         raise Malformed(f"expected a time, found {value!r}", where=f"{where}.{key}") from None
+    if at.tzinfo is None:  # it would be another moment wherever it is read
+        raise Malformed(f"expected a time with its zone, found {value!r}", where=f"{where}.{key}")
+    return int(at.timestamp())

@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from engine.core.errors import Malformed, Unverified
 from engine.evidence import der
 from engine.evidence.owner import OWNER, claim
+from engine.evidence.wording import moment, span
 
 LEAF_LIFE_S: Final = 600
 _ISSUER_V1: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
@@ -202,7 +203,7 @@ def verify_leaf(
     check_issued(leaf, authority, where)
     start, end = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     if not start <= at_s <= end:
-        raise _no("certificate.time", where, f"{int(start)} to {int(end)}", str(at_s))
+        raise _no("certificate.time", where, span(int(start), int(end)), moment(at_s))
     check_use(leaf, where)
     check_sct(leaf, authority, ct_keys, where)
     public = leaf.public_key()
@@ -232,7 +233,14 @@ def read(content: bytes, *, where: str) -> x509.Certificate:
         certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
         for name in parts[:2]:
             name.rfc4514_string()
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ):
         raise Malformed("expected a DER certificate", where=where) from None
     return certificate
 
@@ -284,7 +292,7 @@ def check_sct(
     key, start_s, end_s = known
     at_s = int(sct.timestamp.replace(tzinfo=UTC).timestamp())
     if at_s < start_s or (end_s is not None and at_s > end_s):
-        raise _no("certificate.sct", where, f"a time from {start_s} to {end_s}", str(at_s))
+        raise _no("certificate.sct", where, span(start_s, end_s), moment(at_s))
     timestamp_ms = round(sct.timestamp.replace(tzinfo=UTC).timestamp() * 1000)
     signed = _sct_signed(
         leaf.tbs_precertificate_bytes, _key_hash(authority), timestamp_ms, sct.extension_bytes

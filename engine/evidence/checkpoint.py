@@ -166,12 +166,17 @@ def parse_checkpoint(text: str, *, where: str = "checkpoint") -> LogCheckpoint:
     if len(lines) < 4 or lines[-1] or not all(lines[:-1]):
         raise Malformed("expected origin, size and root", where=where)
     origin, size, encoded = lines[:3]
-    if not (size.isascii() and size.isdecimal() and str(int(size)) == size and len(size) < 20):
-        raise Malformed(f"expected a decimal size, found {size!r}", where=where)
+    if not is_size(size):
+        raise Malformed(f"expected a decimal size, found {size[:40]!r}", where=where)
     root = decode_base64(encoded, where=where)
     if len(root) != 32:
         raise Malformed(f"expected a root of 32 bytes, found {len(root)}", where=where)
     return LogCheckpoint(origin=origin, size=int(size), root=root)
+
+
+def is_size(text: str) -> bool:
+    """True for a decimal tree size in its one spelling."""
+    return text.isascii() and text.isdecimal() and len(text) < 20 and str(int(text)) == text
 
 
 def is_name(name: str) -> bool:

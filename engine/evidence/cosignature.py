@@ -17,7 +17,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from engine.core.errors import Malformed, Unverified
-from engine.evidence.checkpoint import decode_base64, is_name, signature_line, split_note
+from engine.evidence.checkpoint import (
+    decode_base64,
+    is_name,
+    is_size,
+    signature_line,
+    split_note,
+)
+from engine.evidence.wording import moment
 
 _TYPE: Final = b"\x04"
 _TIME_BYTES: Final = 8
@@ -42,6 +49,31 @@ class WitnessKey:
     def __str__(self) -> str:
         raw = base64.b64encode(_TYPE + self.public.public_bytes_raw()).decode()
         return f"{self.name}+{self.key_id[:4].hex()}+{raw}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWitness:
+    """A witness that a verifier goes by.
+
+    Attributes:
+        end_s: UTC second of its last cosignature; None = it is in use. A key that was renewed may
+            be in anybody's hands, so what it signs after its end counts for nothing.
+    """
+
+    key: WitnessKey
+    end_s: int | None = None
+
+
+def parse_witness_file(content: bytes, *, where: str) -> tuple[WitnessKey, ...]:
+    """Read a file of witness keys, one vkey a line. Raises `Malformed`, also for none at all."""
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError:
+        raise Malformed("expected one witness key a line", where=where) from None
+    keys = tuple(parse_witness_vkey(line.strip(), where=where) for line in lines if line.strip())
+    if not keys:
+        raise Malformed("expected one witness key a line, found none", where=where)
+    return keys
 
 
 def parse_witness_vkey(text: str, *, where: str = "witness vkey") -> WitnessKey:
@@ -111,7 +143,7 @@ def open_cosignatures(
 
 
 def check_signers(
-    note: str, log: tuple[str, bytes], witnesses: Sequence[WitnessKey], *, where: str
+    note: str, log: tuple[str, bytes], witnesses: Sequence[KnownWitness], *, where: str
 ) -> tuple[Cosignature, ...]:
     """That a note carries the log's line, then lines of `witnesses`, and of nobody else.
 
@@ -122,27 +154,59 @@ def check_signers(
         log: name and first 4 bytes of the key id; its signature was checked already.
 
     Raises:
-        Malformed, Unverified: another line, one twice, or none of the witnesses'.
+        Malformed, Unverified: another line, one twice, none of the witnesses', or one that was
+            made after its key's end.
     """
+    keys = [one.key for one in witnesses]
     signers = [(name, raw[:4]) for name, raw in split_note(note, where=where)[1]]
-    known = {(one.name, one.key_id[:4]) for one in witnesses}
+    known = {(one.name, one.key_id[:4]) for one in keys}
     names = ", ".join(f"{name}+{key_id.hex()}" for name, key_id in signers)
     if signers[:1] != [log] or len(signers) != len(set(signers)) or set(signers[1:]) - known:
         raise Unverified(
             "the checkpoint has signature lines that cannot be checked",
             check="log.witness",
             file=where,
-            expected=f"the log's line, then lines by {', '.join(map(str, witnesses)) or 'nobody'}",
+            expected=f"the log's line, then lines by {', '.join(map(str, keys)) or 'nobody'}",
             found=names,
         )
-    found = open_cosignatures(note, witnesses, where=where)
-    if witnesses and not found:
+    found = open_cosignatures(note, keys, where=where)
+    ends = {str(one.key): one.end_s for one in witnesses}
+    for one in found:
+        end_s = ends[str(one.witness)]
+        if end_s is not None and one.at_s > end_s:
+            raise Unverified(
+                "the cosignature is by a key of a witness that was renewed before",
+                check="witness.window",
+                file=where,
+                expected=f"one by {one.witness} up to {moment(end_s)}",
+                found=f"one of {moment(one.at_s)}",
+            )
+    if keys and not found:
         raise Unverified(
             "no witness cosigned this checkpoint",
             check="log.witness",
             file=where,
-            expected=f"a cosignature by {' or '.join(map(str, witnesses))}",
+            expected=f"a cosignature by {' or '.join(map(str, keys))}",
             found=names,
+        )
+    return found
+
+
+def check_given(note: str, given: Sequence[WitnessKey], *, where: str) -> tuple[Cosignature, ...]:
+    """That one of the witnesses whose keys somebody brought along cosigned a note.
+
+    Raises:
+        Malformed, Unverified: none of them did.
+    """
+    found = open_cosignatures(note, given, where=where)
+    if not found:
+        lines = split_note(note, where=where)[1]
+        raise Unverified(
+            "the witness that was asked for did not cosign this checkpoint",
+            check="log.witness",
+            file=where,
+            expected=f"a cosignature by {' or '.join(map(str, given))}, which was given",
+            found=f"lines by {', '.join(f'{name}+{raw[:4].hex()}' for name, raw in lines)}",
         )
     return found
 
@@ -184,11 +248,6 @@ def parse_add_checkpoint(body: bytes, *, where: str = "add-checkpoint") -> AddCh
         if len(one) != 32:
             raise Malformed(f"expected hashes of 32 bytes, found {len(one)}", where=where)
     return AddCheckpoint(old=int(size), proof=proof, note=note)
-
-
-def is_size(text: str) -> bool:
-    """True for a decimal tree size in its one spelling."""
-    return text.isascii() and text.isdecimal() and len(text) < 20 and str(int(text)) == text
 
 
 def _message(text: str, at_s: int) -> bytes:

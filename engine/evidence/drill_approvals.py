@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from engine.core.digest import Digest
+from engine.core.jcs import canonical
 from engine.core.statemachine import RunStatus
 from engine.evidence.chain import FILE
 from engine.evidence.drill_copy import LeftOut, Scratch
@@ -52,6 +54,14 @@ def _lies(script: Script, given: Sequence[Act]) -> Iterator[tuple[str, str, dict
     yield other("approval.run", "was given for another run", runId="run-0")
     yield other("approval.bundle", "was given for another bundle", bundle={"sha256": "0" * 64})
     yield other("approval.attempt", "was given for another attempt", attempt=99)
+    there = {**dict(scope.get("bound", {})), "environment": "elsewhere"}
+    yield other(
+        "approval.environment",
+        "was given for another environment",
+        environment="Elsewhere/elsewhere",
+        bound=there,
+        binding={"sha256": Digest.of(canonical(there)).hex},
+    )
     bound = {**dict(scope.get("bound", {})), "plan": f"sha256:{'0' * 64}"}
     yield other("approval.binding", "is bound to another plan than its digest says", bound=bound)
     past, future = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from engine.core.exporting import WATERMARK
 from engine.core.jcs import canonical
 from engine.evidence.chain import FILE, STEM
 from engine.evidence.drill_copy import (
@@ -22,7 +23,7 @@ from engine.evidence.drill_copy import (
 )
 from engine.evidence.statement import MANIFEST_NAME
 from engine.evidence.strict import parse_object
-from engine.evidence.verify import MANIFEST, STORY, SUMS_BUNDLE, TRUST, WATERMARK
+from engine.evidence.verify import MANIFEST, STORY, SUMS_BUNDLE, TRUST
 
 _FINAL_NAME: Final = "audit-pack.tar.gz"
 

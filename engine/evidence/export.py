@@ -9,8 +9,8 @@ from typing import Any, Final
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, Unverified
 from engine.core.event_parts import NamedDigest
+from engine.core.exporting import ADDENDA, WATERMARK
 from engine.core.jcs import canonical
-from engine.evidence.addenda_pack import KIND
 from engine.evidence.chain import FILE as CHAIN
 from engine.evidence.items import ENGINE_SUFFIX, Item
 from engine.evidence.report import Ledger
@@ -24,7 +24,6 @@ SUMS_BUNDLE: Final = "SHA256SUMS.sigstore.json"
 MANIFEST: Final = "pack.json"
 _SCHEMA: Final = "releaseline.pack/1"
 STORY: Final = "story.txt"
-WATERMARK: Final = "PARTIAL"
 ENVELOPES: Final = "evidence.intoto.jsonl"
 
 
@@ -41,7 +40,7 @@ class Export:
     @property
     def addenda(self) -> bool:
         """The pack holds what came after the seal, and none of the run's own items."""
-        return self.statement.predicate.get("kind") == KIND
+        return self.statement.predicate.get("kind") == ADDENDA
 
     @property
     def signer(self) -> str:
@@ -71,9 +70,9 @@ def check_sums(files: Mapping[str, bytes], ledger: Ledger) -> None:
     for path in sorted(files.keys() - listed.keys() - {SUMS, SUMS_BUNDLE}):
         ledger.no(path, "pack.added", expected="no such file", found="a file not in SHA256SUMS")
     for path in sorted(files.keys() & listed.keys()):
-        found = Digest.of(files[path]).hex
-        if ledger.equal(path, "pack.digest", expected=listed[path], found=found):
-            ledger.ok(path, "pack.digest", f"sha256:{found}")
+        found = str(Digest.of(files[path]))
+        if ledger.equal(path, "pack.digest", expected=f"sha256:{listed[path]}", found=found):
+            ledger.ok(path, "pack.digest", found)
 
 
 def read_export(files: Mapping[str, bytes], trusted: TrustedRoot, ledger: Ledger) -> Export:
@@ -98,8 +97,8 @@ def read_export(files: Mapping[str, bytes], trusted: TrustedRoot, ledger: Ledger
     ledger.equal(
         SUMS,
         "pack.signature",
-        expected=[(one.name, one.digest.hex) for one in statement.subjects],
-        found=[(SUMS, Digest.of(files.get(SUMS, b"")).hex)],
+        expected=statement.subjects,
+        found=(NamedDigest(name=SUMS, digest=Digest.of(files.get(SUMS, b""))),),
     )
     check_engine(verified, ledger, SUMS_BUNDLE)
     return Export(
@@ -114,12 +113,13 @@ def read_export(files: Mapping[str, bytes], trusted: TrustedRoot, ledger: Ledger
 def check_engine(verified: Verified, ledger: Ledger, where: str) -> None:
     """Lists and packs are signed by the engine, and by no person."""
     identity = verified.signer.identity
-    ledger.equal(
-        where,
-        "certificate.identity",
-        expected=True,
-        found=identity.startswith("https://") and identity.endswith(ENGINE_SUFFIX),
-    )
+    if not (identity.startswith("https://") and identity.endswith(ENGINE_SUFFIX)):
+        ledger.no(
+            where,
+            "certificate.identity",
+            expected=f"an engine, https://...{ENGINE_SUFFIX}",
+            found=identity,
+        )
 
 
 def check_export(
@@ -174,8 +174,8 @@ def check_export(
         ledger.equal(
             ENVELOPES,
             "pack.envelopes",
-            expected=Digest.of(b"".join(files[item.path] + b"\n" for item in items)).hex,
-            found=Digest.of(files[ENVELOPES]).hex,
+            expected=Digest.of(b"".join(files[item.path] + b"\n" for item in items)),
+            found=Digest.of(files[ENVELOPES]),
         )
     _check_watermark(files, export, ledger, name)
 
@@ -191,20 +191,24 @@ def _check_watermark(files: Mapping[str, bytes], export: Export, ledger: Ledger,
             "schema": _SCHEMA,
             "watermark": manifest.get("watermark"),
         }
-        ledger.equal(
-            MANIFEST,
-            "pack.manifest",
-            expected=canonical(expected).decode(),
-            found=content.decode(),
-        )
+        ledger.same(MANIFEST, "pack.manifest", expected=expected, found=manifest)
+        if canonical(dict(manifest)) != content:
+            ledger.no(
+                MANIFEST, "pack.manifest", expected="canonical JSON", found="another spelling"
+            )
         ledger.equal(
             MANIFEST,
             "pack.watermark",
             expected=WATERMARK if export.partial else "",
             found=manifest.get("watermark"),
         )
+    word = f"the word {WATERMARK}" if export.partial else f"no word {WATERMARK}"
     if STORY in files or export.partial:
-        marked = files.get(STORY, b"").startswith(WATERMARK.encode())
-        ledger.equal(STORY, "pack.watermark", expected=export.partial, found=marked)
-    if name:
-        ledger.equal(name, "pack.watermark", expected=export.partial, found=WATERMARK in name)
+        told = files.get(STORY, b"")
+        if told.startswith(WATERMARK.encode()) != export.partial:
+            first = told.decode("utf-8", "replace").partition("\n")[0]
+            ledger.no(
+                STORY, "pack.watermark", expected=f"{word} at its beginning", found=repr(first)
+            )
+    if name and (WATERMARK in name) != export.partial:
+        ledger.no(name, "pack.watermark", expected=f"{word} in the name", found=name)

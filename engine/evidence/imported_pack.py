@@ -52,8 +52,14 @@ def _check(
         ledger.equal(
             record,
             "imported.record",
-            expected=(digest.removeprefix("sha256:"), predicate_type),
-            found=(_mapping(said.get("envelope")).get("sha256"), said.get("predicateType")),
+            expected={
+                "envelope": {"sha256": digest.removeprefix("sha256:")},
+                "predicateType": predicate_type,
+            },
+            found={
+                "envelope": _mapping(said.get("envelope")),
+                "predicateType": said.get("predicateType"),
+            },
         )
     ledger.ok(path, "imported", f"{predicate_type}, named by {where}")
 

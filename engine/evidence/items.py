@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
+from engine.evidence.about import About
 from engine.evidence.approved import check_approval, is_approval
 from engine.evidence.item import Item, read_item, receipt_path
 from engine.evidence.report import Ledger
@@ -20,20 +21,20 @@ ENGINE_SUFFIX: Final = "/run-engine"
 def check_items(
     items: Sequence[Item],
     files: Mapping[str, bytes],
+    about: About,
     ledger: Ledger,
-    *,
-    run_id: str,
-    manifest: Digest,
-    engine: str,
 ) -> None:
     """Hold items, in order of `seq`, against each other and against the run they claim."""
     before: Item | None = None
     nonces: set[str] = set()
-    for number, item in enumerate(items, start=1):
+    for item in items:
         link = item.statement.link
+        # One behind the item before, so that a gap is told once and not for all that follow.
+        number = 1 if before is None else before.statement.link.seq + 1
         ledger.equal(item.path, "chain.seq", expected=number, found=link.seq)
-        ledger.equal(item.path, "chain.run", expected=run_id, found=link.run_id)
-        ledger.equal(item.path, "chain.folder", expected=True, found=_is_at_home(item))
+        ledger.equal(item.path, "chain.run", expected=about.run_id, found=link.run_id)
+        if not _is_at_home(item):
+            ledger.no(item.path, "chain.folder", expected=_home(item), found=item.folder)
         ledger.equal(
             item.path,
             "chain.prev",
@@ -42,20 +43,26 @@ def check_items(
             else NamedDigest(name=before.path, digest=before.payload),
             found=link.prev,
         )
-        subject = NamedDigest(name=MANIFEST_NAME, digest=manifest)
+        subject = NamedDigest(name=MANIFEST_NAME, digest=about.manifest)
         ledger.equal(item.path, "item.subject", expected=(subject,), found=item.statement.subjects)
         _check_references(item, files, ledger)
         if is_approval(item):
             with ledger.judging(item.path, "approval"):
-                check_approval(item, items, ledger, run_id, manifest, nonces)
+                check_approval(item, items, about, ledger, nonces)
         else:
             ledger.equal(
                 item.path,
                 "certificate.identity",
-                expected=engine,
+                expected=about.engine,
                 found=item.verified.signer.identity,
             )
         before = item
+
+
+def _home(item: Item) -> str:
+    link = item.statement.link
+    later = "" if link.attempt == 1 else f"/attempt-{link.attempt}"
+    return f"steps/NN-{link.checkpoint}{later}, as its statement says"
 
 
 def _is_at_home(item: Item) -> bool:
@@ -79,7 +86,8 @@ def _check_references(item: Item, files: Mapping[str, bytes], ledger: Ledger) ->
         path = f"{item.folder}/{name}"
         if "/" in name or path not in files:
             continue
-        ledger.equal(path, "item.reference", expected=digest, found=Digest.of(files[path]).hex)
+        found = Digest.of(files[path])
+        ledger.equal(path, "item.reference", expected=f"sha256:{digest}", found=str(found))
 
 
 def _references(value: Any) -> list[tuple[str, str]]:

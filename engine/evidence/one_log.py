@@ -9,12 +9,19 @@ from typing import Final
 
 from engine.core.errors import Unverified
 from engine.evidence.checkpoint import LogCheckpoint, open_checkpoint
-from engine.evidence.cosignature import check_signers, parse_witness_vkey
+from engine.evidence.cosignature import (
+    KnownWitness,
+    WitnessKey,
+    check_given,
+    check_signers,
+    parse_witness_vkey,
+)
 from engine.evidence.history import FILE, History, parse_history, root_before
-from engine.evidence.report import Ledger
+from engine.evidence.report import Ledger, Vouched, Witnessing
 from engine.evidence.sigstore_bundle import Verified
 from engine.evidence.tlog_entry import Receipt
 from engine.evidence.trust import Log, TrustedRoot
+from engine.evidence.wording import moment, worded
 
 VKEY: Final = "log/log.vkey"
 HEAD: Final = "log/checkpoint"
@@ -42,12 +49,14 @@ def check_one_log(
     trusted: TrustedRoot,
     ledger: Ledger,
     *,
+    given: Sequence[WitnessKey] = (),
     former_allowed: bool,
 ) -> History | None:
     """Hold every receipt against the tree that the pack's own signature was added to.
 
     Args:
         places: items and seal, in order of their place in the chain.
+        given: witnesses whose keys came from outside; one of them has to have cosigned each head.
         former_allowed: addenda may be written after a rotation of keys, the seal and others of
             them stand in a log before. Items, seal and list of a run are all in one.
 
@@ -55,17 +64,16 @@ def check_one_log(
         The history with its proofs, to hold older checkpoints against; None without one.
     """
     log = trusted.log(export.receipt.log_id, where=export.path)
+    everything = places
     former = [place for place in places if place.receipt.log_id != export.receipt.log_id]
     places = [place for place in places if place.receipt.log_id == export.receipt.log_id]
     for place in former if not former_allowed else ():
+        other = trusted.log(place.receipt.log_id, where=place.path)
         ledger.no(
-            place.path,
-            "log.key",
-            expected=export.receipt.log_id.hex(),
-            found=place.receipt.log_id.hex(),
+            place.path, "log.key", expected=f"a receipt of {log.key}", found=f"one of {other.key}"
         )
-    _check_order(former, ledger)
-    _check_order((*places, export), ledger)
+    _check_order((*everything, export), trusted, ledger)
+    _check_former(former, trusted, ledger)
     ledger.equal(
         VKEY,
         "log.vkey",
@@ -75,6 +83,8 @@ def check_one_log(
     _check_head(places, files, ledger)
     with ledger.judging(WITNESS, "log.witness"):
         _check_witness((*places, export), log, files, ledger)
+    if given:
+        _check_given((*former, *places, export), given, ledger)
     known: History | None = None
     with ledger.judging(FILE, "log.consistency"):
         known = _history(files)
@@ -103,10 +113,19 @@ def _history(files: Mapping[str, bytes]) -> History:
     return parse_history(files[FILE])
 
 
-def _check_order(places: Sequence[Place], ledger: Ledger) -> None:
-    """Later in the chain is later in the log, and never earlier in time."""
+def _check_order(places: Sequence[Place], trusted: TrustedRoot, ledger: Ledger) -> None:
+    """Later in the chain is later in its log, or in a later log, and never earlier in time."""
+    shards = [log.key.key_id for log in trusted.logs]
     for before, place in pairwise(places):
-        if place.receipt.index <= before.receipt.index:
+        was, is_in = (shards.index(one.receipt.log_id) for one in (before, place))
+        if is_in < was:
+            ledger.no(
+                place.path,
+                "log.order",
+                expected=f"a receipt of {trusted.logs[was].key.name}, or of a later log",
+                found=f"one of {trusted.logs[is_in].key.name}",
+            )
+        if is_in == was and place.receipt.index <= before.receipt.index:
             ledger.no(
                 place.path,
                 "log.order",
@@ -117,9 +136,25 @@ def _check_order(places: Sequence[Place], ledger: Ledger) -> None:
             ledger.no(
                 place.path,
                 "timestamp.order",
-                expected=f"not before {before.verified.at_s}",
-                found=str(place.verified.at_s),
+                expected=f"not before {moment(before.verified.at_s)}",
+                found=moment(place.verified.at_s),
             )
+
+
+def _check_former(former: Sequence[Place], trusted: TrustedRoot, ledger: Ledger) -> None:
+    """A closed log showed one tree at each size; its growth is proven in the packs of its time."""
+    roots: dict[tuple[bytes, int], bytes] = {}
+    for place in former:
+        log = trusted.log(place.receipt.log_id, where=place.path)
+        head = open_checkpoint(place.receipt.checkpoint, log.key, where=place.path)
+        first = roots.setdefault((log.key.key_id, head.size), head.root)
+        leaves = f"{head.size} leaves with root"
+        ledger.equal(
+            place.path,
+            "log.split",
+            expected=f"{leaves} {first.hex()}",
+            found=f"{leaves} {head.root.hex()}",
+        )
 
 
 def _check_witness(
@@ -130,16 +165,15 @@ def _check_witness(
     A witness counts time by itself: a token that is dated far from it is not of that time.
     """
     named = files.get(WITNESS, b"").decode("utf-8", "replace").splitlines()
-    stated = [parse_witness_vkey(line, where=WITNESS) for line in named]
-    trusted = [str(one) for one in log.witnesses]
-    if trusted:
-        ledger.equal(
-            WITNESS,
-            "log.witness",
-            expected=True,
-            found=bool(named) and set(map(str, stated)) <= set(trusted),
+    stated = [KnownWitness(key=parse_witness_vkey(line, where=WITNESS)) for line in named]
+    trusted = [str(one.key) for one in log.witnesses]
+    if trusted and not (named and {str(one.key) for one in stated} <= set(trusted)):
+        ledger.no(
+            WITNESS, "log.witness", expected=f"keys among {', '.join(trusted)}", found=worded(named)
         )
     witnesses = log.witnesses or stated
+    vouched = Vouched.ROOT if trusted else Vouched.PACK if stated else Vouched.NOBODY
+    ledger.witness = Witnessing(vouched=vouched, keys=tuple(str(one.key) for one in witnesses))
     for place in places:
         with ledger.judging(place.path, "log.witness"):
             cosignatures = check_signers(
@@ -151,8 +185,21 @@ def _check_witness(
             for seen in cosignatures:
                 _check_clocks(place, seen.at_s, ledger)
     if witnesses:
-        who = ", ".join(map(str, witnesses))
+        who = ", ".join(str(one.key) for one in witnesses)
         ledger.ok(WITNESS, "log.witness", f"{len(places)} heads to be cosigned by {who}")
+
+
+def _check_given(places: Sequence[Place], given: Sequence[WitnessKey], ledger: Ledger) -> None:
+    """Every head that the pack shows was seen by a witness that we know from elsewhere."""
+    seen = 0
+    for place in places:
+        with ledger.judging(place.path, "log.witness"):
+            check_given(place.receipt.checkpoint, given, where=place.path)
+            seen += 1
+    ledger.witness = Witnessing(vouched=Vouched.GIVEN, keys=tuple(map(str, given)))
+    if seen == len(places):
+        who = " or ".join(map(str, given))
+        ledger.ok(WITNESS, "log.witness", f"{seen} heads cosigned by {who}, which was given")
 
 
 def _check_clocks(place: Place, witness_s: int, ledger: Ledger) -> None:
@@ -160,8 +207,8 @@ def _check_clocks(place: Place, witness_s: int, ledger: Ledger) -> None:
         ledger.no(
             place.path,
             "timestamp.witness",
-            expected=f"within {_CLOCKS_APART_S} s of the witness' {witness_s}",
-            found=str(place.verified.at_s),
+            expected=f"within {_CLOCKS_APART_S} s of the witness' {moment(witness_s)}",
+            found=moment(place.verified.at_s),
         )
 
 
@@ -178,12 +225,12 @@ def _check_head(places: Sequence[Place], files: Mapping[str, bytes], ledger: Led
 
 def _check_end(known: History, export: Place, ledger: Ledger) -> None:
     receipt = export.receipt
-    ledger.equal(FILE, "log.end", expected=receipt.index, found=known.size)
+    before = root_before(receipt.index, receipt.size, receipt.hashes)
     ledger.equal(
         FILE,
         "log.end",
-        expected=root_before(receipt.index, receipt.size, receipt.hashes).hex(),
-        found=known.root.hex(),
+        expected=f"{receipt.index} leaves with root {before.hex()}",
+        found=f"{known.size} leaves with root {known.root.hex()}",
     )
 
 
@@ -197,4 +244,10 @@ def _check_shown(head: LogCheckpoint, known: History, place: Place, ledger: Ledg
             found="none",
         )
     else:
-        ledger.equal(place.path, "log.split", expected=root.hex(), found=head.root.hex())
+        leaves = f"{head.size} leaves with root"
+        ledger.equal(
+            place.path,
+            "log.split",
+            expected=f"{leaves} {root.hex()}",
+            found=f"{leaves} {head.root.hex()}",
+        )

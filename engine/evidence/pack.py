@@ -76,12 +76,26 @@ def read_pack(content: bytes, *, where: str = "pack") -> Unpacked:
     raise Malformed("expected a .tar.gz or .zip pack", where=where)
 
 
+def read_file(path: Path, *, where: str) -> Unpacked:
+    """As `read_pack`; a file that is larger than any pack is not even read."""
+    if path.stat().st_size > 2 * BYTES_MAX:
+        raise _dangerous(where, f"at most {2 * BYTES_MAX} bytes", "more")
+    return read_pack(path.read_bytes(), where=where)
+
+
 def read_folder(folder: Path) -> Unpacked:
-    """Read a pack that somebody has unpacked. Links are refused, never followed."""
+    """Read a pack that somebody has unpacked. Links are refused, never followed.
+
+    Raises:
+        Unverified: something that is no plain file at a plain path; also an empty folder, for no
+            pack unpacks to one.
+    """
     files: dict[str, bytes] = {}
     names, size = _Names(), 0
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+            raise _dangerous(name, "a regular file", "an empty folder")
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise _dangerous(name, "a regular file", "a link or device")
         if path.is_file():
@@ -113,7 +127,8 @@ def _read_tar_gz(content: bytes, where: str) -> Unpacked:
                 source = archive.extractfile(member)
                 assert source is not None  # a regular member has content
                 files[member.name] = source.read()
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    # A long row of headers that only announce the next one is read by recursion.
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
         raise Malformed(f"expected a tar archive: {error}", where=where) from None
     if not problems and (_tar(files) != tar or _gzip(tar) != content):
         problems.append(_container(where, "the form that our writer gives", "another"))
@@ -144,6 +159,7 @@ def _read_zip(content: bytes, where: str) -> Unpacked:
         ValueError,
         RuntimeError,
         NotImplementedError,
+        IndexError,  # a member without any name
         zlib.error,
         OSError,
     ) as error:

@@ -53,8 +53,8 @@ def check_events(content: bytes, ledger: Ledger, *, run_id: str, where: str) -> 
         for number, line in enumerate(lines, start=1):
             place = f"{where}:{number}"
             event = _event(line, place)
-            expected = (number, run_id, prev, _hash(event))
-            found = (event["seq"], event["stream"], event["prev"], event["hash"])
+            expected = {"seq": number, "stream": run_id, "prev": prev, "hash": _hash(event)}
+            found = {key: event[key] for key in expected}
             if not ledger.equal(place, "events.chain", expected=expected, found=found):
                 return hashes
             prev = hashes[number] = text(event, "hash", where=place)

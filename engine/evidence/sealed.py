@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from engine.core.digest import Digest
 from engine.core.errors import Unverified
 from engine.core.event_parts import NamedDigest
-from engine.core.jcs import canonical
+from engine.evidence.about import About
 from engine.evidence.approved import check_approved
 from engine.evidence.chain import FILE, STEM, Head, Node, ProofChain, parse_chain
 from engine.evidence.checkpoint import open_checkpoint
@@ -23,19 +22,13 @@ from engine.evidence.trust import TrustedRoot
 def check_chain(
     items: Sequence[Item],
     files: Mapping[str, bytes],
+    about: About,
     trusted: TrustedRoot,
     ledger: Ledger,
     *,
-    run_id: str,
-    manifest: Digest,
-    engine: str,
     partial: bool,
-    said: Mapping[str, Any],
 ) -> Item | None:
     """Only a partial pack may lack the proof chain, and only a whole one may have it.
-
-    Args:
-        said: the signed export statement's predicate.
 
     Returns:
         The seal; None for a partial pack.
@@ -57,15 +50,29 @@ def check_chain(
         )
     seal = read_item(f"{STEM}.dsse", files, trusted)
     chain = parse_chain(files[FILE])
+    check_seal(seal, chain, about, ledger)
+    _check_subjects(seal, files, about.manifest, ledger)
+    check_approved(chain, items, ledger)
+    _check_nodes(chain, items, ledger)
+    _check_link(seal, items, ledger)
+    _check_log(chain, items, seal, trusted, ledger)
+    ledger.ok(FILE, "chain", f"{len(chain.nodes)} items, outcome {chain.outcome}")
+    return seal
+
+
+def check_seal(seal: Item, chain: ProofChain, about: About, ledger: Ledger) -> None:
+    """The seal is the engine's, over this chain, and both are of this pack's run."""
     ledger.equal(
-        seal.path, "certificate.identity", expected=engine, found=seal.verified.signer.identity
+        seal.path,
+        "certificate.identity",
+        expected=about.engine,
+        found=seal.verified.signer.identity,
     )
-    expected = chain.predicate(seal.statement.base)
-    ledger.equal(
+    ledger.same(
         FILE,
         "chain.signature",
-        expected=canonical(expected).decode(),
-        found=canonical(dict(seal.statement.predicate)).decode(),
+        expected=chain.predicate(seal.statement.base),
+        found=seal.statement.predicate,
     )
     ledger.equal(
         seal.path,
@@ -73,19 +80,16 @@ def check_chain(
         expected=f"{seal.statement.base}/proof-chain/v1",
         found=seal.statement.predicate_type,
     )
-    _check_subjects(seal, files, manifest, ledger)
-    ledger.equal(FILE, "chain.run", expected=run_id, found=chain.run_id)
-    ledger.equal(FILE, "chain.subject", expected=manifest, found=chain.subject)
-    ledger.equal(FILE, "chain.outcome", expected=said.get("outcome"), found=chain.outcome)
+    ledger.equal(FILE, "chain.run", expected=about.run_id, found=chain.run_id)
+    ledger.equal(seal.path, "chain.run", expected=about.run_id, found=seal.statement.link.run_id)
+    ledger.equal(FILE, "chain.subject", expected=about.manifest, found=chain.subject)
+    ledger.equal(FILE, "chain.outcome", expected=about.said.get("outcome"), found=chain.outcome)
     ledger.equal(
-        FILE, "chain.environment", expected=said.get("environment"), found=chain.environment
+        FILE,
+        "chain.environment",
+        expected=about.said.get("environment"),
+        found=chain.environment,
     )
-    check_approved(chain, items, ledger)
-    _check_nodes(chain, items, ledger)
-    _check_link(seal, items, ledger, run_id)
-    _check_log(chain, items, seal, trusted, ledger)
-    ledger.ok(FILE, "chain", f"{len(chain.nodes)} items, outcome {chain.outcome}")
-    return seal
 
 
 def node_of(item: Item) -> Node:
@@ -122,14 +126,24 @@ def _check_subjects(
 
 def _check_nodes(chain: ProofChain, items: Sequence[Item], ledger: Ledger) -> None:
     ledger.equal(FILE, "chain.count", expected=len(chain.nodes), found=len(items))
-    for node, item in zip(chain.nodes, items, strict=False):
-        ledger.equal(item.path, "chain.node", expected=node, found=node_of(item))
+    there = {item.path: item for item in items}
+    for node in chain.nodes:
+        item = there.pop(node.file, None)
+        if item is None:
+            ledger.no(node.file, "chain.node", expected="an item that verifies", found="none")
+            continue
+        ledger.same(
+            item.path, "chain.node", expected=node.document(), found=node_of(item).document()
+        )
+    for path in there:
+        ledger.no(path, "chain.node", expected="no item beside those of the chain", found="one")
+    order = [node.seq for node in chain.nodes]
+    ledger.equal(FILE, "chain.order", expected=[n + 1 for n in range(len(order))], found=order)
 
 
-def _check_link(seal: Item, items: Sequence[Item], ledger: Ledger, run_id: str) -> None:
+def _check_link(seal: Item, items: Sequence[Item], ledger: Ledger) -> None:
     link = seal.statement.link
     head = items[-1] if items else None
-    ledger.equal(seal.path, "chain.run", expected=run_id, found=link.run_id)
     ledger.equal(seal.path, "chain.seq", expected=len(items) + 1, found=link.seq)
     ledger.equal(
         seal.path,
@@ -158,8 +172,8 @@ def _check_log(
             ledger.equal(
                 item.path,
                 "log.split",
-                expected=known[head.size].root.hex(),
-                found=head.root.hex(),
+                expected=f"{head.size} leaves with root {known[head.size].root.hex()}",
+                found=f"{head.size} leaves with root {head.root.hex()}",
             )
     ledger.equal(FILE, "log.heads", expected=sorted(shown), found=sorted(known))
     for head_before in (chain.log.start, *chain.log.heads):
@@ -169,7 +183,12 @@ def _check_log(
     ledger.equal(seal.path, "log.seal", expected=chain.log.size, found=receipt.index)
     # The seal's own receipt shows the tree that the chain says it was added to.
     before = root_before(receipt.index, receipt.size, receipt.hashes)
-    ledger.equal(seal.path, "log.seal", expected=chain.log.root.hex(), found=before.hex())
+    ledger.equal(
+        seal.path,
+        "log.seal",
+        expected=f"root {chain.log.root.hex()} before the seal",
+        found=f"root {before.hex()} before the seal",
+    )
 
 
 def _check_grows(head: Head, size: int, root: bytes) -> None:

@@ -27,6 +27,7 @@ from engine.evidence.strict import base64_of, fields, parse_object
 from engine.evidence.timestamp import TimeAuthority
 from engine.evidence.tlog_entry import Entry, Receipt, parse_entry, parse_receipt
 from engine.evidence.trust import TrustedRoot
+from engine.evidence.wording import moment
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
@@ -209,7 +210,7 @@ def _stamped(document: Any, signature: bytes, trusted: TrustedRoot, where: str, 
             check="timestamp.window",
             file=where,
             expected=str(chain.window),
-            found=str(at_s),
+            found=moment(at_s),
         )
     assert refusal is not None  # a trusted root holds at least one authority
     raise refusal
@@ -240,7 +241,7 @@ def _signer(leaf: x509.Certificate, at_s: int, trusted: TrustedRoot, where: str)
             check="certificate.window",
             file=where,
             expected=str(chain.window),
-            found=str(at_s),
+            found=moment(at_s),
         )
     assert refusal is not None
     raise refusal
@@ -256,8 +257,8 @@ def _logged(entries: Any, expected: Entry, at_s: int, trusted: TrustedRoot, wher
             "the log entry is about another signature",
             check="log.entry",
             file=where,
-            expected=f"an entry of sha256 {Digest.of(expected.body()).hex}",
-            found=Digest.of(receipt.body).hex,
+            expected=f"an entry with {Digest.of(expected.body())}",
+            found=f"one with {Digest.of(receipt.body)}",
         )
     log = trusted.log(receipt.log_id, where=where)
     if not log.window.holds(at_s):
@@ -266,7 +267,7 @@ def _logged(entries: Any, expected: Entry, at_s: int, trusted: TrustedRoot, wher
             check="log.window",
             file=where,
             expected=str(log.window),
-            found=str(at_s),
+            found=moment(at_s),
         )
     head = open_checkpoint(receipt.checkpoint, log.key, where=where)
     if (head.size, head.root) != (receipt.size, receipt.root):
@@ -274,8 +275,8 @@ def _logged(entries: Any, expected: Entry, at_s: int, trusted: TrustedRoot, wher
             "the proof is for another tree than the checkpoint",
             check="log.checkpoint",
             file=where,
-            expected=f"{head.size} {head.root.hex()}",
-            found=f"{receipt.size} {receipt.root.hex()}",
+            expected=f"{head.size} leaves with root {head.root.hex()}",
+            found=f"{receipt.size} leaves with root {receipt.root.hex()}",
         )
     try:
         verify_inclusion(

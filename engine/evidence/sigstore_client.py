@@ -8,7 +8,7 @@ Everything that a bundle brings has to be good; nothing is passed over because s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from engine.evidence.sigstore_entries import Signed, verify_entry
 from engine.evidence.sigstore_roots import ForeignRoot, load_key
 from engine.evidence.strict import base64_of, fields, parse_object, text
 from engine.evidence.trust import Chain
+from engine.evidence.wording import moment, span
 
 _OLD: Final = "application/vnd.dev.sigstore.bundle+json;version="
 _VERSIONS: Final[Mapping[str, str]] = {
@@ -125,7 +126,8 @@ def _verifier(
         wanted = "a signature by the given key" if expected.key else "a certificate"
         raise _no("bundle.verifier", where, wanted, kinds[0])
     if expected.key is not None:
-        fields(material["publicKey"], set(), optional={"hint"}, where=f"{where}.publicKey")
+        hint = fields(material["publicKey"], set(), optional={"hint"}, where=f"{where}.publicKey")
+        text({"hint": "", **hint}, "hint", where=f"{where}.publicKey")
         der = expected.key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return None, der, expected.key
     if kinds == ["certificate"]:
@@ -139,21 +141,26 @@ def _verifier(
         if not isinstance(listed, list) or not listed:
             raise Malformed("expected at least one certificate", where=f"{where}.certificates")
         first, *rest = listed
-    for one in rest:
-        _check_no_root(
-            base64_of(fields(one, {"rawBytes"}, where=where), "rawBytes", where=where), where
-        )
     raw = base64_of(fields(first, {"rawBytes"}, where=where), "rawBytes", where=where)
     leaf = certificates.read(raw, where=where)
+    _check_brought(leaf, rest, where)
     spki = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return leaf, raw, load_key(spki, where=f"{where}.certificate")
 
 
-def _check_no_root(raw: bytes, where: str) -> None:
-    """The root is what one trusts; a bundle must not bring it along."""
-    certificate = certificates.read(raw, where=where)
-    if certificate.subject == certificate.issuer:
-        raise _no("certificate.chain", where, "no root in a bundle", "one")
+def _check_brought(leaf: x509.Certificate, rest: Sequence[Any], where: str) -> None:
+    """What comes with a leaf is its issuers, one above the other, and never the root.
+
+    None of them is trusted: the root is what one trusts, and a bundle must not bring it along.
+    """
+    below = leaf
+    for one in rest:
+        raw = base64_of(fields(one, {"rawBytes"}, where=where), "rawBytes", where=where)
+        certificate = certificates.read(raw, where=where)
+        if certificate.subject == certificate.issuer:
+            raise _no("certificate.chain", where, "no root in a bundle", "one")
+        certificates.check_issued(below, certificate, where)
+        below = certificate
 
 
 def _signed(
@@ -211,17 +218,20 @@ def _times(
         proof_required=version != "0.1",
         where=f"{where}.tlogEntries[0]",
     )
-    data = material.get("timestampVerificationData") or {}
+    data = material.get("timestampVerificationData")
+    data = {} if data is None else data
     fields(data, set(), optional={"rfc3161Timestamps"}, where=f"{where}.timestampVerificationData")
     tokens = data.get("rfc3161Timestamps", [])
     if not isinstance(tokens, list):
         raise Malformed("expected a list", where=f"{where}.rfc3161Timestamps")
+    if any(one in tokens[:number] for number, one in enumerate(tokens)):
+        raise _no("timestamp", where, "each time stamp once", "one twice")
     stamped = [_stamped(token, signed.signature, root, where) for token in tokens]
     if not stamped and logged.at_s is None:
         raise _no("timestamp", where, "a time stamp", "none")
     for at_s in stamped:
         if not logged.log.window.holds(at_s):
-            raise _no("log.window", where, str(logged.log.window), str(at_s))
+            raise _no("log.window", where, str(logged.log.window), moment(at_s))
     return (*stamped, *(() if logged.at_s is None else (logged.at_s,)))
 
 
@@ -236,7 +246,7 @@ def _stamped(token: Any, signature: bytes, root: ForeignRoot, where: str) -> int
             continue
         if chain.window.holds(at_s):
             return at_s
-        refusal = _no("timestamp.window", where, str(chain.window), str(at_s))
+        refusal = _no("timestamp.window", where, str(chain.window), moment(at_s))
     raise refusal
 
 
@@ -244,7 +254,7 @@ def _check_leaf(leaf: x509.Certificate, at_s: int, root: ForeignRoot, where: str
     """Issued by a trusted authority, valid and trusted at that moment, for signing code."""
     start, end = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     if not start <= at_s <= end:
-        raise _no("certificate.time", where, f"{int(start)} to {int(end)}", str(at_s))
+        raise _no("certificate.time", where, span(int(start), int(end)), moment(at_s))
     certificates.check_use(leaf, where)
     refusal = _no("certificate.authority", where, "a trusted authority", "none")
     for chain in root.authorities:
@@ -265,11 +275,11 @@ def _check_chain(leaf: x509.Certificate, chain: Chain, at_s: int, where: str) ->
         start = authority.not_valid_before_utc.timestamp()
         end = authority.not_valid_after_utc.timestamp()
         if not start <= at_s <= end:
-            raise _no("certificate.time", where, f"{int(start)} to {int(end)}", str(at_s))
+            raise _no("certificate.time", where, span(int(start), int(end)), moment(at_s))
         _check_authority(authority, number, where)
         below = authority
     if not chain.window.holds(at_s):
-        raise _no("certificate.window", where, str(chain.window), str(at_s))
+        raise _no("certificate.window", where, str(chain.window), moment(at_s))
 
 
 def _check_authority(authority: x509.Certificate, below: int, where: str) -> None:

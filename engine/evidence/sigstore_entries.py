@@ -20,6 +20,7 @@ from engine.evidence.cosignature import check_signers
 from engine.evidence.merkle import leaf_hash, verify_inclusion
 from engine.evidence.sigstore_roots import ForeignLog, ForeignRoot
 from engine.evidence.strict import base64_of, fields, integer, parse_object, text
+from engine.evidence.wording import moment
 
 _V2: Final = ("hashedrekord", "0.0.2")
 _PEM: Final = re.compile(
@@ -113,7 +114,7 @@ def _promised(document: Mapping[str, Any], body: bytes, log: ForeignLog, where: 
     if not log.key.signed(signature, message):
         raise _no("log.promise", where, "a signature by the log", "another")
     if not log.window.holds(at_s):
-        raise _no("log.window", where, str(log.window), str(at_s))
+        raise _no("log.window", where, str(log.window), moment(at_s))
     return at_s
 
 
@@ -140,8 +141,8 @@ def _check_proof(
         raise _no(
             "log.checkpoint",
             where,
-            f"{head.size} {head.root.hex()}",
-            f"{stated[0]} {stated[1].hex()}",
+            f"{head.size} leaves with root {head.root.hex()}",
+            f"{stated[0]} leaves with root {stated[1].hex()}",
         )
     try:
         verify_inclusion(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,10 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from engine.core.errors import Malformed
 from engine.evidence import certificates
-from engine.evidence.cosignature import WitnessKey
+from engine.evidence.cosignature import KnownWitness
 from engine.evidence.foreign_key import ForeignKey, parse_key
-from engine.evidence.strict import base64_of, parse_object, text
-from engine.evidence.trust import MEDIA_TYPE, Chain, Window, read_window, witnesses_of
+from engine.evidence.strict import base64_of, parse_object
+from engine.evidence.trust import MEDIA_TYPE, Chain, Window, read_url, read_window, witnesses_of
 
 _One = TypeVar("_One")
 
@@ -42,7 +41,7 @@ class ForeignLog:
     key_id: bytes
     key: ForeignKey
     window: Window
-    witnesses: tuple[WitnessKey, ...] = ()
+    witnesses: tuple[KnownWitness, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +85,7 @@ def load_key(raw: bytes, *, where: str) -> ForeignKey:
 
 
 def _read_log(document: Mapping[str, Any], where: str) -> ForeignLog:
-    url = urlsplit(text(document, "baseUrl", where=where))
+    url = read_url(document, "baseUrl", where)
     if not url.hostname:
         raise Malformed("expected a URL with a host", where=f"{where}.baseUrl")
     key, window = _read_key(document, where)

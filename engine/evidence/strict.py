@@ -16,9 +16,12 @@ from typing import Any, Final, NoReturn
 
 from engine.core.errors import Malformed
 
+# The largest that every reader of JSON holds exactly (RFC 8259, section 6).
+INTEGER_MAX: Final = 2**53 - 1
 # Deeper documents are no evidence; Python's own reader would only stop at its recursion limit.
 _DEPTH_MAX: Final = 64
 # What opens and closes, and strings, which hide both; one that is never closed hides the rest.
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _SHAPE: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
 
 
@@ -34,8 +37,12 @@ def parse(content: bytes, *, where: str, fractions: bool = False) -> Any:
     """Read one JSON value in UTF-8 without floats and without a key that stands twice.
 
     Args:
-        fractions: let numbers with a fraction or an exponent pass, as their text: documents of
-            others hold them, and ours never do.
+        fractions: let numbers with a fraction or an exponent pass, as their text, and integers of
+            any size: documents of others hold them, and ours never do.
+
+    Raises:
+        Malformed: also for half of a surrogate pair, which is no character, and, without
+            `fractions`, for an integer that not every reader holds exactly.
     """
     try:
         decoded = content.decode()
@@ -50,16 +57,27 @@ def parse(content: bytes, *, where: str, fractions: bool = False) -> Any:
         return result
 
     def refuse(number: str) -> NoReturn:
-        raise Malformed(f"expected integers only, found {number}", where=where)
+        raise Malformed(f"expected integers only, found {number[:40]}", where=where)
+
+    def exact(number: str) -> int:
+        # 17 signs hold every such integer; Python itself refuses only beyond 4,300 digits.
+        value = int(number) if len(number) <= 17 else INTEGER_MAX + 1
+        if abs(value) > INTEGER_MAX or number == "-0":
+            raise Malformed(f"expected exact integers, found {number[:40]}", where=where)
+        return value
 
     _check_depth(decoded, where)
     try:
-        return json.loads(
+        value = json.loads(
             decoded,
             object_pairs_hook=pairs,
             parse_float=str if fractions else refuse,
+            parse_int=None if fractions else exact,
             parse_constant=refuse,
         )
+        if _SURROGATE.search(decoded):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as error:
         raise Malformed(f"expected JSON: {error}", where=where) from None
 
@@ -98,13 +116,14 @@ def text(value: Mapping[str, Any], key: str, *, where: str) -> str:
 def integer(value: Mapping[str, Any], key: str, *, where: str) -> int:
     """A whole number, written as one or, as protobuf's JSON does, as a decimal string."""
     found = value.get(key)
-    if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) < 20:
-        if found != str(int(found)):
+    number = found
+    if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) <= 16:
+        number = int(found)
+        if found != str(number):
             raise Malformed(f"expected a plain number, found {found!r}", where=f"{where}.{key}")
-        return int(found)
-    if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
-        return found
-    raise Malformed(f"expected a number, found {found!r}", where=f"{where}.{key}")
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= INTEGER_MAX:
+        return number
+    raise Malformed(f"expected a number, found {str(found)[:40]!r}", where=f"{where}.{key}")
 
 
 def base64_of(value: Mapping[str, Any], key: str, *, where: str) -> bytes:

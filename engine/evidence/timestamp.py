@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from engine.core.errors import Malformed, Unverified
 from engine.evidence import der
+from engine.evidence.wording import moment, span
 
 _SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
 _TST_INFO: Final = "1.2.840.113549.1.9.16.1.4"
@@ -215,7 +216,7 @@ def _check_chain(chain: Sequence[x509.Certificate], at_s: int, where: str) -> No
         start = certificate.not_valid_before_utc.timestamp()
         end = certificate.not_valid_after_utc.timestamp()
         if not start <= at_s <= end:
-            raise _no("timestamp.time", where, f"{int(start)} to {int(end)}", str(at_s))
+            raise _no("timestamp.time", where, span(int(start), int(end)), moment(at_s))
     try:
         usage = chain[0].extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     except x509.ExtensionNotFound:
@@ -229,10 +230,14 @@ def _check_ess(token: _Token, certificate: x509.Certificate, where: str) -> None
     value = token.by_kind.get(der.oid(_SIGNING_CERT_V2))
     if value is None:
         raise _no("timestamp.ess", where, "signingCertificateV2", "none")
-    first = der.parse(value).children()[0].children()[0].children()
+    try:
+        first = der.parse(value).children()[0].children()[0].children()
+        algorithm = first[0].children()[:1] if first and first[0].tag == der.SEQUENCE else []
+    except IndexError:
+        raise _no("timestamp.ess", where, "signingCertificateV2", "an empty one") from None
     hasher: hashes.HashAlgorithm = hashes.SHA256()
     if first and first[0].tag == der.SEQUENCE:
-        named = _DIGESTS.get(first[0].children()[0].raw)
+        named = _DIGESTS.get(algorithm[0].raw) if algorithm else None
         if named is None:
             raise _no("timestamp.ess", where, "a known digest", "another")
         hasher, first = named, first[1:]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,11 +25,13 @@ from engine.core.errors import Malformed, Unverified
 from engine.core.jcs import canonical
 from engine.evidence import certificates
 from engine.evidence.checkpoint import NoteKey
-from engine.evidence.cosignature import WitnessKey, parse_witness_vkey
+from engine.evidence.cosignature import KnownWitness, parse_witness_vkey
 from engine.evidence.strict import base64_of, parse_object, text
+from engine.evidence.wording import span
 
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
 _WITNESS: Final = "witness"
+_UNTIL: Final = "until"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class Window:
         return self.start_s <= at_s and (self.end_s is None or at_s <= self.end_s)
 
     def __str__(self) -> str:
-        return f"{self.start_s} to {self.end_s if self.end_s is not None else 'now'}"
+        return span(self.start_s, self.end_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Log:
 
     key: NoteKey
     window: Window
-    witnesses: tuple[WitnessKey, ...] = ()
+    witnesses: tuple[KnownWitness, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class TrustedRoot:
         return (
             _grew(*(tuple(replace(one, witnesses=()) for one in r.logs) for r in (self, former)))
             and all(
-                new.witnesses[: len(old.witnesses)] == old.witnesses
+                _carried_on(new.witnesses, old.witnesses)
                 for old, new in zip(former.logs, self.logs, strict=False)
             )
             and _grew(self.authorities, former.authorities)
@@ -121,6 +123,14 @@ class TrustedRoot:
             expected=", ".join(one.key.key_id.hex() for one in self.logs),
             found=log_id.hex(),
         )
+
+
+def _carried_on(now: Sequence[KnownWitness], before: Sequence[KnownWitness]) -> bool:
+    """Each witness of before stands at its place; where it had no end it may have one now."""
+    return len(before) <= len(now) and all(
+        new.key == old.key and old.end_s in (None, new.end_s)
+        for old, new in zip(before, now, strict=False)
+    )
 
 
 def _grew(now: Sequence[Any], before: Sequence[Any]) -> bool:
@@ -243,7 +253,7 @@ def _window(window: Window) -> dict[str, str]:
 
 
 def _read_log(document: Any, where: str) -> Log:
-    url = urlsplit(text(_mapping(document, where), "baseUrl", where=where))
+    url = read_url(_mapping(document, where), "baseUrl", where)
     key, window = _read_key(document, where)
     if not isinstance(key, Ed25519PublicKey) or not url.hostname:
         raise Malformed("expected an Ed25519 key and a base URL", where=where)
@@ -257,22 +267,47 @@ def _read_log(document: Any, where: str) -> Log:
     return log
 
 
-def witness_path(witnesses: Sequence[WitnessKey]) -> str:
-    return "".join(f"/{_WITNESS}/{quote(str(one), safe='')}" for one in witnesses)
+def read_url(document: Mapping[str, Any], key: str, where: str) -> SplitResult:
+    try:
+        return urlsplit(text(document, key, where=where))
+    except ValueError:
+        raise Malformed("expected a URL", where=f"{where}.{key}") from None
 
 
-def witnesses_of(path: str, *, where: str) -> tuple[WitnessKey, ...]:
+def witness_path(witnesses: Sequence[KnownWitness]) -> str:
+    """`/witness/<vkey>` for each, and `/until/<time>` behind one that was renewed."""
+    return "".join(
+        f"/{_WITNESS}/{quote(str(one.key), safe='')}"
+        + ("" if one.end_s is None else f"/{_UNTIL}/{quote(_rfc3339(one.end_s), safe='')}")
+        for one in witnesses
+    )
+
+
+def witnesses_of(path: str, *, where: str) -> tuple[KnownWitness, ...]:
     """The witnesses that the path of a log's base URL names; another path names none.
 
     Raises:
-        Malformed: a witness that is no key.
+        Malformed: a witness that is no key, or whose end is no time.
     """
     if not path.startswith(f"/{_WITNESS}/"):
         return ()
+    found: list[KnownWitness] = []
     words = path[1:].split("/")
-    if len(words) % 2 or set(words[::2]) != {_WITNESS}:
-        raise Malformed(f"expected /{_WITNESS}/<vkey>, found {path!r}", where=where)
-    return tuple(parse_witness_vkey(unquote(word), where=where) for word in words[1::2])
+    for word, value in zip(words[::2], words[1::2], strict=False):
+        if word == _WITNESS:
+            found.append(KnownWitness(key=parse_witness_vkey(unquote(value), where=where)))
+        elif word == _UNTIL and found[-1].end_s is None:
+            found[-1] = replace(found[-1], end_s=_seconds(unquote(value), where))
+        else:
+            raise _no_witnesses(path, where)
+    if len(words) % 2 or witness_path(found) != path:
+        raise _no_witnesses(path, where)
+    return tuple(found)
+
+
+def _no_witnesses(path: str, where: str) -> Malformed:
+    form = f"/{_WITNESS}/<vkey>, and /{_UNTIL}/<time> behind one that has ended"
+    return Malformed(f"expected {form}, found {path!r}", where=where)
 
 
 def _read_ct_log(document: Any, where: str) -> CtLog:

@@ -13,16 +13,17 @@ from pathlib import Path
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, Unverified
 from engine.evidence import dsse
-from engine.evidence.addenda_pack import About, check_addenda
+from engine.evidence.about import About
+from engine.evidence.addenda_pack import check_addenda
 from engine.evidence.against import check_against
 from engine.evidence.anchor import TRUST, check_trust_files, root_of
 from engine.evidence.checkpoint import open_checkpoint
+from engine.evidence.cosignature import WitnessKey, check_given
 from engine.evidence.export import (
     MANIFEST,
     STORY,
     SUMS,
     SUMS_BUNDLE,
-    WATERMARK,
     Export,
     check_engine,
     check_export,
@@ -32,11 +33,11 @@ from engine.evidence.export import (
 from engine.evidence.imported_pack import check_imports
 from engine.evidence.items import Item, check_items, read_item
 from engine.evidence.one_log import Place, check_one_log
-from engine.evidence.pack import Unpacked, read_folder, read_pack
-from engine.evidence.report import Check, Ledger, Report
+from engine.evidence.pack import Unpacked, read_file, read_folder, read_pack
+from engine.evidence.report import Check, Ledger, Report, Vouched, Witnessing
 from engine.evidence.run_events import check_record
 from engine.evidence.sealed import check_chain
-from engine.evidence.sigstore_bundle import verify_bundle
+from engine.evidence.sigstore_bundle import Verified, verify_bundle
 from engine.evidence.statement import MANIFEST_NAME, parse_statement
 from engine.evidence.trust import TrustedRoot, parse_trusted_root
 
@@ -46,7 +47,6 @@ __all__ = [
     "SUMS",
     "SUMS_BUNDLE",
     "TRUST",
-    "WATERMARK",
     "Check",
     "Report",
     "verify_beside",
@@ -62,6 +62,7 @@ class _Question:
     name: str
     against: bytes | None
     consistency: bytes | None
+    witnesses: Sequence[WitnessKey]
 
 
 def verify_pack(
@@ -72,6 +73,7 @@ def verify_pack(
     trusted_root_sha256: str | None = None,
     against: bytes | None = None,
     consistency: bytes | None = None,
+    witnesses: Sequence[WitnessKey] = (),
 ) -> Report:
     """Judge a pack: its bytes, its file, or the folder that it was unpacked into.
 
@@ -83,6 +85,8 @@ def verify_pack(
         against: an older checkpoint of the log, or an older pack: nothing that it shows may have
             been rewritten since.
         consistency: proofs for an older checkpoint that the pack itself has none for.
+        witnesses: got from the witnesses themselves; every head that the pack shows has to be
+            cosigned by one of them.
 
     Returns:
         Every check. Without either anchor the pack's own copy of the trusted root is used and the
@@ -111,7 +115,9 @@ def verify_pack(
     with ledger.judging(TRUST, "trust.root"):
         trusted = parse_trusted_root(root)
     if trusted is not None:
-        question = _Question(name=name, against=against, consistency=consistency)
+        question = _Question(
+            name=name, against=against, consistency=consistency, witnesses=witnesses
+        )
         _check_signed(files, trusted, ledger, question)
     return _report(ledger, root, anchored=anchored)
 
@@ -121,6 +127,7 @@ def verify_envelope(
     *,
     trusted_root: bytes,
     envelope: bytes | None = None,
+    witnesses: Sequence[WitnessKey] = (),
     where: str = "bundle",
 ) -> Report:
     """Judge one `.sigstore.json` of ours, and with `envelope` that it is about that `.dsse` file.
@@ -131,6 +138,7 @@ def verify_envelope(
     with ledger.judging(where, "bundle"):
         verified = verify_bundle(bundle, parse_trusted_root(trusted_root), where=where, exact=True)
         ledger.ok(where, "bundle", f"signed by {verified.signer.identity}")
+        _check_witnesses(verified, parse_trusted_root(trusted_root), witnesses, ledger, where)
         if envelope is not None:
             found = dsse.parse_envelope(envelope, where=where).to_bytes()
             if ledger.equal(
@@ -144,7 +152,12 @@ def verify_envelope(
 
 
 def verify_beside(
-    pack: bytes, bundle: bytes, *, trusted_root: bytes, where: str
+    pack: bytes,
+    bundle: bytes,
+    *,
+    trusted_root: bytes,
+    witnesses: Sequence[WitnessKey] = (),
+    where: str,
 ) -> tuple[Check, ...]:
     """The checks of the signature that lies beside a pack: by the engine, over these very bytes."""
     ledger = Ledger()
@@ -158,10 +171,27 @@ def verify_beside(
             found=statement.predicate_type,
         )
         check_engine(verified, ledger, where)
+        if witnesses:
+            check_given(verified.receipt.checkpoint, witnesses, where=where)
         digests = [one.digest for one in statement.subjects]
         if ledger.equal(where, "pack.beside", expected=[Digest.of(pack)], found=digests):
             ledger.ok(where, "pack.beside", f"signed by {verified.signer.identity}")
     return tuple(ledger.checks)
+
+
+def _check_witnesses(
+    verified: Verified,
+    trusted: TrustedRoot,
+    given: Sequence[WitnessKey],
+    ledger: Ledger,
+    where: str,
+) -> None:
+    """Who saw the one head that a single bundle shows."""
+    known = [one.key for one in trusted.log(verified.receipt.log_id, where=where).witnesses]
+    vouched = Vouched.GIVEN if given else Vouched.ROOT if known else Vouched.NOBODY
+    ledger.witness = Witnessing(vouched=vouched, keys=tuple(map(str, given or known)))
+    if given:
+        check_given(verified.receipt.checkpoint, given, where=where)
 
 
 def _report(ledger: Ledger, root: bytes, *, anchored: bool) -> Report:
@@ -169,6 +199,7 @@ def _report(ledger: Ledger, root: bytes, *, anchored: bool) -> Report:
         checks=tuple(ledger.checks),
         fingerprint=Digest.of(root).hex if root else "",
         anchored=anchored,
+        witness=ledger.witness,
     )
 
 
@@ -176,7 +207,7 @@ def _unpack(content: bytes | Path, where: str) -> Unpacked:
     if isinstance(content, Path):
         if content.is_dir():
             return read_folder(content)
-        content = content.read_bytes()
+        return read_file(content, where=where)
     return read_pack(content, where=where)
 
 
@@ -196,13 +227,18 @@ def _check_signed(
                 items.append(read_item(path, files, trusted))
                 ledger.ok(path, "item", f"signed by {items[-1].verified.signer.identity}")
     items.sort(key=lambda item: item.statement.link.seq)
-    manifest = Digest.of(files.get(MANIFEST_NAME, b""))
-    check_items(items, files, ledger, run_id=export.run_id, manifest=manifest, engine=export.signer)
+    about = About(
+        run_id=export.run_id,
+        manifest=Digest.of(files.get(MANIFEST_NAME, b"")),
+        engine=export.signer,
+        said=export.statement.predicate,
+    )
+    check_items(items, files, about, ledger)
     check_export(export, items, files, ledger, question.name)
     check_record(files, ledger, run_id=export.run_id)
     check_imports(files, ledger)
     with ledger.judging("proof-chain.json", "chain"):
-        items += _after(export, items, files, trusted, ledger, manifest)
+        items += _after(export, items, files, about, trusted, ledger)
     _check_log(export, items, files, trusted, ledger, question)
 
 
@@ -210,26 +246,14 @@ def _after(
     export: Export,
     items: Sequence[Item],
     files: Mapping[str, bytes],
+    about: About,
     trusted: TrustedRoot,
     ledger: Ledger,
-    manifest: Digest,
 ) -> tuple[Item, ...]:
     """What stands behind the items of a run: its seal, and in a pack of addenda those."""
-    said = export.statement.predicate
     if export.addenda:
-        about = About(run_id=export.run_id, engine=export.signer, said=said)
         return check_addenda(files, about, trusted, ledger)
-    seal = check_chain(
-        items,
-        files,
-        trusted,
-        ledger,
-        run_id=export.run_id,
-        manifest=manifest,
-        engine=export.signer,
-        partial=export.partial,
-        said=said,
-    )
+    seal = check_chain(items, files, about, trusted, ledger, partial=export.partial)
     return () if seal is None else (seal,)
 
 
@@ -244,7 +268,15 @@ def _check_log(
     with ledger.judging(SUMS_BUNDLE, "log.consistency"):
         own = Place(path=SUMS_BUNDLE, verified=export.verified)
         places = [Place(path=item.path, verified=item.verified) for item in items]
-        known = check_one_log(places, own, files, trusted, ledger, former_allowed=export.addenda)
+        known = check_one_log(
+            places,
+            own,
+            files,
+            trusted,
+            ledger,
+            given=question.witnesses,
+            former_allowed=export.addenda,
+        )
         if question.against is not None:
             log = trusted.log(own.receipt.log_id, where=SUMS_BUNDLE)
             newest = open_checkpoint(own.receipt.checkpoint, log.key, where=SUMS_BUNDLE)

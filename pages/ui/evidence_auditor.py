@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.audit_packets import Packet
 from engine.audit_trust import Renewal, Trust
+from engine.core.exporting import AUDIT_PACK, FILE_NAMES
+from engine.evidence import clients
+from engine.evidence.clients import Question
 from engine.live_text import day_time, plural
 
 EXPLAINED: Final = (
@@ -68,39 +71,26 @@ def commands(trust: Trust, signer: Signer, *, run_id: str) -> tuple[Command, ...
 
     None of them takes its trust from the pack: the copy in there is whoever made the pack's word.
     """
-    told = f"--cert-identity {signer.identity} \\\n  --cert-oidc-issuer {signer.issuer}"
-    cosigned = (
-        f"--certificate-identity {signer.identity} \\\n  --certificate-oidc-issuer {signer.issuer}"
+    asked = asked_of(
+        signer,
+        artifact="SHA256SUMS",
+        bundle="SHA256SUMS.sigstore.json",
+        predicate_type=f"{signer.base}/export/v1",
     )
-    export = f"{signer.base}/export/v1"
-    found = [
+    beside = replace(
+        asked,
+        artifact=FILE_NAMES[AUDIT_PACK],
+        bundle=f"{FILE_NAMES[AUDIT_PACK]}.sigstore.json",
+        trust=".",
+    )
+    return (
         *_first(trust, run_id),
-        Command(
-            title="Who signed the list, by a client that knows nothing of us",
-            why="Certificate, log receipt and time stamp, judged by Sigstore's own client.",
-            needs="sigstore",
-            text="sigstore --trust-config ../trust_config.json verify identity --offline \\\n"
-            f"  --bundle SHA256SUMS.sigstore.json \\\n  {told} SHA256SUMS",
-        ),
-    ]
-    if signer.owner:
-        found.append(_github(signer.owner, told, export))
-    found += [
-        Command(
-            title="The same, by cosign",
-            why="A third client, with the same trusted root.",
-            needs="cosign",
-            text="cosign verify-blob-attestation --bundle SHA256SUMS.sigstore.json \\\n"
-            "  --trusted-root ../trusted_root.json --use-signed-timestamps \\\n"
-            f"  {cosigned} \\\n  --type {export} SHA256SUMS",
-        ),
+        *stock(asked),
         Command(
             title="The pack as one file",
             why="Its own signature lies beside it and not in it.",
             needs="sigstore",
-            text="cd .. && sigstore --trust-config trust_config.json verify identity --offline \\\n"
-            "  --bundle audit-pack.tar.gz.sigstore.json \\\n"
-            f"  {told} audit-pack.tar.gz",
+            text=f"cd .. && {clients.sigstore(beside)}",
         ),
         Command(
             title="The log was not rewritten since an earlier pack",
@@ -109,8 +99,62 @@ def commands(trust: Trust, signer: Signer, *, run_id: str) -> tuple[Command, ...
             text="releaseline verify audit-pack.tar.gz --trusted-root trusted_root.json \\\n"
             "  --against EARLIER_PACK_OR_CHECKPOINT",
         ),
-    ]
-    return tuple(found)
+        Command(
+            title="The witness saw every head of the log",
+            why="Its key, asked of whoever keeps the witness: the one in the trusted root is the "
+            "word of whoever made the root.",
+            needs="releaseline",
+            text="releaseline verify audit-pack.tar.gz --trusted-root trusted_root.json \\\n"
+            "  --witness WITNESS_KEY_FILE",
+        ),
+    )
+
+
+def asked_of(signer: Signer, *, artifact: str, bundle: str, predicate_type: str) -> Question:
+    """With the trusted root one folder above the unpacked pack."""
+    return Question(
+        artifact=artifact,
+        bundle=bundle,
+        identity=signer.identity,
+        issuer=signer.issuer,
+        owner=signer.owner,
+        predicate_type=predicate_type,
+        trust="..",
+    )
+
+
+def stock(asked: Question) -> tuple[Command, ...]:
+    """The same question to each client that knows nothing of us."""
+    npm = f"../{clients.NPM_FOLDER}"
+    found = (
+        Command(
+            title="By Sigstore's own client",
+            why="Certificate, log receipt and time stamp, offline.",
+            needs="sigstore",
+            text=clients.sigstore(asked),
+        ),
+        Command(
+            title="By GitHub's client",
+            why="The same questions, by other people's code. Without --format json it prints a "
+            "table and fails on an address that we don't have.",
+            needs="gh",
+            text=clients.github(asked),
+        ),
+        Command(
+            title="By npm's client",
+            why="It is a library: get it once beside this folder, with "
+            f"`{clients.npm_install(npm)}`.",
+            needs="node",
+            text=clients.npm(asked, npm),
+        ),
+        Command(
+            title="By cosign",
+            why="It wants to be told that there is a time stamp.",
+            needs="cosign",
+            text=clients.cosign(asked),
+        ),
+    )
+    return tuple(one for one in found if one.text)
 
 
 def _first(trust: Trust, run_id: str) -> tuple[Command, ...]:
@@ -149,17 +193,6 @@ def _first(trust: Trust, run_id: str) -> tuple[Command, ...]:
             needs="openssl",
             text="sh verify.sh -r ../trusted_root.json",
         ),
-    )
-
-
-def _github(owner: str, told: str, export: str) -> Command:
-    return Command(
-        title="The same, by GitHub's client",
-        why="Without --format json it prints a table and fails on an address that we don't have.",
-        needs="gh",
-        text="gh attestation verify SHA256SUMS --bundle SHA256SUMS.sigstore.json \\\n"
-        f"  --custom-trusted-root ../trusted_root.json --owner {owner} \\\n"
-        f"  {told} \\\n  --predicate-type {export} --format json",
     )
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.audit_exports import Exported, Known, Use
-from engine.core.exporting import ADDENDA, AUDIT_PACK, BUNDLE, PARTIAL, ExportState
+from engine.core.exporting import (
+    ADDENDA,
+    AUDIT_PACK,
+    BUNDLE,
+    PARTIAL,
+    SIGNATURE,
+    ExportState,
+    file_name,
+)
 from engine.live_text import day_time, plural
 from pages.ui import evidence_words
 
@@ -20,18 +28,11 @@ COLUMNS: Final = (
     {"name": "Size", "cls": "num"},
     {"name": "Digest"},
 )
-_SIGNATURE: Final = ".sigstore.json"
 NAMES: Final = {
     PARTIAL: "Partial pack",
     BUNDLE: "Evidence bundle",
     AUDIT_PACK: "Audit pack",
     ADDENDA: "Addenda",
-}
-FILES: Final = {
-    PARTIAL: "RUN-PARTIAL-evidence.tar.gz",
-    BUNDLE: "evidence-bundle.zip",
-    AUDIT_PACK: "audit-pack.tar.gz",
-    ADDENDA: "audit-addenda.tar.gz",
 }
 HOLDS: Final = {
     PARTIAL: "What is signed so far, with story and logs; marked PARTIAL and signed as partial.",
@@ -78,7 +79,7 @@ def offers(run_id: str, states: Iterable[ExportState]) -> tuple[Offer, ...]:
         Offer(
             kind=state.kind,
             name=NAMES[state.kind],
-            file=FILES[state.kind].replace("RUN", run_id),
+            file=file_name(state.kind, run_id),
             holds=HOLDS[state.kind],
             href=href(run_id, state.kind),
             why_not="" if state.refusal is None else state.refusal.sentence,
@@ -92,7 +93,7 @@ def href(run_id: str, kind: str) -> str:
 
 
 def pack_name(kind: str) -> str:
-    bare = kind.removesuffix(_SIGNATURE)
+    bare = kind.removesuffix(SIGNATURE)
     name = NAMES.get(bare, bare)
     return f"{name}, its signature" if kind != bare else name
 

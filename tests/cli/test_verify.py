@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine.cli.main import run
+from engine.evidence.cosignature import WitnessKey
 from tests.evidence.kit import unpacked, world
 
 pytestmark = pytest.mark.house
@@ -83,6 +85,49 @@ def test_the_signature_beside_a_pack(packs: Packs, tmp_path: Path) -> None:
     (tmp_path / "evidence-bundle.zip.sigstore.json").write_bytes(signature.read_bytes())
     assert run(["verify", str(tmp_path / "evidence-bundle.zip"), *root]) == 21
     assert run(["verify", str(signature)]) == 2
+
+
+@pytest.mark.parametrize("anchor", ["digest", "none"])
+def test_the_signature_beside_a_pack_is_judged_by_the_packs_root_too(
+    packs: Packs, tmp_path: Path, anchor: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has only the root's digest, or nothing, is told when it is of another pack."""
+    pack = tmp_path / "audit-pack.tar.gz"
+    pack.write_bytes(Path(packs.pack).read_bytes())
+    beside = tmp_path / "audit-pack.tar.gz.sigstore.json"
+    how = {"digest": ["--trusted-root-sha256", packs.sha256], "none": ["--self-consistent"]}
+    beside.write_bytes((packs.folder / beside.name).read_bytes())
+    assert run(["verify", str(pack), *how[anchor]]) == 0
+    beside.write_bytes(unpacked(pack.read_bytes())["SHA256SUMS.sigstore.json"])
+    capsys.readouterr()
+    assert run(["verify", str(pack), *how[anchor]]) == 21
+    assert "pack.beside: expected " in capsys.readouterr().out
+
+
+def test_a_witness_whose_key_was_got_elsewhere(
+    packs: Packs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--trusted-root", str(packs.folder / "root.json")]
+    right, wrong, none = (tmp_path / name for name in ("right", "wrong", "none"))
+    right.write_bytes(unpacked(Path(packs.pack).read_bytes())["log/witness.vkey"])
+    other = WitnessKey("witness.releaseline.local", Ed25519PrivateKey.generate().public_key())
+    wrong.write_text(f"{other}\n")
+    none.write_text("log.releaseline.local\n")
+    assert run(["verify", packs.pack, *root]) == 0
+    assert "the one that the trusted root names" in capsys.readouterr().out
+    assert run(["verify", packs.pack, "--self-consistent"]) == 0
+    assert "is only the pack's own" in capsys.readouterr().out
+    assert run(["verify", packs.pack, *root, "--witness", str(right), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["witness"]
+    assert told["vouched"] == "given" and told["keys"] == [right.read_text().strip()]
+    for file in (packs.pack, str(packs.folder / "audit-pack.tar.gz.sigstore.json")):
+        assert run(["verify", file, *root, "--witness", str(right)]) == 0
+        capsys.readouterr()
+        assert run(["verify", file, *root, "--witness", str(wrong)]) == 21
+        assert f"log.witness: expected a cosignature by {other}" in capsys.readouterr().out
+    assert run(["verify", packs.pack, *root, "--witness", str(none)]) == 2
+    beside = str(packs.folder / "audit-pack.tar.gz.sigstore.json")
+    assert run(["verify", beside, *root, "--against", packs.pack]) == 2
 
 
 def test_an_older_checkpoint(

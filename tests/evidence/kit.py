@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import json
 import shutil
 import tempfile
 import time
@@ -19,56 +18,27 @@ from engine import keystore
 from engine.core.approvals import Actor
 from engine.core.commands import Action, Command
 from engine.core.decide import decide
-from engine.core.digest import Digest
 from engine.core.effect_kinds import (
-    AcquireLock,
-    ApplyStage,
     CaptureEvidence,
     CaptureRollback,
-    EvaluateGate,
-    MaterializeInputs,
-    Record,
-    Revert,
     Seal,
-    VerifyTargets,
     Wait,
-    Watch,
 )
-from engine.core.effects import gate_decided, next_effect
+from engine.core.effects import next_effect
 from engine.core.errors import NotFound
-from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
-from engine.core.events import Event
-from engine.core.fact_events import (
-    GateDecided,
-    InputFact,
-    InputsMaterialized,
-    PolicyEvaluated,
-    RollbackVerified,
-    RolloutPlanned,
-    StageApplied,
-    TargetReverted,
-    TargetSet,
-    TargetsObserved,
-    VerifySnapshot,
-)
-from engine.core.plan import cohort
-from engine.core.rows import GateTick
 from engine.core.run import Run
-from engine.core.run_events import RunRequested, RunStarted
+from engine.core.run_events import RunRequested
 from engine.core.spec import ApprovalRule, StepKind, StepSpec
 from engine.core.statemachine import Role
-from engine.core.step_events import StepFailed, StepSucceeded
 from engine.evidence.pack import read_pack, write_tar_gz, write_zip
 from engine.keystore import Keys
 from engine.logbook import open_log
 from engine.outside import Outside
 from engine.sealing import Sealer
-from tests.evidence.kit_runtime import FINDINGS, capsule_of, snapshot_of
+from tests.evidence.kit_answers import TARGETS, D, answer
+from tests.evidence.kit_runtime import FINDINGS
 
 RUN = "run-1"
-OLD = Digest.of(b"old")
-TARGETS = tuple(f"eu-prod-{n:02d}" for n in range(1, 11))
-D = Digest.of(b"any")
 EMAILS = {"bob": "bob.smith@example.com", "carol": "carol.wu@example.com"}
 BASE = "https://releaseline.local/attestation"
 ISSUER = "https://releaseline.local/auth"
@@ -138,6 +108,7 @@ class World:
     decision: of the policy.
     before: called with each effect before it is carried out.
     findings: of the policy gate.
+    run_id: of the run that is played; a home may hold several.
     """
 
     home: Path
@@ -149,15 +120,16 @@ class World:
     decision: str = "PASS"
     before: Callable[[World, object], None] = lambda _world, _effect: None
     findings: tuple[Mapping[str, Any], ...] = FINDINGS
+    run_id: str = RUN
 
     @property
     def run(self) -> Run:
-        return cast(Run, self.store.run(RUN))
+        return cast(Run, self.store.run(self.run_id))
 
     def request(self) -> None:
         manifest = self.store.blobs.put(b'{"bundle":"manifest"}')
         wish = RunRequested(
-            number=1,
+            number=int(self.run_id.rpartition("-")[2]),
             kind="PROMOTE",
             bundle=manifest,
             bundle_name="Platform Release",
@@ -178,11 +150,11 @@ class World:
             speed=1,
             initial="QUEUED",
         )
-        self.store.append(RUN, (wish,), after=0, actor="ci")
+        self.store.append(self.run_id, (wish,), after=0, actor="ci")
 
     def play(self, *, until: Callable[[Run], bool] = lambda run: run.terminal) -> Run:
         """Go on until the run has ended, or `until` says so."""
-        if not self.store.version(RUN):
+        if not self.store.version(self.run_id):
             self.request()
         for _ in range(200):
             run = self.run
@@ -212,15 +184,18 @@ class World:
     def approve(self, user: str) -> None:
         actor = Actor(user=user, roles=frozenset({Role.APPROVER}))
         command = Command(
-            action=Action.APPROVE, reason="seen", binding=self.run.binding, nonce=f"nonce-{user}"
+            action=Action.APPROVE, reason="seen", binding=self.run.binding, nonce=self._nonce(user)
         )
         self.append(decide(self.run, command, actor), actor=user)
 
+    def _nonce(self, user: str) -> str:
+        return f"nonce-{user}" if self.run_id == RUN else f"nonce-{user}-{self.run_id}"
+
     def append(self, events: Any, *, actor: str = "engine") -> None:
-        self.store.append(RUN, tuple(events), after=self.run.version, actor=actor)
+        self.store.append(self.run_id, tuple(events), after=self.run.version, actor=actor)
 
     def pack(self, kind: str = "audit-pack") -> bytes:
-        return self.sealer.export(RUN, kind, actor="ana")[1]
+        return self.sealer.export(self.run_id, kind, actor="ana")[1]
 
 
 def world(home: Path, **changes: Any) -> World:
@@ -279,166 +254,6 @@ def sealer(home: Path, store: Any, clock: StepClock, keys: Keys) -> Sealer:
         keys,
         step_logs=lambda run, step, attempt: f"{run} {step} {attempt}: a line\n",
         log=open_log(home, store, keys, issuer=ISSUER).log,
-    )
-
-
-def answer(world: World, run: Run, effect: object) -> tuple[Event, ...]:
-    blobs = world.store.blobs
-    match effect:
-        case Record(events=events):
-            return events
-        case AcquireLock():
-            return (RunStarted(via="lock_acquired", epoch=1),)
-        case MaterializeInputs(step=step, attempt=attempt):
-            resolved = blobs.put(b'{"schema":"releaseline.resolved-inputs/1"}')
-            facts = tuple(TargetFact(target=target, digest=OLD, healthy=True) for target in TARGETS)
-            stages = (("canary-10", 1_000), ("full-100", 10_000))
-            return (
-                TargetsObserved(purpose="baseline", targets=facts),
-                RolloutPlanned(
-                    cohorts=tuple(
-                        StageCohort(step=name, targets=cohort(TARGETS, share_bp=share))
-                        for name, share in stages
-                    ),
-                    plan=D,
-                    rollback=D,
-                    irreversible=(),
-                ),
-                InputsMaterialized(
-                    step=step,
-                    attempt=attempt,
-                    inputs=(InputFact(name="db", path="env:DB", version="", value_hmac="0" * 64),),
-                    components=3,
-                    resolved=resolved,
-                ),
-                StepSucceeded(step=step, attempt=attempt, result="RESOLVED", summary="1 input"),
-            )
-        case EvaluateGate(step=step, attempt=attempt):
-            return _judged(world, step, attempt)
-        case ApplyStage(step=step, attempt=attempt):
-            targets = run.cohort(step)
-            return (
-                *(
-                    TargetSet(
-                        step=step,
-                        attempt=attempt,
-                        target=target,
-                        outcome="changed",
-                        from_digest=OLD,
-                        to_digest=run.bundle,
-                        digest=run.bundle,
-                        healthy=True,
-                        note="",
-                        duration_ms=12,
-                    )
-                    for target in targets
-                ),
-                StageApplied(step=step, attempt=attempt, plan=D, changed=len(targets), noop=0),
-            )
-        case VerifyTargets(step=step, attempt=attempt):
-            snapshot = blobs.put(snapshot_of(run.bundle, TARGETS, world.clock.now_us()))
-            return (
-                VerifySnapshot(
-                    step=step,
-                    attempt=attempt,
-                    on_bundle=10,
-                    healthy=10,
-                    total=10,
-                    observed_components=2,
-                    components=3,
-                    snapshot=snapshot,
-                ),
-                StageApplied(step=step, attempt=attempt, plan=D, changed=0, noop=10),
-            )
-        case Watch(step=step, attempt=attempt):
-            return _watched(world, run, step, attempt)
-        case Revert():
-            return _reverted(run)
-    raise AssertionError(effect)
-
-
-def _judged(world: World, step: str, attempt: int) -> tuple[Event, ...]:
-    blobs = world.store.blobs
-    verdict = blobs.put(b'{"decision":"any"}')
-    capsule = blobs.put(capsule_of(blobs, world.findings))
-    passed = world.decision == "PASS"
-    evaluated = PolicyEvaluated(
-        step=step,
-        attempt=attempt,
-        verdict_id="verdict-1",
-        decision=world.decision,
-        warn=2,
-        fail=int(not passed),
-        error=False,
-        verdict=verdict,
-        policy=D,
-        policy_input=D,
-        capsule=capsule,
-        notes=("WARN feeds",),
-    )
-    outputs = (
-        NamedDigest(name="verdict.json", digest=verdict),
-        NamedDigest(name="capsule.json", digest=capsule),
-    )
-    if passed:
-        return (
-            evaluated,
-            StepSucceeded(step=step, attempt=attempt, result="PASS", summary="ok", outputs=outputs),
-        )
-    return (
-        evaluated,
-        StepFailed(step=step, attempt=attempt, result="FAIL", reason="KEV", outputs=outputs),
-    )
-
-
-def _watched(world: World, run: Run, step: str, attempt: int) -> tuple[Event, ...]:
-    action, rule = ("rollback", 4) if world.breach == step else ("promote", 10)
-    ticks = tuple(
-        GateTick(
-            run_id=RUN,
-            step=step,
-            attempt=attempt,
-            n=n,
-            t_ms=n * 5_000,
-            ts_us=world.clock.now_us(),
-            tick=json.dumps({"t_ms": n * 5_000, "status": "ok"}),
-            action="hold" if n < 3 else action,
-            rule=9 if n < 3 else rule,
-            reason="warming up" if n < 3 else "decided",
-        )
-        for n in range(1, 4)
-    )
-    if not any(tick.attempt == attempt for tick in world.store.gate_ticks(RUN, step, attempt)):
-        world.store.record(ticks)  # a power cut may have come right behind it
-    decided = GateDecided(
-        step=step,
-        attempt=attempt,
-        action=action,
-        rule=rule,
-        reason="the gate decided",
-        t_ms=15_000,
-        ticks=3,
-        evidence=world.store.blobs.put(b'{"counts":"any"}'),
-    )
-    return tuple(gate_decided(run, decided))
-
-
-def _reverted(run: Run) -> tuple[Event, ...]:
-    changed = run.changed_targets
-    return (
-        *(
-            TargetReverted(
-                target=target,
-                outcome="changed",
-                to_digest=OLD,
-                digest=OLD,
-                healthy=True,
-                note="",
-                duration_ms=9,
-            )
-            for target in changed
-        ),
-        RollbackVerified(targets=changed, plan=D),
     )
 
 

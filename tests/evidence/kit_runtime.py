@@ -26,6 +26,7 @@ def capsule_of(blobs: Any, findings: Sequence[Mapping[str, Any]]) -> bytes:
             "verdict_id": "verdict-1",
             "clock": {"evaluated_at_s": 1},
             "refs": {name: str(blobs.put(content)) for name, content in parts.items()},
+            "raw": {},
             "env": {},
             "verdict": {},
             "verdict_digest": str(Digest.of(b"any")),

@@ -121,6 +121,7 @@ def test_every_copy_of_other_packs_is_caught(
         ("claim.outcome", "chain.outcome"),
         ("approval.run", "approval.run"),
         ("approval.bundle", "approval.bundle"),
+        ("approval.environment", "approval.environment"),
         ("approval.expired", "approval.expired"),
         ("approval.requester", "approval.requester"),
         ("approval.basis", "approval.basis"),

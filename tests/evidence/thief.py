@@ -6,8 +6,8 @@ The log is the home's real one, grown by what the thief signs; or another one, t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -23,6 +23,9 @@ from tests.evidence.conftest import Played
 from tests.evidence.kit import ENGINE, ISSUER
 
 Files = dict[str, bytes]
+HOME: Final = "home"
+# Who cosigns: the home's own witness, nobody, or whatever makes a line of text and time.
+Witness = Literal["home"] | Callable[[str, int], str] | None
 
 
 def real_log(played: Played) -> Tree:
@@ -31,7 +34,11 @@ def real_log(played: Played) -> Tree:
 
 
 def resummed(
-    files: Files, played: Played, tree: Tree | None = None, said: Mapping[str, Any] | None = None
+    files: Files,
+    played: Played,
+    tree: Tree | None = None,
+    said: Mapping[str, Any] | None = None,
+    witness: Witness = HOME,
 ) -> Files:
     """The list fits the bent files again, is signed by the home, and stands in its log.
 
@@ -50,7 +57,7 @@ def resummed(
     statement["subject"] = [{"name": SUMS, "digest": {"sha256": Digest.of(sums).hex}}]
     statement["predicate"] |= said or {}
     assert parse_statement(canonical(statement), where="")
-    return kept | {SUMS: sums, SUMS_BUNDLE: signed(statement, played, tree)}
+    return kept | {SUMS: sums, SUMS_BUNDLE: signed(statement, played, tree, witness=witness)}
 
 
 def shown(files: Files, tree: Tree) -> list[int]:
@@ -66,31 +73,49 @@ def statement_of(bundle: bytes) -> Any:
 
 
 def signed(
-    statement: Any, played: Played, tree: Tree, identity: str = ENGINE, **changes: Any
+    statement: Any,
+    played: Played,
+    tree: Tree,
+    identity: str = ENGINE,
+    *,
+    witness: Witness = HOME,
+    **changes: Any,
 ) -> bytes:
     """A bundle with the home's own keys, logged in `tree`. `changes`: of `attest`."""
+    pending = attested(statement, played, identity, **changes)
+    return pending.bundle(logged(pending.entry, played, tree, witness))
+
+
+def attested(
+    statement: Any, played: Played, identity: str = ENGINE, **changes: Any
+) -> sigstore_bundle.Pending:
+    """Signed and stamped, and not logged."""
     keys = played.world.keys
-    pending = sigstore_bundle.attest(
+    return sigstore_bundle.attest(
         canonical(statement),
         identity=identity,
         issuer=ISSUER,
-        desk=keys.desk,
-        chance=sigstore_bundle.Chance(
-            key=ec.generate_private_key(ec.SECP256R1()), leaf_serial=77, token_serial=78
-        ),
-        **{"now_us": played.world.clock.now_us(), **changes},
+        **{
+            "desk": keys.desk,
+            "chance": sigstore_bundle.Chance(
+                key=ec.generate_private_key(ec.SECP256R1()), leaf_serial=77, token_serial=78
+            ),
+            "now_us": played.world.clock.now_us(),
+            **changes,
+        },
     )
-    return pending.bundle(logged(pending.entry, played, tree))
 
 
-def logged(entry: bytes, played: Played, tree: Tree) -> tlog_entry.Receipt:
+def logged(entry: bytes, played: Played, tree: Tree, witness: Witness = HOME) -> tlog_entry.Receipt:
     keys = played.world.keys
     index = tree.append(leaf_hash(entry))
     head = checkpoint.LogCheckpoint(origin=keys.log_origin, size=tree.size, root=tree.root())
     note = checkpoint.sign(head, keys.log_key)
-    if keys.witness is not None:
-        at_s = played.world.clock.now_us() // 1_000_000
+    at_s = played.world.clock.now_us() // 1_000_000
+    if witness is HOME and keys.witness is not None:
         note += cosign(head.text(), keys.witness.name, keys.witness.key, at_s=at_s)
+    elif callable(witness):
+        note += witness(head.text(), at_s)
     return tlog_entry.Receipt(
         index=index,
         log_id=keys.log.key_id,
