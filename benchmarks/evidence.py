@@ -2,7 +2,8 @@
 
     python benchmarks/evidence.py [--leaves N] [--rounds N]
 
-A run is played over the real store with the real sealer and sealed; its audit pack is verified by
+A run of 15 items is played over the real store with the real sealer and sealed: an approval is
+taken back first, and somebody else's attestation comes with it. Its audit pack is verified by
 us, and every bundle in it by unmodified sigstore-python, which judges certificates, receipts and
 time stamps only: the pack's chain, approvals, story and log history come on top with us. The tree
 stands beside bare hashing of as many pairs.
@@ -30,10 +31,17 @@ from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import AnyOf, Identity
 
-from engine.core.statemachine import RunStatus
+from engine.core.attestations import Attestation, AttestationImported
+from engine.core.commands import Action
+from engine.core.digest import Digest
+from engine.core.effect_kinds import Wait
+from engine.core.statemachine import Role, RunStatus
+from engine.evidence.imported import judge
 from engine.evidence.merkle import Tree, verify_inclusion
 from engine.evidence.verify import verify_envelope, verify_pack
-from tests.evidence.kit import EMAILS, ENGINE, ISSUER, open_world, unpacked, world
+from tests.evidence.foreign_kit import anchor, envelope, statement
+from tests.evidence.kit import EMAILS, ENGINE, ISSUER, World, open_world, unpacked, world
+from tests.evidence.kit_outcomes import ask
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -47,9 +55,49 @@ def row(what: str, found_s: float, bar_s: float | None, beside: str = "") -> Non
     print(f"{what:<44} {found_s * 1000:>10.2f} ms  {bar:<22} {beside}")
 
 
+def changing_minds(one: World, effect: object) -> None:
+    """bob approves and takes it back; the next two decisions count."""
+    run = one.run
+    if not isinstance(effect, Wait) or run.status is not RunStatus.AWAITING_APPROVAL:
+        return
+    given = len(run.approvals)
+    if given == 1 and run.counting_approvals:
+        ask(one, Action.WITHDRAW, "bob", Role.APPROVER, reason="saw the incident")
+        return
+    user = "carol" if given == 1 else "bob"
+    ask(one, Action.APPROVE, user, Role.APPROVER, binding=run.binding, nonce=f"nonce-{given}")
+
+
+def imported(one: World) -> AttestationImported:
+    """As importing records it: who signed is judged before, the bytes lie in the store."""
+    blobs, given = one.store.blobs, envelope(statement(), "p256")
+    found = judge(given, (anchor("p256"),), where="provenance.json")
+    told = Attestation(
+        envelope=blobs.put(found.envelope),
+        source=blobs.put(given),
+        form=found.form,
+        file="provenance.json",
+        payload=Digest.of(found.payload),
+        statement_type=found.statement.statement_type,
+        predicate_type=found.statement.predicate_type,
+        predicate=blobs.put(found.statement.predicate_bytes),
+        subjects=(),
+        says="",
+        authors=(),
+        trust=found.anchor.name,
+        anchor=found.anchor.digest,
+        signer=found.signer,
+        issuer="",
+        signed_s=None,
+    )
+    return AttestationImported(bundle=one.run.bundle, attestation=told, authors=())
+
+
 def sealing(folder: Path, rounds: int) -> tuple[bytes, bytes, int]:
     """Seal copies of one run that is about to be sealed; the pack, its root, its items."""
-    one = world(folder / "run")
+    one = world(folder / "run", before=changing_minds)
+    one.request()
+    one.append([imported(one)])
     one.play(until=lambda run: run.status is RunStatus.SEALING and run.steps[-1].open)
     at_us = one.clock.at_us
     one.store.close()
@@ -63,6 +111,7 @@ def sealing(folder: Path, rounds: int) -> tuple[bytes, bytes, int]:
         assert run.seal_status == "SEALED"
         copy.store.close()
     items = run.evidence_count
+    assert items == 15, items
     row(f"seal of a run of {items} items (worst of {rounds})", max(took), 2.0)
     return content, root, items
 

@@ -95,6 +95,15 @@ def stage_minutes(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) 
     return with_arms(_read(cursor, "stage_minutes", run_id=run_id, step=step))
 
 
+def stage_kept(
+    cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`stage_samples`, and `stage_minutes` of those attempts whose single polls are gone."""
+    polls = stage_samples(cursor, run_id=run_id, step=step)
+    minutes = stage_minutes(cursor, run_id=run_id, step=step)
+    return polls, minutes.join(polls.select("attempt").unique(), on="attempt", how="anti")
+
+
 def stage_ticks(cursor: duckdb.DuckDBPyConnection, *, run_id: str, step: str) -> pl.DataFrame:
     return _read(cursor, "stage_ticks", run_id=run_id, step=step)
 
@@ -108,6 +117,13 @@ def evidence_items(
 ) -> pl.DataFrame:
     """What was signed, newest first, of one run or of all."""
     return _read(cursor, "evidence_items", run_id=run_id, limit=limit)
+
+
+def imported_items(
+    cursor: duckdb.DuckDBPyConnection, *, run_id: str = "", limit: int = 2_000
+) -> pl.DataFrame:
+    """Attestations that others made, newest first, of one run or of all."""
+    return _read(cursor, "imported_items", run_id=run_id, limit=limit)
 
 
 def exports(cursor: duckdb.DuckDBPyConnection, *, limit: int = 1_000) -> pl.DataFrame:

@@ -17,9 +17,13 @@ from typing import Any, Final
 from cryptography import x509
 
 from data import queries
+from engine.audit_imports import Import, imports
+from engine.core.attestations import stem
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Unverified
 from engine.evidence.certificates import identity_of
+from engine.evidence.imported import SIGSTORE
+from engine.evidence.imported_pack import FOLDER
 from engine.evidence.owner import owner_of
 from engine.ports import BlobStore
 from engine.services import Services
@@ -53,9 +57,11 @@ class Packet:
 
     Attributes:
         state: a word of an evidence item (vocabulary 2).
-        item: its place in the run's proof chain, or the number of an addendum; 0 for neither.
+        item: its place in the run's proof chain, or the number of an addendum or of an imported
+            attestation; 0 for none of them.
         signed: None when there is nothing that could be read.
         note: why it is missing, what an addendum says, or why it can't be read.
+        imported: what is known of an attestation that others made; None of ours.
     """
 
     run_id: str
@@ -74,6 +80,7 @@ class Packet:
     files: tuple[tuple[str, str], ...]
     signed: Signed | None
     note: str
+    imported: Import | None = None
 
     @property
     def file(self) -> str:
@@ -85,9 +92,16 @@ class Packet:
 
 
 def packets(house: Services, *, run_id: str = "", limit: int = LIMIT) -> tuple[Packet, ...]:
-    """The newest `limit` items, newest first; of one run when it is named."""
+    """The newest `limit` items, newest first; of one run when it is named.
+
+    Imported attestations are among them.
+    """
     frame = queries.evidence_items(house.store.cursor(), run_id=run_id, limit=limit)
-    return tuple(_packet(row, house.store.blobs) for row in frame.iter_rows(named=True))
+    own = [_packet(row, house.store.blobs) for row in frame.iter_rows(named=True)]
+    others = [_imported(one) for one in imports(house, run_id=run_id, limit=limit)]
+    # Both are newest first already, and sorting keeps what has one time in its order.
+    found = sorted([*own, *others], key=lambda packet: packet.ts_us, reverse=True)
+    return tuple(found[:limit])
 
 
 def _packet(row: Mapping[str, Any], blobs: BlobStore) -> Packet:
@@ -110,6 +124,33 @@ def _packet(row: Mapping[str, Any], blobs: BlobStore) -> Packet:
         files=files,
         signed=signed,
         note=trouble or str(row["note"]),
+    )
+
+
+def _imported(one: Import) -> Packet:
+    """As its files are named in a pack. It was hashed and verified, and is in no log of ours."""
+    name = f"{FOLDER}{one.number:02d}-{stem(one.predicate_type)}"
+    files = {f"{name}.dsse": one.envelope}
+    if one.form == SIGSTORE:
+        files[f"{name}{BUNDLE}"] = one.source
+    return Packet(
+        run_id=one.run_id,
+        environment=one.environment,
+        bundle=one.bundle,
+        what="imported",
+        state="INVALID" if one.trouble else "CAPTURED",
+        item=one.number,
+        step="",
+        attempt=0,
+        name=f"{name}.dsse",
+        ts_us=one.ts_us,
+        envelope=one.envelope,
+        payload=one.payload,
+        log_index=None,
+        files=tuple(files.items()),
+        signed=None,
+        note=one.trouble,
+        imported=one,
     )
 
 

@@ -32,9 +32,26 @@ _promotions = st.Page(
 _reviews = st.Page(
     "releases/reviews.py", title="Reviews", icon=":material/rate_review:", url_path="reviews"
 )
-_backtest = st.Page(
-    "insights/backtest.py", title="Gate back-test", icon=":material/science:", url_path="backtest"
-)
+_insights = [
+    st.Page(
+        "insights/policies.py",
+        title="Policies",
+        icon=":material/gavel:",
+        url_path="policies",
+    ),
+    st.Page(
+        "insights/determinism.py",
+        title="Determinism",
+        icon=":material/repeat:",
+        url_path="determinism",
+    ),
+    st.Page(
+        "insights/backtest.py",
+        title="Gate back-test",
+        icon=":material/science:",
+        url_path="backtest",
+    ),
+]
 _evidence = [
     st.Page(
         "evidence/packets.py",
@@ -47,6 +64,18 @@ _evidence = [
         title="Proof chains",
         icon=":material/link:",
         url_path="proof-chains",
+    ),
+    st.Page(
+        "evidence/replay.py",
+        title="Replay & verify",
+        icon=":material/replay:",
+        url_path="replay",
+    ),
+    st.Page(
+        "evidence/findings.py",
+        title="Findings",
+        icon=":material/security:",
+        url_path="findings",
     ),
     st.Page(
         "evidence/exports.py", title="Export centre", icon=":material/download:", url_path="exports"
@@ -71,6 +100,21 @@ _explained = [
     st.Page(
         "evidence/item.py", title="Evidence item", url_path="evidence-item", visibility="hidden"
     ),
+    st.Page(
+        "evidence/replay_run.py",
+        title="Replay/Verify of a run",
+        url_path="replay-run",
+        visibility="hidden",
+    ),
+    st.Page(
+        "evidence/replay_one.py",
+        title="Replay request",
+        url_path="replay-request",
+        visibility="hidden",
+    ),
+]
+_operations = [
+    st.Page("operations/feeds.py", title="Feeds", icon=":material/rss_feed:", url_path="feeds"),
 ]
 _page = st.navigation(
     {
@@ -83,6 +127,12 @@ _page = st.navigation(
                 "releases/stage.py", title="Deploy stage", url_path="stage", visibility="hidden"
             ),
             st.Page(
+                "releases/blocked.py",
+                title="What would have blocked this",
+                url_path="what-would-have-blocked",
+                visibility="hidden",
+            ),
+            st.Page(
                 "releases/rollback.py",
                 title="Rollback / Re-run",
                 url_path="rollback",
@@ -90,12 +140,21 @@ _page = st.navigation(
             ),
         ],
         "Evidence": [*_evidence, *_explained],
-        "Insights": [_backtest],
+        "Insights": [
+            *_insights,
+            st.Page(
+                "insights/policy_pull_request.py",
+                title="Policy pull request",
+                url_path="policy-pull-request",
+                visibility="hidden",
+            ),
+        ],
+        "Operations": _operations,
     },
     position="hidden",  # the menu is drawn by hand, with the open runs in it
 )
 _house = session.services()
-cards.menu(_house, _promotions, _reviews, _evidence, _backtest)
+cards.menu(_house, _promotions, _reviews, _evidence, _insights, _operations)
 for _source in cards.engine_trouble(_house):
     st.error(_source, icon=":material/report:", title="The engine is not working")
 _page.run()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from engine.api.runs import asker
 from engine.core.errors import NotFound
@@ -50,6 +51,19 @@ def router(services: Services) -> APIRouter:
             raise NotFound(f"There is no feed {name!r} here; there may be {', '.join(NAMES)}.")
         tries = [one.document() for one in history(services.feeds, row.name)]
         return {**row.document(), "history": tries, "trouble": found.trouble}
+
+    @api.get("/feeds/{name}/snapshot")
+    def snapshot(name: str) -> Response:
+        """The bytes that the gate reads, also of files that only lie in the folder."""
+        for one in services.feeds.snapshots():
+            if one.name == name.upper():
+                said = f'attachment; filename="{one.name}-{one.digest.hex[:12]}.json"'
+                return Response(
+                    one.content,
+                    media_type="application/json",
+                    headers={"Content-Disposition": said, "ETag": f'"{one.digest}"'},
+                )
+        raise NotFound(f"There is no snapshot of {name!r}.")
 
     @api.post("/feeds/sync", status_code=202)
     def sync(body: SyncIn, request: Request) -> Any:

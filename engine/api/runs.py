@@ -227,9 +227,10 @@ def _reading(api: APIRouter, services: Services) -> None:
 
     @api.get("/runs/{run_id}/steps/{step}/samples")
     def samples(run_id: str, step: str) -> Any:
+        """One row per poll; `minutes`: of attempts whose single polls are not kept any more."""
         _step(services, run_id, step)
-        frame = queries.stage_samples(services.store.cursor(), run_id=run_id, step=step)
-        return {"items": frame.to_dicts()}
+        polls, minutes = queries.stage_kept(services.store.cursor(), run_id=run_id, step=step)
+        return {"items": polls.to_dicts(), "minutes": minutes.to_dicts()}
 
 
 def _telling(api: APIRouter, services: Services) -> None:

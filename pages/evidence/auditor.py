@@ -59,7 +59,7 @@ st.markdown(evidence_auditor.EXPLAINED)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, gap="small", height="stretch"):
     st.markdown("**1 · The pack and its signature**")
-    runs = evidence_parts.runs_with_evidence(house)
+    runs = evidence_parts.runs_with_evidence(house, sealed=True)
     chosen = evidence_parts.choose_run(runs, key="auditor.run") if runs else ""
     if chosen:
         _take(house, chosen)

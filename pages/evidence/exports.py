@@ -23,7 +23,7 @@ def _make(house: Services) -> None:
         run_id = evidence_parts.choose_run(runs, key="exports.run")
         states = house.service.exports(run_id, session.asker())
         for offer in evidence_exports.offers(run_id, states):
-            button, said = st.columns([1, 1.7], gap="small", vertical_alignment="center")
+            button, said = st.columns([1.25, 1.7], gap="small", vertical_alignment="center")
             button.link_button(
                 offer.name,
                 offer.href,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.audit_imports import Import, judged_now, statement_of
 from engine.audit_items import Detail, detail, verified
 from engine.audit_packets import Packet, packets
 from engine.core.errors import ReleaselineError
@@ -12,6 +13,7 @@ from engine.services import Services
 from pages.ui import (
     cards,
     evidence_auditor,
+    evidence_import,
     evidence_item,
     evidence_words,
     session,
@@ -25,10 +27,10 @@ def _head(run: Run, packet: Packet, found: tuple[Packet, ...]) -> None:
     cards.crumbs(
         ("releases/run.py", run.run_id, {"run": run.run_id}),
         ("evidence/timeline.py", "Evidence", {"run": run.run_id}),
-        here=evidence_item.heading(packet),
+        here=words.plain(evidence_item.heading(packet)),
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.title(evidence_item.heading(packet), anchor=False, width="content")
+        st.title(words.plain(evidence_item.heading(packet)), anchor=False, width="content")
         st.markdown(evidence_words.look(packet).badge, width="content")
     place = words.plain(evidence_words.place(packet))
     st.markdown(f"**{words.plain(packet.name)}** · {place} · {words.plain(run.label)}")
@@ -54,10 +56,10 @@ def _head(run: Run, packet: Packet, found: tuple[Packet, ...]) -> None:
 
 
 def _verify(house: Services, packet: Packet) -> None:
-    place = (packet.run_id, packet.item)
+    place = (packet.run_id, packet.what, packet.item)
     if st.button("Verify now", key="item.verify", icon=":material/fact_check:"):
         try:
-            said = evidence_item.judged(verified(house, packet))
+            said = _judged(house, packet)
         except (ReleaselineError, OSError) as error:
             said = (False, str(error), ())
         st.session_state[_VERIFIED] = (place, said)
@@ -69,6 +71,26 @@ def _verify(house: Services, packet: Packet) -> None:
         "  \n".join(words.plain(line) for line in (head, *lines)),
         icon=":material/verified:" if ok else ":material/gpp_bad:",
     )
+
+
+def _judged(house: Services, packet: Packet) -> tuple[bool, str, tuple[str, ...]]:
+    """Whether it is good, the sentence, and what it is made of."""
+    if packet.imported is None:
+        return evidence_item.judged(verified(house, packet))
+    return evidence_import.judged(packet.imported, judged_now(house, packet.imported))
+
+
+def _import(house: Services, one: Import) -> None:
+    """An attestation that somebody else made: no chain, no receipt and no time stamp of ours."""
+    statement = statement_of(house, one)
+    for name, rows in evidence_import.facts(one).items():
+        with st.container(border=True, gap="xsmall"):
+            st.markdown(f"**{name}**")
+            cards.fact_list(f"import.{name}", rows)
+    st.header("What it says", anchor=False)
+    st.code(evidence_import.predicate(statement), language="json", wrap_lines=True)
+    with st.expander("The statement around it: type and subjects"):
+        st.code(evidence_import.around(statement), language="json", wrap_lines=True)
 
 
 def _parts(found: Detail) -> None:
@@ -112,8 +134,9 @@ def _by_hand(house: Services, packet: Packet) -> None:
 house = session.services()
 run = session.run_or_stop(house)
 items = packets(house, run_id=run.run_id)
-wanted = st.query_params.get("item", "")
-chosen = next((p for p in items if p.what == "captured" and str(p.item) == wanted), None)
+what = "imported" if "imported" in st.query_params else "captured"
+wanted = st.query_params.get("imported" if what == "imported" else "item", "")
+chosen = next((p for p in items if p.what == what and str(p.item) == wanted), None)
 if chosen is None:
     st.error(
         f"{run.run_id} has no evidence item {words.plain(wanted) or 'without a number'}.",
@@ -122,9 +145,13 @@ if chosen is None:
     st.page_link("evidence/timeline.py", label="Its evidence", query_params={"run": run.run_id})
     st.stop()
 _head(run, chosen, items)
-st.markdown(f":gray[{evidence_item.EXPLAINED}]")
+explained = evidence_item if chosen.imported is None else evidence_import
+st.markdown(f":gray[{explained.EXPLAINED}]")
 _verify(house, chosen)
 try:
+    if chosen.imported is not None:
+        _import(house, chosen.imported)
+        st.stop()
     read = detail(house, chosen)
 except (ReleaselineError, ValueError, KeyError, TypeError) as error:
     st.error(words.plain(str(error)), icon=":material/gpp_bad:", title="It can't be read")

@@ -1,4 +1,4 @@
-"""Evidence timeline of a run: what every checkpoint sealed, what will arrive and what can't."""
+"""Evidence timeline of a run: what every checkpoint signed, what will arrive and what can't."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ st.markdown(f"**{words.plain(run.label)}** → {run.request.region} / {run.envir
 found = packets(house, run_id=run.run_id)
 forecast = evidence_forecast.sentence(run)
 st.markdown(f"### {words.plain(forecast)}")
-st.markdown(f":gray[{words.plain(evidence_timeline.summary(found))}]")
-with st.container(horizontal=True, gap="small"):
+st.markdown(evidence_timeline.summary(run, found))
+with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     states = house.service.exports(run.run_id, session.asker())
     for offer in evidence_exports.offers(run.run_id, states):
         st.link_button(

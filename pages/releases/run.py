@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import actions, cards, log, models, session, timeline
+from pages.ui import actions, cards, explained, log, models, session, timeline
 
 house = session.services()
 run = session.run_or_stop(house)
@@ -17,7 +17,7 @@ timeline.head(run, snapshot, found, now_ms=now_ms)
 actions.recorded(run)
 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     actions.row(house, run)
-    cards.export(run)
+    cards.export(house, run)
     cards.replay(run)
 
 left, right = st.columns([2.3, 1], gap="medium")
@@ -32,7 +32,8 @@ with right:
     timeline.stage_card(run, snapshot, now_ms=now_ms, key="run.stage")
     cards.stage_link(run)
     cards.data_health(found)
-    cards.evidence(run, sum(step["due"] for step in snapshot.document["steps"]))
+    cards.evidence(house, run)
+    explained.blocked_link(run)
     if not models.approval_first(run):
         cards.approval(run)
     cards.story(house, run)

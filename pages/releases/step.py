@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from data import queries
-from pages.ui import actions, cards, log, session, step_models, timeline
+from pages.ui import actions, cards, evidence_card, explained, log, session, step_models, timeline
 
 house = session.services()
 run = session.run_or_stop(house)
@@ -28,7 +28,7 @@ cards.facts(house, view.inputs, view.outputs)
 actions.recorded(run)
 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     actions.row(house, run, only=step_models.actions_for(run, step))
-    cards.step_links(run, step)
+    cards.step_links(house, run, step)
 
 overview, logs, artifacts, evidence = st.tabs(
     ["Overview", "Logs", "Artifacts", "Evidence"], key="step.tabs", on_change="rerun"
@@ -37,6 +37,7 @@ if overview.open:
     with overview:
         cards.attempts(step_models.attempt_rows(step))
         cards.notes(step_models.notes(run, step))
+        explained.show(house, run, step, number)
 if logs.open:
     with logs:
         target = st.query_params.get("target", "")
@@ -52,6 +53,6 @@ if artifacts.open:
 if evidence.open:
     with evidence:
         frame = queries.run_evidence(house.store.cursor(), run_id=run.run_id)
-        cards.evidence_items(step_models.evidence_items(run, step, frame.to_dicts()))
+        cards.evidence_items(run, evidence_card.items(run, step, frame.to_dicts()))
 timeline.watcher(run, snapshot, now_ms=now_ms, step=step.id)
 actions.dialog(house, run)

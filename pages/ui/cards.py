@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
@@ -13,11 +12,22 @@ import streamlit as st
 from data import queries
 from engine.core.digest import Digest
 from engine.core.run import Run
+from engine.core.spec import StepKind
 from engine.core.state import StepState
 from engine.services import Services
 from engine.story import tell
-from pages.ui import health, models, parts, people_models, session, stage_models, words
-from pages.ui.step_models import EvidenceItem, Fact
+from pages.ui import (
+    evidence_card,
+    health,
+    models,
+    parts,
+    people_models,
+    session,
+    stage_models,
+    words,
+)
+from pages.ui.evidence_card import EvidenceItem
+from pages.ui.step_models import Fact
 
 _COUNT_FOR_US: Final = 10_000_000
 
@@ -32,19 +42,13 @@ def crumbs(*places: tuple[str, str, dict[str, str]], here: str) -> None:
 
 
 def data_health_of(house: Services, environment: str) -> health.DataHealth:
-    policy = house.settings.environment(environment).policy
+    desk = house.outside.desk
     return health.data_health(
         house.worker.health(),
-        house.outside.desk.feeds(),
-        _config(policy.config, policy.config.stat().st_mtime_ns),
+        desk.feeds(),
+        desk.compiled(desk.policy_digest(environment)).policy.config,
         now_s=house.clock.now_us() // 1_000_000,
     )
-
-
-@lru_cache(maxsize=16)
-def _config(config: Path, _changed: int) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(config.read_bytes())
-    return read
 
 
 def data_health(found: health.DataHealth) -> None:
@@ -59,35 +63,33 @@ def data_health(found: health.DataHealth) -> None:
         if odd and len(odd) < len(found.sources):
             fine = ", ".join(s.text for s in found.sources if s.level == "OK")
             st.markdown(f":gray[:small[In order: {words.plain(fine)}]]")
-        st.markdown(":small[[Feeds and engine in detail](/api/v1/data-health)]")
+        st.page_link("operations/feeds.py", label="Feeds in detail", icon=":material/rss_feed:")
 
 
-def evidence(run: Run, pending: int) -> None:
-    summary = models.evidence_summary(run, pending)
+def evidence(house: Services, run: Run) -> None:
+    found = evidence_card.card(run)
     with st.container(border=True, gap="xsmall"):
-        badges = f":green-badge[:material/verified_user: {summary.sealed} sealed]"
-        if summary.pending:
-            badges += f" :gray-badge[{summary.pending} pending]"
-        st.markdown(f"**Evidence** {badges}")
-        st.markdown(f":gray[:small[{words.plain(summary.text)}]]")
+        st.markdown(f"**Evidence** {found.badges}")
+        st.markdown(f":gray[:small[{words.plain(found.text)}]]")
         st.page_link(
             "evidence/timeline.py",
             label="Item by item",
             icon=":material/verified_user:",
             query_params={"run": run.run_id},
         )
-        export(run)
+        export(house, run)
 
 
-def export(run: Run) -> None:
+def export(house: Services, run: Run) -> None:
     """The pack comes straight from the API, streamed; nothing of it is kept in a session."""
-    summary = models.evidence_summary(run, 0)
+    states = house.service.exports(run.run_id, session.asker())
+    button = evidence_card.export_button(run, states)
     st.link_button(
-        summary.export_label,
-        f"/api/v1/runs/{run.run_id}/evidence/export?kind={summary.export_kind}",
+        button.label,
+        button.offer.href,
         icon=":material/download:",
-        disabled=bool(summary.export_why_not),
-        help=summary.export_why_not or None,
+        disabled=bool(button.offer.why_not),
+        help=button.offer.why_not or None,
     )
 
 
@@ -110,7 +112,9 @@ def story(house: Services, run: Run, *, last: int = 6) -> None:
         st.markdown("**Story** :gray[· newest first, each sentence cites its event]")
         rows = models.story_rows(tell(house.store.load(run.run_id)), last=last)
         for at, text, event in rows:
-            st.markdown(f":gray[:small[{at} · {event}]]  \n{words.plain(text)}")
+            st.markdown(
+                f":gray[:small[{at} · {event}]]  \n{words.with_verdicts(words.plain(text))}"
+            )
 
 
 def after_care(house: Services, run: Run) -> None:
@@ -157,7 +161,7 @@ def detail_link(run: Run, step: StepState) -> None:
     )
 
 
-def step_links(run: Run, step: StepState) -> None:
+def step_links(house: Services, run: Run, step: StepState) -> None:
     """From a step's page to what explains it further."""
     if step.spec.gate:
         st.page_link(
@@ -166,7 +170,8 @@ def step_links(run: Run, step: StepState) -> None:
             icon=":material/monitor_heart:",
             query_params={"run": run.run_id, "step": step.id},
         )
-    export(run)
+    replay_link(run, step)
+    export(house, run)
 
 
 def attempt_of(step: StepState) -> int:
@@ -209,7 +214,13 @@ def fact_list(key: str, rows: Sequence[Mapping[str, str]], *, none: str = "None 
 def _fact(house: Services, fact: Fact) -> dict[str, str]:
     kept = fact.digest and house.store.blobs.has(Digest.parse(fact.digest))
     href = f"/api/v1/blobs/{fact.digest}" if kept else ""
-    return {"name": fact.name, "text": fact.text, "digest": fact.digest, "href": href}
+    return {
+        "name": fact.name,
+        "text": fact.text,
+        "digest": fact.digest,
+        "href": href,
+        "page": fact.page,
+    }
 
 
 def attempts(rows: Sequence[Mapping[str, str]]) -> None:
@@ -221,7 +232,7 @@ def attempts(rows: Sequence[Mapping[str, str]]) -> None:
 
 def notes(lines: Sequence[str]) -> None:
     for line in lines:
-        st.markdown(f":gray[:material/chevron_right:] {words.plain(line)}")
+        st.markdown(f":gray[:material/chevron_right:] {words.with_verdicts(words.plain(line))}")
 
 
 def log_head(run: Run, step: StepState, number: int, shown: int, target: str) -> None:
@@ -245,8 +256,24 @@ def artifacts(house: Services, found: Sequence[Fact]) -> None:
     fact_list("step.artifacts", [_fact(house, fact) for fact in found])
 
 
-def evidence_items(items: Sequence[EvidenceItem]) -> None:
+def evidence_items(run: Run, items: Sequence[EvidenceItem]) -> None:
     fact_list("step.evidence", [item.document() for item in items])
+    with st.container(horizontal=True, gap="small"):
+        for one in items:
+            if one.item:
+                st.page_link(
+                    "evidence/item.py",
+                    label=f"Open item {one.item}",
+                    icon=":material/receipt_long:",
+                    query_params={"run": run.run_id, "item": str(one.item)},
+                )
+        for page, label, icon in (
+            ("evidence/timeline.py", "Evidence of the run", "verified_user"),
+            ("evidence/proof_chains.py", "Proof chain", "link"),
+        ):
+            st.page_link(
+                page, label=label, icon=f":material/{icon}:", query_params={"run": run.run_id}
+            )
 
 
 def clock_history(restarts: Sequence[tuple[str, str]]) -> None:
@@ -258,15 +285,34 @@ def clock_history(restarts: Sequence[tuple[str, str]]) -> None:
 
 
 def replay(run: Run) -> None:
-    """Evaluating a verdict again from a page is not offered yet; what it needs is kept."""
+    """To the page on which the run's decisions are asked again; off until there is one."""
     verdict = run.verdict
-    kept = (
-        "Opens when the policy gate has spoken."
-        if verdict is None
-        else f"Not from this page yet. {verdict.verdict_id} is stored with everything that it "
-        "rests on, so that it can be evaluated again: Gate Eval, Artifacts, Verdict capsule."
+    pressed = st.button(
+        "Replay policy",
+        key="run.replay",
+        icon=":material/replay:",
+        disabled=verdict is None,
+        help="Opens when the policy gate has spoken." if verdict is None else None,
     )
-    st.button("Replay policy", key="run.replay", icon=":material/replay:", disabled=True, help=kept)
+    if pressed and verdict is not None:
+        st.switch_page(
+            "evidence/replay_run.py",
+            query_params={"run": run.run_id, "verdict": verdict.verdict_id},
+        )
+
+
+def replay_link(run: Run, step: StepState) -> None:
+    """From a step that decided to the page on which that very decision is asked again."""
+    what = {"step": step.id} if step.gate is not None else {}
+    if step.spec.kind is StepKind.GATE_EVAL and run.verdict is not None:
+        what = {"verdict": run.verdict.verdict_id}
+    if what:
+        st.page_link(
+            "evidence/replay_run.py",
+            label="Replay/Verify",
+            icon=":material/replay:",
+            query_params={"run": run.run_id, **what},
+        )
 
 
 @lru_cache(maxsize=4)
@@ -276,7 +322,12 @@ def _reviews_open(_home: str, _now: int) -> int:
 
 
 def menu(
-    house: Services, promotions: Any, reviews: Any, evidence: Sequence[Any], backtest: Any
+    house: Services,
+    promotions: Any,
+    reviews: Any,
+    evidence: Sequence[Any],
+    insights: Sequence[Any],
+    operations: Sequence[Any],
 ) -> None:
     """The sidebar: where to go, what is open right now, who is signed in."""
     with st.sidebar:
@@ -292,7 +343,11 @@ def menu(
         for page in evidence:
             st.page_link(page, label=page.title, icon=page.icon)
         st.markdown(":gray[:small[Insights]]")
-        st.page_link(backtest, label="Gate back-test", icon=":material/science:")
+        for page in insights:
+            st.page_link(page, label=page.title, icon=page.icon)
+        st.markdown(":gray[:small[Operations]]")
+        for page in operations:
+            st.page_link(page, label=page.title, icon=page.icon)
         st.space("stretch")
         user = session.asker().user
         st.markdown(f":gray[Signed in as] **{user}**  \n:gray[{session.roles_text(house, user)}]")

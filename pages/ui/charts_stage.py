@@ -12,35 +12,37 @@ import plotly.graph_objects as go
 from pages.ui import charts_strips as strips
 from pages.ui.charts import axis, base_layout, figure, palette, time_axis, when
 from pages.ui.charts_strips import Strip
+from pages.ui.charts_titles import height_px, placed
 from pages.ui.stage_models_series import Gap, Series
 
-# In the order of the page, with their heights in pixels; the first holds the marks.
-_STRIPS: Final[tuple[tuple[Callable[[Series, dict[str, str]], Strip], int], ...]] = (
-    (strips.lane, 24),
-    (strips.errors, 132),
-    (strips.latency, 96),
-    (strips.evidence, 150),
-    (strips.held, 70),
-    (strips.requests, 62),
-    (strips.burn, 62),
+# In the order of the page, with their heights in pixels and the lines that their titles have at
+# least, so that nothing moves while a stage is followed; the first holds the marks.
+_STRIPS: Final[tuple[tuple[Callable[[Series, dict[str, str]], Strip], int, int], ...]] = (
+    (strips.lane, 24, 0),
+    (strips.errors, 132, 1),
+    (strips.latency, 96, 1),
+    (strips.evidence, 150, 2),
+    (strips.held, 70, 1),
+    (strips.requests, 62, 1),
+    (strips.burn, 62, 1),
 )
 # The strips whose rates come from the gate's window.
 _WINDOWED: Final = (strips.errors, strips.latency, strips.requests)
-_TITLE_PX: Final = 27
 _BOTTOM_PX: Final = 24
 _TOP_PX: Final = 8
 # A gap narrower than this part of the chart has no room for its name.
 _NAMED_GAP_PART: Final = 14
-_HEIGHT_PX: Final = sum(px for _, px in _STRIPS) + _TITLE_PX * (len(_STRIPS) - 1)
 
 
 def stage(series: Series, *, dark: bool) -> go.Figure:
-    colour, domains = palette(dark=dark), _domains()
-    layout = base_layout(colour, height_px=_HEIGHT_PX + _BOTTOM_PX + _TOP_PX, top_px=_TOP_PX)
+    colour = palette(dark=dark)
+    drawn = [draw(series, colour) for draw, _, _ in _STRIPS]
+    whole_px, domains = _domains(drawn)
+    layout = base_layout(colour, height_px=whole_px + _BOTTOM_PX + _TOP_PX, top_px=_TOP_PX)
     shapes = [*_windows(series, colour), *_mark_lines(series, colour)]
     data, notes = [*_gaps(series.gaps, colour)], [*_gap_names(series, colour, domains[1][1])]
-    for number, (draw, _) in enumerate(_STRIPS, 1):
-        strip, ref = draw(series, colour), "y" if number == 1 else f"y{number}"
+    for number, strip in enumerate(drawn, 1):
+        ref = "y" if number == 1 else f"y{number}"
         layout[ref.replace("y", "yaxis")] = {
             **axis(colour),
             **strip.axis,
@@ -50,7 +52,7 @@ def stage(series: Series, *, dark: bool) -> go.Figure:
         shapes += [{**line, "yref": ref} for line in strip.lines]
         notes += [{**note, "yref": ref} for note in strip.notes]
         if strip.title:
-            notes.append(_title(strip.title, domains[number - 1][1], colour))
+            notes.append(placed(strip.title, domains[number - 1][1], colour))
     layout |= {
         "hovermode": "x unified",
         "hoversubplots": "axis",
@@ -62,38 +64,25 @@ def stage(series: Series, *, dark: bool) -> go.Figure:
     return figure(data, layout)
 
 
-def _domains() -> tuple[tuple[float, float], ...]:
-    """Bottom and top of each strip, as parts of the whole height."""
-    found, top_px = [], float(_HEIGHT_PX)
-    for at, (_, px) in enumerate(_STRIPS):
-        top_px -= _TITLE_PX if at else 0
-        found.append((max(0.0, (top_px - px) / _HEIGHT_PX), top_px / _HEIGHT_PX))
+def _domains(drawn: Sequence[Strip]) -> tuple[int, tuple[tuple[float, float], ...]]:
+    """The whole height in pixels, and bottom and top of each strip as parts of it."""
+    parts = [
+        (height_px(strip.title, lines_min=least), px)
+        for strip, (_, px, least) in zip(drawn, _STRIPS, strict=True)
+    ]
+    whole = sum(title_px + px for title_px, px in parts)
+    found, top_px = [], float(whole)
+    for title_px, px in parts:
+        top_px -= title_px
+        found.append((max(0.0, (top_px - px) / whole), top_px / whole))
         top_px -= px
-    return tuple(found)
-
-
-def _title(text: str, top: float, colour: dict[str, str]) -> dict[str, Any]:
-    return {
-        "xref": "paper",
-        "x": 0,
-        "xanchor": "left",
-        "yref": "paper",
-        "y": top,
-        "yanchor": "bottom",
-        "yshift": 2,
-        "text": text,
-        "showarrow": False,
-        "align": "left",
-        "font": {"size": 12},
-        "bgcolor": colour["paper"],
-        "borderpad": 0,
-    }
+    return whole, tuple(found)
 
 
 def _windows(series: Series, colour: dict[str, str]) -> Iterator[dict[str, Any]]:
     """The window that the gate's rates come from, behind the strips that it is about."""
     since, until = series.window_us
-    for number, (draw, _) in enumerate(_STRIPS, 1):
+    for number, (draw, _, _) in enumerate(_STRIPS, 1):
         if draw in _WINDOWED:
             yield {
                 "type": "rect",

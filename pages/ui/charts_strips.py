@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.core.health_criteria import duration, percent_bp, percent_ppm
 from engine.live_text import clock, count
 from pages.ui.charts import when
+from pages.ui.charts_titles import named
 from pages.ui.stage_models_judges import Curve, Line
 from pages.ui.stage_models_marks import Mark
 from pages.ui.stage_models_series import Series
@@ -30,6 +31,8 @@ _EVIDENCE_COLOURS: Final = ("canary", "absolute", "slow", "slow")
 _EVIDENCE_DASHES: Final = ("solid", "dash", "solid", "dash")
 # Below this nothing is to be told apart: the release is fine.
 _LOG10_MIN: Final = -2.0
+# What fits beside each other inside a strip on a screen of 390 pixels.
+_NOTE_CHARS: Final = 44
 _DASH_SIGN: Final = {"solid": "━", "dash": "╍"}
 
 
@@ -111,9 +114,9 @@ def _wrapped(text: str, width: int = 70) -> str:
 def errors(series: Series, colour: dict[str, str]) -> Strip:
     limit = series.criteria.error_rate_ppm_max / 10_000
     canary, baseline = series.errors
-    title = _named(
+    title = named(
         "Error rate",
-        "of each poll's requests",
+        "per poll",
         ((colour["canary"], "━ canary, new"), (colour["baseline"], "┅ baseline, old")),
     )
     text = f"limit {percent_ppm(series.criteria.error_rate_ppm_max)}"
@@ -138,7 +141,7 @@ def latency(series: Series, colour: dict[str, str]) -> Strip:
         text = f"slow is over {criteria.slow_over_ms} ms; at most {share} may be"
         lines.append(_limit(slow, text, colour["limit"]))
     return _made(
-        _named(
+        named(
             "Latency p95",
             "slowest target of each arm"
             + (", highest of each minute: single polls are not kept" if series.by_minute else ""),
@@ -163,7 +166,7 @@ def evidence(series: Series, colour: dict[str, str]) -> Strip:
     if not series.evidence:
         note = _centred(series.evidence_missing)
         return _made(
-            _named("Evidence against the release"),
+            named("Evidence against the release"),
             {"range": [0, 1], "visible": False},
             [],
             (),
@@ -184,7 +187,7 @@ def evidence(series: Series, colour: dict[str, str]) -> Strip:
     alpha = percent_ppm(series.criteria.alpha_ppm)
     hold = percent_ppm(series.criteria.alpha_hold_ppm)
     return _made(
-        _named("Evidence against the release", "log10 E", legend),
+        named("Evidence against the release", "log10 E", legend),
         {"range": [bottom - 0.2, top], **_whole_ticks(bottom, top)},
         [
             _line(series, line, colour[_EVIDENCE_COLOURS[at]], _EVIDENCE_DASHES[at], 2.0)
@@ -215,7 +218,7 @@ def _judged(series: Series, curve: Curve, colour: dict[str, str]) -> Strip:
     known = [v for line in curve.lines for v in line.values if v is not None]
     base, top = _from_zero(_top((*curve.lines, *(line for line, _ in bounds)), None))
     return _made(
-        _named(curve.name, curve.unit, legend),
+        named(curve.name, curve.unit, legend),
         {
             "range": [min([base, *known]), top],
             "ticksuffix": curve.suffix,
@@ -250,7 +253,7 @@ def held(series: Series, colour: dict[str, str]) -> Strip:
         "fillcolor": _faint(colour["held"]),
     }
     return _made(
-        _named("Criteria clock", f"held without a break; {share} healthy and below the limits"),
+        named("Criteria clock", f"unbroken: {share} healthy, below the limits"),
         {
             "range": [0, need_s * 1.45],
             "tickvals": [0, need_s / 2, need_s],
@@ -264,7 +267,7 @@ def held(series: Series, colour: dict[str, str]) -> Strip:
 def requests(series: Series, colour: dict[str, str]) -> Strip:
     need = float(series.criteria.requests_min)
     return _made(
-        _named("Requests of the canary", f"in the window of {duration(series.criteria.window_ms)}"),
+        named("Requests of the canary", f"in the window of {duration(series.criteria.window_ms)}"),
         {"range": _from_zero(_top((series.requests,), need, low=True)), "nticks": 3},
         [_line(series, series.requests, colour["canary"], "solid", 1.6)],
         [_limit(need, f"at least {count(int(need))}", colour["suspect"])],
@@ -277,7 +280,7 @@ def burn(series: Series, colour: dict[str, str]) -> Strip:
         (colour["canary" if at == 0 else "absolute"], f"━ {line.name}")
         for at, line in enumerate(series.burn)
     ]
-    title = _named("Error budget burn", f"SLO {slo}, whole environment", legend)
+    title = named("Error budget burn", f"environment, SLO {slo}", legend)
     if not series.burn:
         return _made(
             title, {"range": [0, 1], "visible": False}, [], (), [_centred(series.burn_missing)]
@@ -299,11 +302,6 @@ def burn(series: Series, colour: dict[str, str]) -> Strip:
 
 
 # --- pieces -----------------------------------------------------------------------------------
-
-
-def _named(name: str, text: str = "", legend: Sequence[tuple[str, str]] = ()) -> str:
-    told = f"<b>{name}</b>" + (f" · {text}" if text else "")
-    return told + "".join(f"  <span style='color:{c}'>{t}</span>" for c, t in legend)
 
 
 def _line(series: Series, line: Line, colour: str, dash: str, width: float = 1.5) -> dict[str, Any]:
@@ -361,7 +359,7 @@ def _centred(text: str) -> dict[str, Any]:
         "x": 0.5,
         "xanchor": "center",
         "y": 0.5,
-        "text": _wrapped(plain(text), 90),
+        "text": _wrapped(plain(text), _NOTE_CHARS),
         "showarrow": False,
         "font": {"size": 12},
     }

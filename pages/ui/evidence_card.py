@@ -133,7 +133,7 @@ def _captured(run: Run, row: Mapping[str, Any], newest: int) -> list[EvidenceIte
         EvidenceItem(
             state=state,
             name=f"DSSE envelope: {_file(envelope)}",
-            text=f"{word} · item {row['item']} of the proof chain",
+            text=f"{word} · item {row['item']}",
             digest=str(row["envelope"]),
             item=int(row["item"]),
         )

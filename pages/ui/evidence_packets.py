@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.audit_packets import LIMIT, Packet
-from engine.live_text import day_time, plural
-from pages.ui import evidence_words, words
+from engine.live_text import plural
+from pages.ui import evidence_rows, evidence_words, words
 
 ANY: Final = "Any"
 PAGE: Final = 100
+_RUN: Final = 2  # place of the column
 COLUMNS: Final = (
-    {"name": "Item"},
-    {"name": "State"},
-    {"name": "Run"},
-    {"name": "Signed by"},
-    {"name": "Log index", "cls": "num"},
-    {"name": "Time", "cls": "nowrap"},
-    {"name": "Statement", "cls": "wide"},
+    *evidence_rows.COLUMNS[:_RUN],
+    {"name": "Run", "width": "23%"},
+    *evidence_rows.COLUMNS[_RUN:],
 )
 
 
@@ -63,7 +60,10 @@ def matching(
 def _haystack(packet: Packet) -> str:
     files = " ".join(f"{name} {digest}" for name, digest in packet.files)
     index = "" if packet.log_index is None else str(packet.log_index)
-    return f"{packet.name} {packet.payload} {packet.bundle} {packet.note} {index} {files}".lower()
+    other = packet.imported
+    more = "" if other is None else f"{other.file} {other.predicate_type} {other.signer}"
+    told = f"{packet.name} {packet.payload} {packet.bundle} {packet.note}"
+    return f"{told} {index} {files} {more}".lower()
 
 
 def rows(packets: Iterable[Packet]) -> list[dict[str, Any]]:
@@ -71,30 +71,20 @@ def rows(packets: Iterable[Packet]) -> list[dict[str, Any]]:
 
 
 def _row(packet: Packet) -> dict[str, Any]:
-    page, parameters = evidence_words.target(packet)
-    look = evidence_words.look(packet)
-    bad = look.tone == "err"
     number = f"item {packet.item} · " if packet.what == "captured" else ""
-    return {
-        "tone": look.tone if bad else "",
-        "cells": [
-            {
-                "text": evidence_words.type_of(packet),
-                "href": evidence_words.address(page, **parameters),
-                "open": json.dumps([page, parameters]),
-                "sub": packet.note if bad else f"{number}{evidence_words.place(packet)}",
-            },
-            {"look": look.document()},
-            {"text": packet.run_id, "sub": f"{packet.bundle} → {packet.environment}"},
-            {
-                "text": evidence_words.signer_of(packet),
-                "sub": "a person" if evidence_words.by_person(packet) else "",
-            },
-            {"text": evidence_words.log_index(packet), "mono": True},
-            {"text": day_time(packet.ts_us)},
-            {"text": evidence_words.short(packet.payload), "digest": packet.payload},
-        ],
-    }
+    sub = evidence_words.import_note(packet) or f"{number}{evidence_words.place(packet)}"
+    cells = evidence_rows.cells(packet, sub=sub)
+    run = {"run": packet.run_id}
+    cells.insert(
+        _RUN,
+        {
+            "text": packet.run_id,
+            "href": evidence_words.address("evidence", **run),
+            "open": json.dumps(["evidence", run]),
+            "sub": f"{packet.bundle} → {packet.environment}",
+        },
+    )
+    return {"tone": evidence_rows.tone(packet), "cells": cells}
 
 
 def count_text(shown: int, matched: int, known: int) -> str:
@@ -110,7 +100,9 @@ def summary(packets: Sequence[Packet]) -> str:
     runs = len({packet.run_id for packet in packets})
     bad = [packet for packet in packets if evidence_words.look(packet).tone == "err"]
     people = sum(evidence_words.by_person(packet) for packet in packets)
-    text = f"{plural(len(packets), 'item')} of {plural(runs, 'run')}, {people:,} signed by people."
+    others = sum(packet.what == "imported" for packet in packets)
+    text = f"{plural(len(packets), 'item')} of {plural(runs, 'run')}, {people:,} signed by people"
+    text = f"{text}, {others:,} imported." if others else f"{text}."
     return f"{text} {plural(len(bad), 'item')} missing or unreadable." if bad else text
 
 
@@ -120,5 +112,5 @@ EMPTY: Final = (
 NO_MATCH: Final = "No item matches these filters."
 EXPLAINED: Final = (
     "Each item is one signed statement about one checkpoint of a run, with its certificate, its "
-    "time stamp and its receipt from the transparency log."
+    "time stamp and its receipt from the transparency log. What others attest is listed too."
 )

@@ -21,6 +21,13 @@ PAGES: Final = {
     "drill": "evidence/drill.py",
     "evidence": "evidence/timeline.py",
     "evidence-item": "evidence/item.py",
+    "feeds": "operations/feeds.py",
+    "replay": "evidence/replay.py",
+    "replay-run": "evidence/replay_run.py",
+    "replay-request": "evidence/replay_one.py",
+    "policies": "insights/policies.py",
+    "run": "releases/run.py",
+    "step": "releases/step.py",
 }
 
 
@@ -81,10 +88,19 @@ def follow(opened: str | None) -> None:
         st.switch_page(PAGES[page], query_params=parameters)
 
 
-def runs_with_evidence(house: Services) -> dict[str, str]:
-    """Of the newest runs those that have something signed: id to label."""
+def runs_with_evidence(house: Services, *, sealed: bool = False) -> dict[str, str]:
+    """Of the newest runs those that have something signed: id to label.
+
+    Args:
+        sealed: only what is sealed, and the run that the address names, which is told why not.
+    """
     frame = queries.runs_list(house.store.cursor(), limit=200)
-    return evidence_exports.with_evidence(frame.iter_rows(named=True))
+    named = st.query_params.get("run", "")
+    return evidence_exports.with_evidence(
+        row
+        for row in frame.iter_rows(named=True)
+        if not sealed or row["seal_status"] == "SEALED" or row["run_id"] == named
+    )
 
 
 def choose_run(runs: Mapping[str, str], *, key: str) -> str:

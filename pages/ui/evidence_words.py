@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from engine.audit_packets import Packet
+from engine.core.attestations import title_of
+from engine.core.spec import StepKind
+from engine.core.state import StepState
 from engine.live_text import count
 from pages.ui import words
 
@@ -27,6 +31,7 @@ TYPES: Final = {
 }
 _NUMBERED: Final = re.compile(r"-\d+$", re.ASCII)
 _ENGINE: Final = "/run-engine"
+_KEY: Final = 12  # digits of a key's digest that are shown
 
 
 def type_of(packet: Packet) -> str:
@@ -34,19 +39,60 @@ def type_of(packet: Packet) -> str:
         return "Missing"
     if packet.what == "addendum":
         return TYPES["addendum"]
+    if packet.imported is not None:
+        title = title_of(packet.imported.predicate_type)
+        # The type of a kind that nobody here knows is an address: its path says what it is.
+        return title.partition("://")[2].partition("/")[2] or title
     stem = _NUMBERED.sub("", packet.stem)
     return TYPES.get(stem, stem.replace("-", " ").capitalize())
 
 
+def pending(step: StepState) -> str:
+    """What the items of a step wait for that are still to come."""
+    if step.spec.kind is StepKind.APPROVAL:
+        return "pending until somebody decides"
+    return "pending until this step has ended"
+
+
 def signer_of(packet: Packet) -> str:
-    """As a person reads it: the e-mail address of who signed, or the engine."""
+    """As a person reads it: the e-mail address of who signed, or the engine.
+
+    Of an imported attestation whoever signed it, in their own words; a key by the first digits of
+    its digest.
+    """
+    if packet.imported is not None:
+        signer = packet.imported.signer
+        key = signer.removeprefix("SHA256:")
+        return signer if key == signer else f"key {key[:_KEY]}…"
     if packet.signed is None:
         return "–"
     return "engine" if packet.signed.signer.endswith(_ENGINE) else packet.signed.signer
 
 
+def whole_signer(packet: Packet) -> str:
+    """What is cut off or put into our words, to look at."""
+    if packet.imported is not None:
+        return packet.imported.signer
+    return "" if packet.signed is None else packet.signed.signer
+
+
 def by_person(packet: Packet) -> bool:
     return packet.signed is not None and not packet.signed.signer.endswith(_ENGINE)
+
+
+def signer_note(packet: Packet) -> str:
+    if packet.imported is not None:
+        return f"trusted as {packet.imported.trust}"
+    return "a person" if by_person(packet) else ""
+
+
+def import_note(packet: Packet) -> str:
+    """What an imported attestation is to its run; empty for our own items."""
+    if packet.imported is None:
+        return ""
+    says = f" · says {packet.imported.says}" if packet.imported.says else ""
+    named = "pinned by the inputs" if packet.imported.pinned else "not pinned"
+    return f"imported {packet.item} · {named}{says}"
 
 
 def short(digest: str) -> str:
@@ -55,7 +101,9 @@ def short(digest: str) -> str:
 
 
 def place(packet: Packet) -> str:
-    """Where it stands: its number in the chain, and its step."""
+    """To which step it belongs."""
+    if packet.imported is not None:
+        return "made by somebody else"
     later = f", attempt {packet.attempt}" if packet.attempt > 1 else ""
     return f"{packet.step}{later}" if packet.step else "the whole run"
 
@@ -77,6 +125,8 @@ def target(packet: Packet) -> tuple[str, dict[str, str]]:
     match packet.what:
         case "captured":
             return "evidence-item", {"run": packet.run_id, "item": str(packet.item)}
+        case "imported":
+            return "evidence-item", {"run": packet.run_id, "imported": str(packet.item)}
         case _:
             return "proof-chains", {"run": packet.run_id}
 
@@ -90,3 +140,20 @@ def size(number: int | None) -> str:
     if number < 10_000_000:
         return f"{number / 1000:,.1f} KB"
     return f"{number / 1_000_000:,.1f} MB"
+
+
+def fact(name: str, text: str) -> dict[str, str]:
+    """A line of `cards.fact_list`."""
+    return {"name": name, "text": text, "digest": "", "href": ""}
+
+
+def digest_fact(name: str, digest: str, *, kept: bool = False) -> dict[str, str]:
+    """A digest to copy; with `kept` its bytes lie in the store and can be fetched."""
+    href = f"/api/v1/blobs/{digest}" if kept else ""
+    return {"name": name, "text": short(digest), "digest": digest, "href": href}
+
+
+def utc(at: datetime | float) -> str:
+    """To the second, of a moment or of UTC seconds."""
+    moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -5,6 +5,7 @@ No `st.` here, so a test reads the screen without a browser and the wording live
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ from pages.ui import words
 from pages.ui.health import DataHealth
 from pages.ui.people_models import override_text
 
+_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}\b", re.ASCII)
 _RAIL: Final = {StepKind.GATE_EVAL: "Policy"}
 # The order in which a page offers actions; the rest of the row is for reading on.
 ROW: Final = (
@@ -243,7 +245,8 @@ def _verdict_look(row: Mapping[str, Any]) -> dict[str, str] | None:
     warn = int(row["verdict_warn"])
     look = words.VERDICT[(row["verdict"], warn > 0)]
     text = verdict_text(row["verdict"], warn, int(row["verdict_fail"]), bool(row["verdict_error"]))
-    return {"word": text, "tone": look.tone}
+    page = f"/replay-run?run={row['run_id']}"
+    return {"word": text, "tone": look.tone, "page": page}
 
 
 def verdict_text(decision: str, warn: int, fail: int, error: bool) -> str:
@@ -255,38 +258,6 @@ def verdict_text(decision: str, warn: int, fail: int, error: bool) -> str:
 
 
 # --- cards ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceSummary:
-    """`text` says what there is, `pending` what is still to come and when."""
-
-    sealed: int
-    pending: int
-    text: str
-    export_kind: str
-    export_label: str
-    export_why_not: str
-
-
-def evidence_summary(run: Run, pending: int) -> EvidenceSummary:
-    final = run.terminal
-    if final and run.seal_status == "SEALED":
-        text = f"Proof chain over {plural(run.evidence_count, 'item')} sealed."
-    elif final:
-        text = "The run ended without a seal: the proof chain could not be signed."
-    elif run.evidence_count:
-        text = "The proof chain and the packs follow with Seal Evidence."
-    else:
-        text = "The first item is sealed when a step has ended."
-    return EvidenceSummary(
-        sealed=run.evidence_count,
-        pending=pending,
-        text=text,
-        export_kind="audit-pack" if final else "partial",
-        export_label="Export audit pack" if final else "Export evidence (partial)",
-        export_why_not="" if run.evidence_count else "Opens when the first item is sealed.",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +287,7 @@ def approval_card(run: Run) -> ApprovalCard | None:
     ]
     if verdict is not None:
         said = verdict_text(verdict.decision, verdict.warn, verdict.fail, verdict.error)
-        facts.insert(2, ("Verdict", f"{verdict.verdict_id}: {said}"))
+        facts.insert(2, ("Verdict", words.with_verdicts(f"{verdict.verdict_id}: {said}")))
         facts.insert(3, ("Policy", f"sha256:{verdict.policy.short}"))
     expires = run.approval_expires_us
     return ApprovalCard(
@@ -344,9 +315,19 @@ def approval_first(run: Run) -> bool:
 
 
 def story_rows(lines: Sequence[Line], *, last: int) -> tuple[tuple[str, str, str], ...]:
-    """The newest sentences, newest first: time, sentence, the event that it rests on."""
+    """The newest sentences, newest first: time, sentence, the event that it rests on.
+
+    Digests are cut to twelve digits: whole ones stand in the story of the packs.
+    """
     newest = list(lines)[-last:][::-1]
-    return tuple((day_time(x.ts_us), x.text, f"event {x.seq} {x.hash[:8]}") for x in newest)
+    return tuple(
+        (
+            day_time(x.ts_us),
+            _DIGEST.sub(r"\1…", x.text),
+            f"event {x.seq} {x.hash[:8]}",
+        )
+        for x in newest
+    )
 
 
 def pause_after_text(run: Run) -> str:

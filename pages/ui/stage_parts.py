@@ -29,6 +29,7 @@ def title(step: StepState, head: stage_models.StageHeader) -> None:
 def links(run: Run, step: StepState) -> None:
     st.link_button("Open Platform Health", "/api/v1/data-health", icon=":material/monitor_heart:")
     cards.detail_link(run, step)
+    cards.replay_link(run, step)
 
 
 def charts(house: Services, run_id: str, step_id: str, *, dark: bool) -> None:

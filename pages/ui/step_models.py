@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.core.commands import Action
@@ -24,11 +24,15 @@ _COMMON: Final = (Action.RETRY_STEP, Action.RERUN_STEP, Action.MARK_STEP_FAILED,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A line of inputs or outputs; `digest` whole, to copy; empty when it is no digest."""
+    """A line of inputs or outputs; `digest` whole, to copy; empty when it is no digest.
+
+    `page` is the address that explains it; empty when there is none.
+    """
 
     name: str
     text: str
     digest: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,9 @@ def inputs_of(run: Run, step: StepState) -> tuple[Fact, ...]:
                 facts.append(_digest("Policy input", run.verdict.policy_input))
         case StepKind.APPROVAL:
             if run.verdict is not None:
-                facts.append(_digest(f"Verdict {run.verdict.verdict_id}", run.verdict.verdict))
+                verdict_id = run.verdict.verdict_id
+                said = _digest(f"Verdict {verdict_id}", run.verdict.verdict)
+                facts.append(replace(said, page=words.verdict_address(verdict_id)))
             if run.binding is not None:
                 facts.append(_digest("Bound to", run.binding))
         case StepKind.DEPLOY | StepKind.VERIFY:
@@ -114,7 +120,8 @@ def outputs_of(run: Run, step: StepState, attempt: Attempt | None) -> tuple[Fact
     facts = [_digest(output.name, output.digest) for output in attempt.outputs]
     verdict = run.verdict
     if step.spec.kind is StepKind.GATE_EVAL and verdict and verdict.attempt == attempt.number:
-        facts.insert(0, Fact(name="Verdict id", text=verdict.verdict_id))
+        page = words.verdict_address(verdict.verdict_id)
+        facts.insert(0, Fact(name="Verdict id", text=verdict.verdict_id, page=page))
         facts.insert(1, _digest("Decision digest", verdict.verdict))
     if step.spec.kind is StepKind.SEAL and run.chain is not None:
         facts.append(_digest("Proof chain", run.chain))
@@ -191,97 +198,6 @@ def artifacts(run: Run, step: StepState, number: int) -> tuple[Fact, ...]:
         about.append(_digest("Gate's last answer", step.gate.evidence))
     known = {fact.digest for fact in made}
     return (*made, *(fact for fact in about if fact.digest not in known))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceItem:
-    """✓ with digest and log index, or ○ with what it waits for."""
-
-    sealed: bool
-    name: str
-    text: str
-    digest: str = ""
-
-    def document(self) -> dict[str, str]:
-        return {
-            "name": self.name,
-            "text": f"sha256:{self.digest[7:19]}… {self.text}" if self.digest else self.text,
-            "digest": self.digest,
-            "href": f"/api/v1/blobs/{self.digest}" if self.digest else "",
-            "mark": "seal" if self.sealed else "ring",
-            "tone": "ok" if self.sealed else "idle",
-        }
-
-
-def evidence_items(
-    run: Run, step: StepState, rows: Sequence[Mapping[str, Any]]
-) -> tuple[EvidenceItem, ...]:
-    """Args:
-    rows: `data.queries.run_evidence`.
-    """
-    items = [
-        item
-        for row in rows
-        if row["step"] == step.id and row["what"] == "captured"
-        for item in _captured(row)
-    ]
-    missing = [a for a in step.attempts if a.evidence_missing]
-    items += [
-        EvidenceItem(
-            sealed=False,
-            name=f"attempt {a.number}",
-            text="could not be sealed; the run ends UNSEALED",
-        )
-        for a in missing
-    ]
-    for _ in range(step_line(run, step, None)["due"]):
-        name = "Proof chain" if step.spec.kind is StepKind.SEAL else f"DSSE envelope of {step.id}"
-        items.append(
-            EvidenceItem(sealed=False, name=name, text="pending until this step has ended")
-        )
-    if step.spec.kind is not StepKind.SEAL:
-        items.append(_chain(run))
-    return tuple(items)
-
-
-def _captured(row: Mapping[str, Any]) -> list[EvidenceItem]:
-    """The envelope, its receipt of the transparency log, then whatever else belongs to the item."""
-    envelope = str(row["name"])
-    items = [
-        EvidenceItem(
-            sealed=True,
-            name=f"DSSE envelope: {_file(envelope)}",
-            text=f"item {row['item']} of the proof chain",
-            digest=str(row["envelope"]),
-        )
-    ]
-    others = []
-    for file in row["files"]:
-        name, digest = _file(str(file["name"])), str(file["digest"])
-        if name.endswith("rekor-entry.json"):
-            receipt = EvidenceItem(
-                sealed=True,
-                name=f"Rekor receipt: {name}",
-                text=f"transparency log index {row['log_index']}",
-                digest=digest,
-            )
-            items.append(receipt)
-        elif str(file["name"]) != envelope:
-            others.append(EvidenceItem(sealed=True, name=name, text="", digest=digest))
-    return [*items, *others]
-
-
-def _file(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _chain(run: Run) -> EvidenceItem:
-    if run.chain is not None:
-        return EvidenceItem(
-            sealed=True, name="Proof chain", text="over every item", digest=str(run.chain)
-        )
-    text = "pending until the Seal Evidence step" if not run.terminal else "was never sealed"
-    return EvidenceItem(sealed=False, name="Proof chain", text=text)
 
 
 def actions_for(run: Run, step: StepState) -> tuple[Action, ...]:

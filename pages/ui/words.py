@@ -6,6 +6,7 @@ Colour never stands alone: every look carries its word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -130,6 +131,37 @@ EVIDENCE: Final[Mapping[str, Look]] = {
     "SUPERSEDED": _look("SUPERSEDED", "undo", "idle", "history"),
     "ADDENDUM": _look("ADDENDUM", "next", "wait", "note_add"),
 }
+# A replay (vocabulary 2): how far it has come, and what came of it.
+REPLAY: Final[Mapping[str, Look]] = {
+    "QUEUED": _look("QUEUED", "clock", "idle", "hourglass_empty"),
+    "RUNNING": _look("RUNNING", "play", "run", "play_circle"),
+    "COMPLETED": _look("COMPLETED", "check", "idle", "task_alt"),
+    "FAILED": _look("FAILED", "bang", "err", "error"),
+    "CANCELLED": _look("CANCELLED", "stop", "idle", "cancel"),
+}
+REPLAY_RESULT: Final[Mapping[str, Look]] = {
+    "MATCH": _look("MATCH", "check", "ok", "check_circle"),
+    "MISMATCH": _look("MISMATCH", "cross", "err", "cancel"),
+    "SAME": _look("SAME", "check", "ok", "check_circle"),
+    "FLIPPED": _look("FLIPPED", "warn", "warn", "warning"),
+    "UNPROVEN": _look("UNPROVEN", "question", "warn", "help"),
+}
+# A feed against its limits (engine.core.feeds.Freshness), and what came of a sync.
+FEED: Final[Mapping[str, Look]] = {
+    "FRESH": _look("FRESH", "check", "ok", "check_circle"),
+    "STALE": _look("STALE", "warn", "warn", "warning"),
+    "CRITICAL": _look("TOO OLD", "cross", "err", "error"),
+    "FUTURE": _look("FUTURE DATE", "cross", "err", "error"),
+    "MISSING": _look("MISSING", "question", "warn", "help"),
+    "NO_LIMIT": _look("NO LIMIT", "question", "idle", "help"),
+}
+FEED_TRY: Final[Mapping[str, Look]] = {
+    "NEW DATA": _look("NEW DATA", "check", "ok", "check_circle"),
+    "NOTHING NEW": _look("NOTHING NEW", "check", "idle", "task_alt"),
+    "FAILED": _look("FAILED", "cross", "err", "cancel"),
+    "UNDER WAY": _look("UNDER WAY", "play", "run", "sync"),
+    "INTERRUPTED": _look("INTERRUPTED", "bang", "err", "error"),
+}
 # A policy decision, by (decision, has warnings).
 VERDICT: Final[Mapping[tuple[str, bool], Look]] = {
     ("PASS", False): _look("PASS", "check", "ok", "check_circle"),
@@ -174,6 +206,46 @@ ACTION: Final[Mapping[Action, Button]] = {
     Action.COMMENT: Button(label="Comment", icon="chat_bubble", done="Noted"),
 }
 
+# Of findings. A flaw of which nobody says how bad it is may be the worst of them.
+SEVERITY: Final = {
+    "CRITICAL": _look("CRITICAL", "cross", "err", "dangerous"),
+    "HIGH": _look("HIGH", "cross", "err", "priority_high"),
+    "MEDIUM": _look("MEDIUM", "bang", "warn", "warning"),
+    "LOW": _look("LOW", "ring", "idle", "low_priority"),
+    "UNKNOWN": _look("UNKNOWN", "question", "wait", "help"),
+    "NONE": _look("NONE", "ring", "idle", "remove"),
+}
+KEV: Final = _look("KEV", "bang", "err", "local_fire_department")
+REACH: Final = {
+    "CONFIRMED_REACHABLE": _look("CONFIRMED", "bang", "err", "route"),
+    "RUNTIME_OBSERVED": _look("IN USE", "bang", "err", "play_circle"),
+    "STATIC_REACHABLE": _look("REACHABLE", "bang", "warn", "route"),
+    "CONTESTED": _look("CONTESTED", "question", "wait", "rule"),
+    "UNKNOWN": _look("UNKNOWN", "question", "wait", "help"),
+    "RUNTIME_UNOBSERVED": _look("NOT SEEN", "ring", "idle", "visibility_off"),
+    "STATIC_UNREACHABLE": _look("NOT CALLED", "ring", "idle", "block"),
+    "UNREACHABLE": _look("UNREACHABLE", "check", "ok", "verified"),
+}
+REACH_TOLD: Final = {
+    "CONFIRMED_REACHABLE": "called in the code and seen in use",
+    "RUNTIME_OBSERVED": "its package is in use on a target",
+    "STATIC_REACHABLE": "the code has a way of calls to it",
+    "CONTESTED": "not called in the code, yet its package is in use",
+    "UNKNOWN": "nobody looked",
+    "RUNTIME_UNOBSERVED": "deployed, not seen in use; proves nothing",
+    "STATIC_UNREACHABLE": "the code has no way of calls to it",
+    "UNREACHABLE": "not called in the code and not seen in use",
+}
+VEX: Final = {
+    "not_affected": _look("NOT AFFECTED", "check", "ok", "verified"),
+    "fixed": _look("FIXED", "check", "ok", "build_circle"),
+    "under_investigation": _look("UNDER INVESTIGATION", "clock", "wait", "search"),
+    "affected": _look("AFFECTED", "cross", "err", "report"),
+}
+FINDINGS_PASS: Final = _look("PASS", "check", "ok", "check_circle")
+FINDINGS_WARN: Final = _look("WARN", "bang", "warn", "warning")
+FINDINGS_FAIL: Final = _look("FAIL", "cross", "err", "cancel")
+
 
 def document() -> dict[str, dict[str, dict[str, str]]]:
     """Every table that a live component needs, as it travels to the browser."""
@@ -187,11 +259,44 @@ def document() -> dict[str, dict[str, dict[str, str]]]:
         "gate": {word: look.document() for word, look in GATE.items()},
         "trigger": {word: look.document() for word, look in TRIGGER.items()},
         "target": {letter: look.document() for letter, look in TARGET.items()},
+        "evidence": {word: look.document() for word, look in EVIDENCE.items()},
     }
 
 
+_VERDICT: Final = re.compile(r"\bverdict-((\d+)(?:\.\d+)?)\b", re.ASCII)
+
+
+def verdict_address(verdict_id: str) -> str:
+    """The page on which a verdict is explained and asked again; its id names its run."""
+    number = verdict_id.removeprefix("verdict-").partition(".")[0]
+    return f"/replay-run?run=run-{number}&verdict={verdict_id}"
+
+
+def with_verdicts(markdown: str) -> str:
+    """The same text in which every verdict is a link; `markdown` went through `plain`."""
+    return _VERDICT.sub(lambda found: f"[{found[0]}]({verdict_address(found[0])})", markdown)
+
+
+# What remark-gfm links by itself; no sign that would end a code span or a label around it.
+_ADDRESS: Final = re.compile(
+    r"([-.\w+]+@[-\w]+(?:\.[-\w]+)+|(?:[a-z][a-z0-9+]*://|www\.)[^\s`\[\]]*[^\s`\[\].,;:!?)'\"])",
+    re.IGNORECASE,
+)
+
+
 def plain(text: str) -> str:
-    """Somebody's text, for a place that reads Markdown: nothing in it is markup of ours."""
+    """Somebody's text, for a place that reads Markdown: nothing in it is markup of ours.
+
+    An address of a person or a page is shown as code, exactly as it is written: Markdown makes a
+    link of it behind any escape, and nobody here wrote a link.
+    """
+    found = []
+    for at, part in enumerate(_ADDRESS.split(text)):
+        found.append(f"`{part}`" if at % 2 else _escaped(part))
+    return "".join(found)
+
+
+def _escaped(text: str) -> str:
     for sign in "\\`*_{}[]<>#|$~:!":
         text = text.replace(sign, f"\\{sign}")
     return text

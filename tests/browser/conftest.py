@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 # Streamlit probes the address of a deep link for its own health first; it is not there.
 ALLOWED = (re.compile(r"/[a-z-]+/_stcore/(health|host-config)"),)
 
@@ -41,15 +42,23 @@ class Watched:
         assert not self.wrong, self.wrong
 
 
-@pytest.fixture(scope="module")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All look at one demo, so what watches its first stage comes first."""
+    places = [n for n, item in enumerate(items) if item.path.parent == HERE]
+    ours = sorted((items[n] for n in places), key=lambda item: item.path.name != "test_stage.py")
+    for n, item in zip(places, ours, strict=True):
+        items[n] = item
+
+
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The demo, slow enough that a stage can be looked at; ended before other tests begin."""
+    """The demo, slow enough that canary stages last through these tests; ended before others."""
     folder = tmp_path_factory.mktemp("demo")
     log = folder / "out.log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = ["demo", "--home", str(folder / "home"), "--port", str(port), "--speed", "5"]
+    words = ["demo", "--home", str(folder / "home"), "--port", str(port), "--speed", "2"]
     with log.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "engine", *words],
@@ -91,7 +100,7 @@ def browser(browser_executable: str) -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def signed_in(browser: Browser, product: Product, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Use the link up, once, and keep the session for every test."""
     state = tmp_path_factory.mktemp("state") / "state.json"

@@ -107,13 +107,17 @@ def request(
 
 @dataclass
 class Book:
-    """A log under construction and the run folded from it."""
+    """A log under construction and the run folded from it.
+
+    `whole`: lengths of the log at which no append is half done; only these are ever stored.
+    """
 
     request: RunRequested
     requested_by: str = "ci"
     log: list[Recorded] = field(default_factory=list)
     run: Run | None = None
     now_us: int = 1_000_000_000
+    whole: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.append((self.request,), actor=self.requested_by)
@@ -139,6 +143,7 @@ class Book:
             self.run = evolve(self.run, recorded)
             self.log.append(recorded)
             self.now_us += 1_000
+        self.whole.append(len(self.log))
 
 
 def command(run: Run, action: Action, *, reason: str = "because") -> Command:

@@ -148,8 +148,8 @@ def test_the_outcome_says_what_happened_to_the_targets(seed: int) -> None:
 @walks
 @given(seed=seeds, at=st.floats(0, 1))
 def test_allowed_agrees_with_decide_and_a_refusal_changes_nothing(seed: int, at: float) -> None:
-    log = walk(seed).log
-    run = fold("run-1", log[: 1 + int(at * (len(log) - 1))])
+    log, whole = walk(seed).log, walk(seed).whole
+    run = fold("run-1", log[: whole[int(at * (len(whole) - 1))]])
     before = repr(run)
     for actor in PEOPLE.values():
         now = knows(run, played_us(log, run))

@@ -61,6 +61,8 @@ def test_with_the_first_switch_there_is() -> None:
     book = touched(setting())
     run = book.current
     assert run.changed_targets == ("t-01",)
+    # Nobody has seen yet what it runs.
+    assert (run.targets[0].current, run.targets[0].healthy) == (None, None)
     assert why(run, Action.ROLLBACK, "sam") == ""
     assert why(run, Action.CANCEL, "ana") == "1 target has changed: roll back instead."
     events = decide(run, command(run, Action.ROLLBACK), PEOPLE["sam"])

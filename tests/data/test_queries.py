@@ -30,6 +30,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "stage_ticks": {"run_id": "run-1", "step": "canary"},
     "run_evidence": {"run_id": "run-1"},
     "evidence_items": {"run_id": "", "limit": 10},
+    "imported_items": {"run_id": "", "limit": 10},
     "exports": {"limit": 10},
     "digest_uses": {"hex": "0" * 64, "limit": 10},
     "run_events": {"run_id": "run-1"},

@@ -23,6 +23,7 @@ from tests.data.put_kit import MINUTE_US, a_run, lose_database, of, samples_of, 
 pytestmark = pytest.mark.house
 
 LATER_US = 10**18
+ORDER = ["ts_us", "arm", "target"]
 
 
 class PowerCut(BaseException):
@@ -56,6 +57,8 @@ def test_old_samples_go_and_their_minutes_stay(home: Path, old: tuple[str, int])
     step, _ = old
     cursor = store.cursor()
     raw = queries.stage_samples(cursor, run_id="run-1", step=step)
+    polls, minutes = queries.stage_kept(cursor, run_id="run-1", step=step)
+    assert polls.sort(ORDER).equals(raw.sort(ORDER)) and minutes.is_empty()
     would = store.retire(LATER_US, dry_run=True)
     assert (would.runs, would.attempts, would.samples, would.minutes) == (2, 2, 120, 12)
     assert len(table(store, "health_samples")) == 120
@@ -64,6 +67,8 @@ def test_old_samples_go_and_their_minutes_stay(home: Path, old: tuple[str, int])
     assert (done.kept, table(store, "health_samples")) == ((), [])
     assert min(done.bytes_after, done.bytes_before) > 0
     rolled = queries.stage_minutes(store.cursor(), run_id="run-1", step=step)
+    polls, minutes = queries.stage_kept(store.cursor(), run_id="run-1", step=step)
+    assert polls.is_empty() and minutes.sort(ORDER).equals(rolled.sort(ORDER))
     assert summed(rolled, "requests", "errors", "slow") == summed(raw, "requests", "errors", "slow")
     assert rolled.filter(target="t-02")["missing_polls"].sum() == 5
     run, feed = store.run("run-1"), StoreFeed(store)

@@ -31,6 +31,7 @@ from engine.core.fact_events import (
     TargetsObserved,
 )
 from engine.core.health_criteria import criteria_from_document
+from engine.core.jcs import canonical
 from engine.core.plan import cohort
 from engine.core.rows import GateTick, Sample, StepLog
 from engine.core.run import Run
@@ -230,7 +231,9 @@ class Play:
             said = gate
         self.house.store.record(rows)
         if said is not None:
-            evidence = self.house.store.blobs.put(b"gate evidence")
+            series = {"rows": len(rows), "digest": str(ticks.series_digest(rows))}
+            document = {"decision": said.evidence, "series": series}
+            evidence = self.house.store.blobs.put(canonical(document))
             self.record(
                 GateDecided(
                     step=step,

@@ -265,11 +265,11 @@ def test_commands_name_the_signer_and_leave_out_a_client_that_cannot_work() -> N
     signer = evidence_auditor.signer_of(seal, issuer="releaseline", base="https://b.example")
     assert signer is not None
     whole = evidence_auditor.commands(trust, signer, run_id="run-1")
-    assert {"sha256sum", "releaseline", "openssl", "sigstore", "gh", "cosign"} <= {
+    assert {"sha256sum", "releaseline", "openssl", "sigstore", "gh", "node", "cosign"} <= {
         command.needs for command in whole
     }
     told = "\n".join(command.text for command in whole)
-    assert told.count(kit.ENGINE) == 4
+    assert told.count(kit.ENGINE) == 5
     assert trust.fingerprint in told
     bare = evidence_auditor.commands(trust, replace(signer, owner=""), run_id="run-1")
     assert "gh" not in {command.needs for command in bare}

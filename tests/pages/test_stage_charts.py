@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -239,6 +240,37 @@ def test_a_judge_of_planned_looks_is_told_in_a_sentence() -> None:
     assert shown.evidence == ()
     assert "group sequential at planned looks" in shown.evidence_missing
     assert "z " in shown.evidence_missing and "needed at look" in shown.evidence_missing
+
+
+@pytest.mark.parametrize("method", ["anytime", "group_sequential", "mann_whitney", "threshold"])
+@pytest.mark.parametrize("slow_over_ms", [0, 250])
+def test_words_fit_a_phone_and_have_room_above_their_strips(method: str, slow_over_ms: int) -> None:
+    criteria = replace(DEFAULT_CRITERIA, method=method, slow_over_ms=slow_over_ms)
+    shown = drawn(course(*[tick(n) for n in range(1, 40)], criteria=criteria))
+    for one in (shown, replace(shown, by_minute=True)):
+        layout = charts_stage.stage(one, dark=False)["layout"]
+        titles = [a for a in layout["annotations"] if a["text"].startswith("<b>")]
+        assert len(titles) == 6
+        for note in layout["annotations"]:
+            lines = [re.sub("<[^>]*>", "", line) for line in note["text"].split("<br>")]
+            assert max(map(len, lines)) <= (58 if note in titles else 48), lines
+        inside_px = layout["height"] - layout["margin"]["t"] - layout["margin"]["b"]
+        strips = [layout[f"yaxis{n}"]["domain"] for n in range(2, 8)]
+        above = [layout["yaxis"]["domain"][0], *(bottom for bottom, _ in strips)]
+        for note, (_, top), ceiling in zip(titles, strips, above, strict=False):
+            assert note["y"] == top
+            lines_px = 16 * (note["text"].count("<br>") + 1)
+            assert (ceiling - top) * inside_px >= lines_px, "a title over another strip"
+
+
+def test_nothing_moves_while_the_stage_is_followed() -> None:
+    heights = {
+        charts_stage.stage(drawn(course(*[tick(n) for n in range(1, last)])), dark=False)["layout"][
+            "height"
+        ]
+        for last in (2, 3, 10, 61)
+    }
+    assert len(heights) == 1
 
 
 @pytest.mark.parametrize("method", ["group_sequential", "mann_whitney"])

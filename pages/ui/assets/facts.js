@@ -4,10 +4,11 @@ export default mount({
     me.told = el("span", "sr");
     me.told.setAttribute("role", "status");
     const list = el("dl");
-    for (const { name, text, digest, href, mark, tone } of me.page.facts) {
+    for (const { name, text, digest, href, mark, tone, page } of me.page.facts) {
       const value = el("dd");
+      const explained = (words) => { const link = el("a", "to", words); link.href = page; return link; };
       if (digest) value.append(digestChip(text, digest, me.told));
-      else if (text) value.append(el("span", "", text));
+      else if (text) value.append(page ? explained(text) : el("span", "", text));
       if (href) {
         const link = el("a", "", me.page.fetch);
         link.href = href;
@@ -15,7 +16,7 @@ export default mount({
         link.setAttribute("aria-label", `${me.page.fetch} ${name}`);
         value.append(link);
       }
-      const label = el("dt", "", mark ? icon(mark, tone) : null, name);
+      const label = el("dt", "", mark ? icon(mark, tone) : null, page && digest ? explained(name) : name);
       list.append(el("div", mark ? "marked" : "", label, value));
     }
     me.root.append(list, me.told);

@@ -6,10 +6,22 @@ function cellOf(me, cell) {
   if (cell.look) inside.append(pill(cell.look, cell.look.word, true));
   if (cell.digest) inside.append(digestChip(cell.text, cell.digest, me.told));
   else if (cell.text && cell.href) inside.append(linkOf(me, cell.text, cell.href, cell.open));
-  else if (cell.text) inside.append(el("span", `main ${cell.mono ? "mono" : ""}`, cell.text));
+  else if (cell.text) inside.append(el("span", `main ${cell.mono ? "mono" : ""} ${cell.text.length > 34 ? "long" : ""}`, cell.text));
+  if (cell.bar) inside.append(barOf(cell.bar));
+  if (cell.title) inside.title = cell.title;
   if (cell.sub) inside.append(el("span", "under", cell.sub));
   node.append(inside);
   return node;
+}
+function barOf({ share, mark, tone, label }) {
+  const over = el("span", "over");
+  over.style.width = `${share}%`;
+  const line = el("span", "limit");
+  line.style.left = `${mark}%`;
+  const bar = el("span", `bar t-${tone}`, over, line);
+  bar.setAttribute("role", "img");
+  bar.setAttribute("aria-label", label);
+  return bar;
 }
 function linkOf(me, text, href, open) {
   const link = el("a", "main", text);

@@ -43,8 +43,10 @@ export default mount({
       row.text.replaceChildren(el("span", "word", step.res || look.word), step.text || "");
       row.text.title = `${step.res || look.word} ${step.text || ""}`;
       row.chips.replaceChildren();
-      if (step.sealed) row.chips.append(el("span", "chip sealed", icon("seal", "ok"), `${step.sealed} sealed`));
-      if (step.due) row.chips.append(el("span", "chip due", `${step.due} pending`));
+      for (const [state, count] of Object.entries(step.ev)) {
+        const of = me.page.words.evidence[state];
+        row.chips.append(el("span", `chip t-${of.tone}${state === "EXPECTED" ? " due" : ""}`, icon(of.shape), `${count} ${of.word.toLowerCase()}`));
+      }
       row.view.setAttribute("aria-label", `View ${step.name}, ${look.word}`);
       row.gantt.replaceChildren();
       row.bar = null;

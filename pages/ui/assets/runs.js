@@ -24,7 +24,12 @@ export default mount({
       for (const [tone, filled] of run.rail) mini.append(el("i", `t-${tone}${filled ? ` ${filled}` : ""}`));
       const took = el("div", "under");
       me.took.push([took, run]);
-      const verdict = run.verdict ? el("span", "", el("span", `word t-${run.verdict.tone}`, run.verdict.word)) : el("span", "mut", "–");
+      const verdict = run.verdict ? el("a", `word t-${run.verdict.tone}`, run.verdict.word) : el("span", "mut", "–");
+      if (run.verdict) {
+        verdict.href = run.verdict.page;
+        verdict.title = "Replay/Verify this decision";
+        verdict.onclick = (event) => event.stopPropagation();
+      }
       const digest = el("span", "mono", run.digest);
       digest.title = run.whole;
       const started = el("div", "", run.started ? day(run.started) : "not started");
