@@ -306,28 +306,7 @@ def _snapshot(
     healthy = [f for f in expected if f.healthy is True]
     components = sorted({c for r in reports.values() for c in r.components})
     observed = sorted({c for r in reports.values() for c in r.observed})
-    document = canonical(
-        {
-            "schema": "releaseline.runtime-snapshot/1",
-            "run": run.run_id,
-            "observedAtUs": observation.observed_at_us,
-            "source": observation.source,
-            "targets": [
-                {
-                    "target": f.target,
-                    "digest": None if f.digest is None else str(f.digest),
-                    "healthy": f.healthy,
-                    "componentsObserved": list(reports[f.target].observed)
-                    if f.target in reports
-                    else None,
-                }
-                for f in facts
-            ],
-            "components": components,
-            "observed": observed,
-        }
-    )
-    blob = out.store.blobs.put(document)
+    blob = out.store.blobs.put(_document(run, observation, reports, components, observed))
     seen: tuple[Event, ...] = (
         TargetsObserved(purpose="verify", targets=facts),
         VerifySnapshot(
@@ -342,26 +321,55 @@ def _snapshot(
         ),
     )
     wrong = [f.target for f in expected if f not in on_bundle]
-    sick = [f.target for f in expected if f not in healthy]
-    idle = [t for t, o in observation.by_target().items() if t in whole and o.serving is False]
-    if wrong or sick or idle:
-        parts = []
-        if wrong:
-            parts.append(f"not on {run.bundle.short}: {', '.join(wrong)}")
-        if sick:
-            parts.append(f"not healthy: {', '.join(sick)}")
-        if idle:
-            parts.append(f"without traffic: {', '.join(idle)}")
+    named = {
+        f"not on {run.bundle.short}": wrong,
+        "not healthy": [f.target for f in expected if f not in healthy],
+        "without traffic": [
+            o.target for o in observation.targets if o.target in whole and o.serving is False
+        ],
+    }
+    if any(named.values()):
         failed = StepFailed(
             step=step,
             attempt=attempt,
             result="WRONG" if wrong else "UNHEALTHY",
-            reason="; ".join(parts),
+            reason="; ".join(f"{what}: {', '.join(who)}" for what, who in named.items() if who),
             outputs=(NamedDigest(name="runtime-snapshot.json", digest=blob),),
         )
         return (*seen, failed)
     applied = StageApplied(step=step, attempt=attempt, plan=blob, changed=0, noop=len(expected))
     return (*seen, applied)
+
+
+def _document(
+    run: Run,
+    observation: Observation,
+    reports: Mapping[str, RuntimeFacts],
+    components: Sequence[str],
+    observed: Sequence[str],
+) -> bytes:
+    """What ran on every target at this moment, and which components were seen loaded."""
+    return canonical(
+        {
+            "schema": "releaseline.runtime-snapshot/1",
+            "run": run.run_id,
+            "observedAtUs": observation.observed_at_us,
+            "source": observation.source,
+            "targets": [
+                {
+                    "target": f.target,
+                    "digest": None if f.digest is None else str(f.digest),
+                    "healthy": f.healthy,
+                    "componentsObserved": list(reports[f.target].observed)
+                    if f.target in reports
+                    else None,
+                }
+                for f in facts_of(observation, run.request.targets)
+            ],
+            "components": components,
+            "observed": observed,
+        }
+    )
 
 
 def _last_deploy(run: Run) -> str:
