@@ -41,6 +41,7 @@ class BundleFiles:
     sboms: tuple[Path, ...] = ()
     vex: tuple[Path, ...] = ()
     provenance: tuple[Path, ...] = ()
+    reachability: tuple[Path, ...] = ()
 
 
 class Catalog:
@@ -68,6 +69,7 @@ class Catalog:
                 ("sbom", files.sboms),
                 ("vex", files.vex),
                 ("provenance", files.provenance),
+                ("reachability", files.reachability),
             )
             for path in _expand(paths, kind)
         )

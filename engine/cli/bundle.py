@@ -27,9 +27,13 @@ def bundle() -> None:
 )  # fmt: skip
 @click.option("--name", required=True)
 @click.option("--version", required=True)
-@click.option("--sbom", "sboms", multiple=True, type=_FILE, help="CycloneDX or SPDX, JSON.")
-@click.option("--vex", multiple=True, type=_FILE, help="CycloneDX VEX or OpenVEX, JSON.")
+@click.option("--sbom", "sboms", multiple=True, type=_FILE, help="CycloneDX or SPDX.")
+@click.option("--vex", multiple=True, type=_FILE, help="OpenVEX, CycloneDX VEX or CSAF.")
 @click.option("--provenance", multiple=True, type=_FILE, help="SLSA provenance.")
+@click.option(
+    "--reachability", multiple=True, type=_FILE,
+    help="A call graph, govulncheck's JSON, or observations at run time.",
+)  # fmt: skip
 @pass_call
 def create(
     call: Call,
@@ -39,6 +43,7 @@ def create(
     sboms: tuple[Path, ...],
     vex: tuple[Path, ...],
     provenance: tuple[Path, ...],
+    reachability: tuple[Path, ...],
 ) -> None:
     """Make a bundle of files; a folder stands for the files in it. Prints its digest.
 
@@ -48,6 +53,7 @@ def create(
     files += [("sbom", path) for path in sboms]
     files += [("vex", path) for path in vex]
     files += [("provenance", path) for path in provenance]
+    files += [("reachability", path) for path in reachability]
     with ExitStack() as opened, open_door(call) as door:
         parts: list[tuple[str, tuple[str, Any]]] = [
             (field, (path.name, opened.enter_context(path.open("rb")))) for field, path in files

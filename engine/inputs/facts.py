@@ -11,7 +11,7 @@ from engine.core.digest import Digest
 from engine.inputs.feeds import FeedFacts, Scan, scan
 from engine.inputs.match import Match, match_packages
 from engine.inputs.packages import Package
-from engine.inputs.reachability import Runtime, without_version
+from engine.inputs.reachability import Reachability, without_version
 from engine.inputs.reading import nfc
 from engine.inputs.sbom_parts import Sbom, merged
 from engine.inputs.vex import Statement, Voices, Whole
@@ -97,7 +97,8 @@ def packages_of(covered: Coverage) -> dict[Package, list[str]]:
             for package in source.sbom.packages:
                 known, carriers = found.setdefault(package.purl, (package, set()))
                 carriers.add(component)
-                found[package.purl] = (merged(known, package), carriers)
+                if known is not package:
+                    found[package.purl] = (merged(known, package), carriers)
     return {found[purl][0]: sorted(found[purl][1]) for purl in sorted(found)}
 
 
@@ -112,26 +113,21 @@ def gate_document(
     covered: Coverage,
     feeds: FeedFacts,
     voices: Voices,
-    runtime: Runtime,
+    reach: Reachability,
     scans: Sequence[Scan],
 ) -> dict[str, Any]:
     """The whole document. Approvals, freezes and exceptions are empty: the engine alone decides
     about the first two, and nobody can grant the third yet."""
     packages = packages_of(covered)
     matches, gaps = match_packages(packages, feeds)
-    said = voices.by_flaw()
+    said, purls = voices.by_flaw(), [package.purl for package in packages]
     matched = scan("match", gaps, f"{len(packages)} packages, {len(matches)} findings")
     every = sorted((*scans, *feeds.scans, matched), key=lambda one: one.id)
     return {
         "clock": {"evaluated_at_s": now_s},
         "promotion": {
             "kind": kind,
-            "bundle": {
-                "name": nfc(bundle.name),
-                "version": nfc(bundle.version),
-                "digest": str(bundle.digest),
-                "components": sorted(nfc(component.name) for component in bundle.components),
-            },
+            "bundle": _bundle(bundle),
             "target": {"env": environment, "region": region},
         },
         "baseline": {
@@ -157,7 +153,7 @@ def gate_document(
                 voices.choose(
                     {one for name in match.names for one in said.get(name, ())}, match.package
                 ),
-                runtime,
+                reach,
             )
             for match in matches
         ],
@@ -167,13 +163,22 @@ def gate_document(
             for one in feeds.usable
         ],
         "reachability": {
-            "static_bp": 0,
-            "runtime_bp": runtime.covered_bp(package.purl for package in packages),
+            "static_bp": reach.static_bp(purls),
+            "runtime_bp": reach.runtime.covered_bp(purls),
         },
         "approvals": [],
         "freeze_windows": [],
         "exceptions": [],
         "scans": [one.document() for one in every],
+    }
+
+
+def _bundle(bundle: Bundle) -> dict[str, Any]:
+    return {
+        "name": nfc(bundle.name),
+        "version": nfc(bundle.version),
+        "digest": str(bundle.digest),
+        "components": sorted(nfc(component.name) for component in bundle.components),
     }
 
 
@@ -194,7 +199,7 @@ def _finding(
     carriers: list[str],
     baseline: BaselineFacts,
     said: Statement | None,
-    runtime: Runtime,
+    reach: Reachability,
 ) -> dict[str, Any]:
     purl = match.package.purl
     name = without_version(purl)
@@ -210,7 +215,7 @@ def _finding(
         "cvss_dt": match.severity.cvss_dt,
         "epss_ppm": match.epss_ppm,
         "kev": match.kev,
-        "reach": runtime.reach(purl),
+        "reach": reach.state(match.names, purl),
         "new_since_baseline": not old,
         "vex": {
             "status": "" if said is None else said.status,

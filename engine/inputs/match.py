@@ -58,14 +58,14 @@ def match_packages(
     gaps: list[str] = []
     unheard: dict[str, int] = {}
     heard = feeds.ecosystems
-    for package in sorted(set(packages)):
+    for package in sorted(set(packages), key=lambda one: one.purl):
         if package.identity is None or package.identity.ecosystem not in heard:
             kind = package.purl.partition("/")[0]
             unheard[kind] = unheard.get(kind, 0) + 1
             continue
         found += _matches(package, feeds, gaps)
     gaps += [
-        f"{count} packages of {kind}: no feed speaks of them"
+        f"{count} package{'s' * (count > 1)} of {kind}: no feed speaks of {kind[4:]}"
         for kind, count in sorted(unheard.items())
     ]
     return tuple(sorted(found, key=lambda match: match.key)), tuple(gaps)

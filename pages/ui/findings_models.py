@@ -13,7 +13,6 @@ from pages.ui import words
 
 ANY: Final = "Any"
 PAGE: Final = 100
-_NAMED_MAX: Final = 2
 COLUMNS: Final = (
     {"name": "Severity"},
     {"name": "Flaw", "cls": "nowrap"},
@@ -218,7 +217,7 @@ def _exploited(row: FindingRow) -> Mapping[str, Any]:
     epss = "" if row.epss_ppm < 0 else f"EPSS {percent(row.epss_ppm, 1_000_000)}"
     if row.kev:
         return {"look": words.KEV.document(), "sub": epss}
-    return {"text": "not in KEV", "sub": epss or "no EPSS score"}
+    return {"text": "not in KEV", "sub": epss or "no EPSS"}
 
 
 def _vex(row: FindingRow) -> Mapping[str, Any]:
@@ -234,9 +233,9 @@ def _policy(row: FindingRow) -> Mapping[str, Any]:
         return {"text": "–"}
     level = "FAIL" if any(one.level == "FAIL" for one in row.fired) else "WARN"
     look = words.FINDINGS_FAIL if level == "FAIL" else words.FINDINGS_WARN
-    named = list(dict.fromkeys(one.rule for one in row.fired))
-    more = f" and {len(named) - _NAMED_MAX} more" if len(named) > _NAMED_MAX else ""
-    return {"look": look.document(), "sub": ", ".join(named[:_NAMED_MAX]) + more}
+    named = list(dict.fromkeys(one.rule for one in sorted(row.fired, key=lambda f: f.level)))
+    more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+    return {"look": look.document(), "sub": named[0] + more, "title": ", ".join(named)}
 
 
 def count_text(shown: int, fitting: int, every: int) -> str:

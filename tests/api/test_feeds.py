@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from engine.core.digest import Digest
 from engine.services import Services
 from tests.feeds.mirror import kev
 
@@ -26,6 +27,11 @@ def test_every_feed_stands_against_its_limits(client: TestClient, bearer: Bearer
     assert rows["KEV"]["limits"] == {"warn_s": 172800, "fail_s": 604800, "required": True}
     assert rows["KEV"]["age_s"] > 604800
     assert all(one["next_sync"] == "not scheduled" for one in rows.values())
+    for row in rows.values():
+        got = client.get(f"/api/v1/feeds/{row['name']}/snapshot", headers=bearer("ana.li"))
+        assert got.status_code == (200 if row["digest"] else 404)
+        if row["digest"]:
+            assert row["digest"] == str(Digest.of(got.content))
     assert client.get("/api/v1/feeds").status_code == 401
     assert client.get("/api/v1/feeds/none", headers=bearer("ana.li")).status_code == 404
 

@@ -112,8 +112,8 @@ def test_what_no_feed_speaks_of_is_not_clean_but_unknown() -> None:
     assert found == ()
     assert gaps == (
         "pkg:pypi/foo-bar@weird against PYSEC-1: PyPI version 'weird'",
-        "1 packages of pkg:generic: no feed speaks of them",
-        "2 packages of pkg:npm: no feed speaks of them",
+        "1 package of pkg:generic: no feed speaks of generic",
+        "2 packages of pkg:npm: no feed speaks of npm",
     )
 
 

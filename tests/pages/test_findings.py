@@ -97,7 +97,7 @@ def test_a_row_says_everything_of_a_finding() -> None:
         "KEV",
         "IN USE|its package is in use on a target",
         "AFFECTED|said by x; suppresses nothing",
-        "FAIL|a, vuln.kev and 1 more",
+        "FAIL|vuln.kev and 2 more",
     ]
     assert cells(replace(ROW, fixed_in=None, suppressed=True))[3::4] == [
         "not known",
