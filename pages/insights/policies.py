@@ -37,9 +37,14 @@ def _versions(versions: tuple[Version, ...]) -> None:
 
 
 def _rules(policy: Policy) -> None:
-    st.dataframe(policy_models.rule_rows(policy), hide_index=True, key="policies.rules")
+    evidence_parts.ledger(
+        policy_models.rule_rows(policy),
+        policy_models.RULE_COLUMNS,
+        key="policies.rules",
+        caption="Rules of this policy, in the order in which they are written",
+    )
     st.markdown("**Limits**")
-    st.json(dict(policy.config), expanded=1)
+    st.json(dict(policy.config), expanded=2)
 
 
 def _difference(house: Services, found: tuple[policy_models.Known, ...], n: int) -> None:
@@ -123,6 +128,7 @@ def _version(house: Services, found: tuple[policy_models.Known, ...]) -> None:
     one = found[n]
     if n != index:  # what was asked about the former one is not about this one
         st.query_params.from_dict({"policy": one.policy.hex})
+        st.rerun()  # the box follows the address: without it the next choice would be lost
     policy = _policy(house, one.policy)
     difference, rules, tests, checks, blast = st.tabs(
         ["What changed", "Rules", "Tests", "Lint", "Blast radius"],

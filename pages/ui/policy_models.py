@@ -23,6 +23,7 @@ COLUMNS: Final = (
     {"name": "By"},
     {"name": "Why"},
 )
+RULE_COLUMNS: Final = ({"name": "Rule"}, {"name": "For each of"}, {"name": "When"})
 EXPLAINED: Final = (
     "Which rules decide, where, since when and by whom. A run keeps the policy that was in force "
     "when it was requested; whoever changed one cannot approve under it for two weeks."
@@ -155,14 +156,15 @@ def case_rows(outcomes: Iterable[Outcome]) -> list[dict[str, str]]:
     ]
 
 
-def rule_rows(policy: Policy) -> list[dict[str, str]]:
+def rule_rows(policy: Policy) -> list[dict[str, Any]]:
     """The rules of a policy as they are written."""
     return [
         {
-            "Level": rule.level.value,
-            "Rule": rule.id,
-            "For each of": rule.over or "asked once",
-            "When": " and ".join(rule.conditions),
+            "cells": [
+                {"text": rule.id, "sub": rule.level.value},
+                {"text": rule.over or "asked once"},
+                {"text": " and ".join(rule.conditions)},
+            ]
         }
         for rule in policy.rules
     ]
