@@ -33,7 +33,9 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
         case RollbackReadiness():
             return replace(run, readiness=event)
         case TargetTouched(target=target):
-            return with_seen(run, target, digest=None, healthy=None, note="being switched")
+            return with_seen(
+                run, target, digest=None, healthy=None, note="switched since it was seen"
+            )
         case RollbackSuppressed(reason=reason):
             return replace(run, rollback_suppressed=reason)
         case TargetRollbackRequested():

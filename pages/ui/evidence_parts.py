@@ -113,6 +113,7 @@ def choose_run(runs: Mapping[str, str], *, key: str) -> str:
     )
     if chosen != named and (named or chosen != ids[0]):
         st.query_params["run"] = chosen
+        st.rerun()  # the box follows the address: without it the next choice would be lost
     return str(chosen)
 
 

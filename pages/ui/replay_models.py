@@ -177,7 +177,7 @@ def _fact(name: str, text: str, digest: str = "") -> dict[str, str]:
 def reason(choice: str | None, more: str) -> str:
     """What goes on record: the choice, and what was typed behind it; empty = not given yet."""
     typed = " ".join(more.split())
-    if choice is None or (choice == OTHER and not typed):
+    if choice is None:
         return ""
     if choice == OTHER:
         return typed

@@ -239,7 +239,7 @@ REACH_TOLD: Final = {
 VEX: Final = {
     "not_affected": _look("NOT AFFECTED", "check", "ok", "verified"),
     "fixed": _look("FIXED", "check", "ok", "build_circle"),
-    "under_investigation": _look("UNDER INVESTIGATION", "clock", "wait", "search"),
+    "under_investigation": _look("INVESTIGATING", "clock", "wait", "search"),
     "affected": _look("AFFECTED", "cross", "err", "report"),
 }
 FINDINGS_PASS: Final = _look("PASS", "check", "ok", "check_circle")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.core.commands import Action
 from engine.core.digest import Digest
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
-from tests.faults.small_house import OLD, SmallHouse
+from tests.faults.small_house import ENV, OLD, SmallHouse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,23 @@ def _through(house: SmallHouse, step: str) -> Run:
 def _by_hand(house: SmallHouse) -> Run:
     run = _through(house, "full-100")
     house.command(run.run_id, Action.ROLLBACK, "sam", "back")
+    return house.drive(run.run_id)
+
+
+def _mid_stage(house: SmallHouse) -> Run:
+    """Back out of the first stage, asked for while its first target is being switched."""
+    run = house.promote(command_id="c-1")
+    driver: Any = house.outside.places[ENV].driver
+    switch = driver._switch
+
+    def in_between(target: str, digest: Digest, epoch: int) -> None:
+        switch(target, digest, epoch)
+        if digest == run.bundle:
+            house.command(run.run_id, Action.ROLLBACK, "sam", "back")
+
+    driver._switch = in_between
+    house.drive(run.run_id, until=lambda now: bool(now.changed_targets))
+    house.command(run.run_id, Action.ROLLBACK, "sam", "back")  # after a cut it was not asked yet
     return house.drive(run.run_id)
 
 
@@ -119,6 +137,14 @@ DEEDS: Mapping[str, Deed] = {
         status=RunStatus.ROLLED_BACK,
         switches={"t-1": _BACK, "t-2": _BACK},
         ways_back=("verified",),
+    ),
+    # The same in the middle of the first stage, whose other targets are never touched.
+    "back-mid-stage": Deed(
+        play=_mid_stage,
+        status=RunStatus.ROLLED_BACK,
+        switches={"t-1": _BACK, "t-2": ()},
+        ways_back=("verified",),
+        attempts={"canary-50": frozenset({0, 1})},  # lost with the engine before it was asked
     ),
     # A person sends one target back, and has the stage tried again when that is done.
     "back-by-name": Deed(

@@ -235,6 +235,8 @@ def test_filters_are_words_of_ours_and_the_rest_is_as_good_as_none() -> None:
     assert query["run_id"] == "run-1" and "run" not in query and "since" not in query
     assert dict(found.narrowed)["run"] == "run-1"
     assert "policy" not in found.without_narrowing()
+    failed = replay_filters.filters({}, progress="FAILED")
+    assert failed.query(now_us=0) == {"status": "FAILED"}
 
 
 @pytest.mark.parametrize(
@@ -288,13 +290,14 @@ def test_the_first_cause_of_a_bisect_stands_out_and_the_tries_are_told() -> None
             {"change": "policy", "upto": False, "digest": kit.DIGEST, "flips": False},
             {"change": "findings", "upto": False, "digest": kit.OTHER, "flips": True},
             {"change": "feeds", "upto": True, "digest": None, "flips": False},
+            {"change": "clock", "upto": False, "digest": kit.OTHER, "flips": True},
         ],
         attribution={"policy_alone": "same", "engine_alone": "flips", "first": "engine"},
         digests_seen=[kit.DIGEST, kit.OTHER, kit.DIGEST],
         cause="ENGINE_CHANGED",
         crosscheck="DISAGREE",
     )
-    assert [row["tone"] for row in replay_detail.bisected(found)] == ["", "err", ""]
+    assert [row["tone"] for row in replay_detail.bisected(found)] == ["", "err", "", ""]
     cells = replay_detail.bisected(found)[2]["cells"]
     assert cells[0]["text"] == "feeds and all before it"
     assert cells[1]["text"] == "can't be asked with it" and cells[2]["digest"] == ""

@@ -10,7 +10,9 @@ import pytest
 from engine.core.commands import Action
 from engine.core.health import GateWord, Trigger
 from engine.core.statemachine import RunStatus, StepStatus
+from engine.live_now import now_sentence
 from pages.ui import words
+from tests.core.test_approvals import approve, asking
 
 pytestmark = pytest.mark.house
 
@@ -47,3 +49,13 @@ def test_every_shape_is_drawn_and_every_tone_is_styled(table: dict[object, words
         assert look.shape in drawn
         assert look.tone in styled
         assert look.colour
+
+
+def test_nobody_is_waited_for_once_every_approval_is_there() -> None:
+    book = asking(min_approvals=2)
+    before = now_sentence(book.current, book.current.current_step, None)
+    assert before["head"].startswith("Waits for people: ") and before["tone"] == "wait"
+    approve(book, "bob")
+    approve(book, "carol")
+    after = now_sentence(book.current, book.current.current_step, None)
+    assert (after["head"], after["tone"]) == ("Every approval is there.", "run")

@@ -17,6 +17,7 @@ from engine.core.run_events import RunPaused
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
 from engine.core.step_events import StepErrored, StepFailed, StepStarted
+from engine.live_view import target_letter
 from engine.ports import StageResult, TargetOutcome, TargetResult
 from tests.core.simulated import NEW, OLD, TARGETS, Book, D, request
 from tests.core.test_decide import deploying
@@ -130,6 +131,17 @@ def test_what_is_not_on_record_is_planned_from_what_is_seen() -> None:
     assert [c.from_digest for c in plan.changes] == [NEW, OLD, D]
     silent = steps._plan(book.current, "canary", observation(t_02=None))
     assert [c.from_digest for c in silent.changes] == [NEW, None, D]
+
+
+def test_a_target_in_its_switch_is_updating_and_unknown_only_when_nobody_sees_to_it() -> None:
+    book = deploying(applied=False)
+    cohort = (StageCohort(step="canary", targets=TARGETS[:1]),)
+    book.run = replace(book.current, cohorts=cohort)
+    book.append((TargetTouched(step="canary", attempt=1, target="t-01"),))
+    run = book.current
+    assert target_letter(run, run.targets[0], None) == "U"
+    book.append((StepFailed(step="canary", attempt=1, result="X", reason="r"),))
+    assert target_letter(book.current, book.current.targets[0], None) == "Q"
 
 
 NO_IMPORTS = Pinned(attestations=(), refused=(), authors=(), notes=())
