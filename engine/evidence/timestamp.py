@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
@@ -211,7 +211,7 @@ def _check_chain(chain: Sequence[x509.Certificate], at_s: int, where: str) -> No
         issuer = chain[min(number + 1, len(chain) - 1)]
         try:
             certificate.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             raise _no("timestamp.chain", where, "a chain to the trusted root", "none") from None
         start = certificate.not_valid_before_utc.timestamp()
         end = certificate.not_valid_after_utc.timestamp()

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
@@ -325,7 +326,7 @@ def _read_key(document: Mapping[str, Any], where: str) -> tuple[object, Window]:
     public = _mapping(document.get("publicKey"), f"{where}.publicKey")
     try:
         key = load_der_public_key(base64_of(public, "rawBytes", where=f"{where}.publicKey"))
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise Malformed("expected a public key", where=f"{where}.publicKey") from None
     return key, read_window(public.get("validFor"), f"{where}.publicKey.validFor")
 

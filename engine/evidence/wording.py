@@ -7,8 +7,9 @@ its own into a report.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from engine.core.digest import Digest
@@ -18,6 +19,8 @@ from engine.core.jcs import canonical
 NOTHING: Final = "nothing"
 _HEX64: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _LONG: Final = 240
+# So many places of two documents are told; the first ones, for who reads more has the files.
+_PARTS_MAX: Final = 6
 _BEFORE: Final = 24
 
 
@@ -56,10 +59,9 @@ def worded(value: object) -> str:
 def both(expected: object, found: object) -> tuple[str, str]:
     """Two values that differ, each in words; of two documents only what differs in them."""
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        every = sorted({*expected, *found}, key=str)
-        keys = [key for key in every if _differ(key, expected, found)]
-        if keys and not _is_digest(expected):
-            return _members(expected, keys), _members(found, keys)
+        parts = list(islice(_apart(expected, found, ""), _PARTS_MAX))
+        if parts:
+            return ", ".join(a.strip() for a, _ in parts), ", ".join(b.strip() for _, b in parts)
     if isinstance(expected, str) and isinstance(found, str):
         return _texts(expected, found)
     return worded(expected), worded(found)
@@ -84,20 +86,38 @@ def _of_mapping(value: Mapping[Any, Any]) -> str:
     return ", ".join(f"{key} {worded(value[key])}" for key in sorted(value, key=str)) or NOTHING
 
 
-def _is_digest(value: Mapping[Any, Any]) -> bool:
-    found = value.get("sha256")
-    return set(value) == {"sha256"} and isinstance(found, str) and bool(_HEX64.fullmatch(found))
+def _is_digest(value: Any) -> bool:
+    found = value.get("sha256") if isinstance(value, Mapping) else None
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"sha256"}
+        and isinstance(found, str)
+        and bool(_HEX64.fullmatch(found))
+    )
 
 
-def _differ(key: Any, expected: Mapping[Any, Any], found: Mapping[Any, Any]) -> bool:
-    """By their JSON: to Python, 1 and true are the same."""
-    if (key in expected) != (key in found):
-        return True
-    return canonical([expected[key]]) != canonical([found[key]])
-
-
-def _members(value: Mapping[Any, Any], keys: list[Any]) -> str:
-    return ", ".join(f"{key} {worded(value[key])}" if key in value else f"no {key}" for key in keys)
+def _apart(expected: Any, found: Any, at: str) -> Iterator[tuple[str, str]]:
+    """Each place where two documents differ, as deep as it lies, with what is there in each."""
+    if canonical([expected]) == canonical([found]):  # to Python, 1 and true are the same
+        return
+    both_digests = _is_digest(expected) and _is_digest(found)
+    if isinstance(expected, Mapping) and isinstance(found, Mapping) and not both_digests:
+        for key in sorted({*expected, *found}, key=str):
+            spot = f"{at}.{key}" if at else str(key)
+            if key in expected and key in found:
+                yield from _apart(expected[key], found[key], spot)
+            elif key in expected:
+                yield f"{spot} {worded(expected[key])[:_LONG]}", f"no {spot}"
+            else:
+                yield f"no {spot}", f"{spot} {worded(found[key])[:_LONG]}"
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for number, (one, other) in enumerate(zip(expected, found, strict=True)):
+            yield from _apart(one, other, f"{at}[{number}]")
+    elif isinstance(expected, str) and isinstance(found, str):
+        wanted, there = _texts(expected, found)
+        yield f"{at} {wanted}", f"{at} {there}"
+    else:
+        yield f"{at} {worded(expected)[:_LONG]}", f"{at} {worded(found)[:_LONG]}"
 
 
 def _texts(expected: str, found: str) -> tuple[str, str]:

@@ -101,6 +101,21 @@ def test_a_trusted_root_whose_log_has_no_place(rejected: Played, url: str) -> No
             reader(content)
 
 
+@pytest.mark.parametrize("list_", ["tlogs", "ctlogs"])
+def test_a_trusted_root_with_a_key_of_no_kind(rejected: Played, list_: str) -> None:
+    document = json.loads(rejected.trusted)
+    public = document[list_][0]["publicKey"]
+    raw = bytearray(base64.b64decode(public["rawBytes"]))
+    raw[8] ^= 1  # inside the name of its algorithm
+    public["rawBytes"] = base64.b64encode(raw).decode()
+    content = json.dumps(document).encode()
+    with pytest.raises(Malformed, match="expected a public key"):
+        parse_trusted_root(content)
+    files = unpacked(rejected.audit) | {"trust/trusted_root.json": content}
+    report = verify_pack(repacked(files))  # judged by its own root: a no, and no crash
+    assert "trust.root" in {check.check for check in report.failed}
+
+
 def test_a_checkpoint_with_a_size_beyond_all_numbers() -> None:
     with pytest.raises(Malformed, match="a decimal size"):
         parse_checkpoint(f"log\n{'9' * 5_000}\nAA==\n")

@@ -45,6 +45,24 @@ def test_of_two_documents_only_what_differs() -> None:
     )
 
 
+def test_of_two_digests_both() -> None:
+    other = {"sha256": "0" * 64}
+    assert both({"sha256": D.hex}, other) == (f"sha256:{D.hex}", f"sha256:{'0' * 64}")
+    assert both({"sha256": D.hex}, None) == (f"sha256:{D.hex}", "nothing")
+
+
+def test_of_deep_documents_the_place_as_deep_as_it_lies() -> None:
+    long = {"a": [{"raw": "x" * 2_000 + "1", "same": 0}, {"raw": "y"}], "d": {"sha256": D.hex}}
+    other = {"a": [{"raw": "x" * 2_000 + "2", "same": 0}, {}], "d": {"sha256": "0" * 64}}
+    expected, found = both(long, other)
+    assert expected.startswith("a[0].raw …xxx") and expected.split(", ")[0] != found.split(", ")[0]
+    assert expected.split(", ")[1:] == ["a[1].raw y", f"d sha256:{D.hex}"]
+    assert found.split(", ")[1] == "no a[1].raw" and len(expected) < 400
+    ledger = Ledger()
+    ledger.same("f", "c", expected={"x": long}, found={"x": other})
+    assert ledger.checks[0].expected != ledger.checks[0].found
+
+
 def test_of_two_long_texts_the_place_where_they_part() -> None:
     one, other = "x" * 500 + "a" + "y" * 500, "x" * 500 + "b" + "y" * 500
     expected, found = both(one, other)
