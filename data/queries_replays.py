@@ -133,10 +133,14 @@ def replay_counts_run(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.D
 
 
 def replays_open(
-    cursor: duckdb.DuckDBPyConnection, *, run_id: str = "", environment: str = ""
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    run_id: str = "",
+    environment: str = "",
+    first_n: int = 0,
 ) -> pl.DataFrame:
-    """One row."""
-    return _read(cursor, "replays_open", run_id=run_id, environment=environment)
+    """One row. `first_n`: no request before this one is under way."""
+    return _read(cursor, "replays_open", run_id=run_id, environment=environment, first_n=first_n)
 
 
 def replay_coverage(

@@ -173,6 +173,12 @@ class Replaying(ReplayReading):
             if not progress.ended:
                 self._close(n, progress.total, "the server was stopped", ReplayStatus.CANCELLED)
 
+    def _first_open(self) -> int:
+        with self._numbering:
+            if not self._recovered:
+                return 0  # another process may have left some
+            return min(self._mine, default=self._store.last_replay() + 1)
+
     # --- within -----------------------------------------------------------------------------
 
     def _allowed(self, found: Sequence[Subject], asker: Asker) -> list[Subject]:
@@ -259,6 +265,9 @@ class Replaying(ReplayReading):
                 return
             _log.exception("replay failed", extra={"replay": request.n})
             self._close(request.n, request.total, "a defect of ours; the server's log has it")
+        else:
+            with self._numbering:
+                self._mine.discard(request.n)
         finally:
             with self._moved:
                 self._moved.notify_all()

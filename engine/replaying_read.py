@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import data.queries_replays as queries
 from data.queries import environments_live
@@ -32,6 +33,8 @@ from engine.policy.model import policy_from_blob
 from engine.ports import Clock
 from engine.replaying_scope import ReplayStore, live_in
 from engine.replaying_work import part_state
+
+_DAYS: Final = ("decided_day", "replayed_day")
 
 
 class ReplayReading:
@@ -192,17 +195,33 @@ class ReplayReading:
             counts = queries.replay_counts(
                 store.cursor(), environment=environment, since_day=since_us // DAY_US
             )
-        running = queries.replays_open(store.cursor(), run_id=run_id, environment=environment)
+        running = queries.replays_open(
+            store.cursor(), run_id=run_id, environment=environment, first_n=self._first_open()
+        )
         covered = queries.replay_coverage(
             store.cursor(),
             decided_us=now_us - DECIDED_DAYS * DAY_US,
             replayed_us=now_us - REPLAYED_DAYS * DAY_US,
         )
-        return determinism_of(
-            counts.iter_rows(named=True),
-            running=running["missing"][0],
-            coverage=Coverage(**covered.to_dicts()[0]),
+
+        def of(*days: str) -> Determinism:
+            """Without the other days: a row for each of them would be read for nothing."""
+            names = [name for name in counts.columns if name not in {*_DAYS, "count"}]
+            rows = counts.group_by(*names, *days).agg("count").iter_rows(named=True)
+            return determinism_of(
+                ({**dict.fromkeys(_DAYS, 0), **row, "count": sum(row["count"])} for row in rows),
+                running=running["missing"][0],
+                coverage=Coverage(**covered.to_dicts()[0]),
+            )
+
+        decided, replayed = of("decided_day"), of("replayed_day")
+        return replace(
+            of(), by_decided_day=decided.by_decided_day, by_replayed_day=replayed.by_replayed_day
         )
+
+    def _first_open(self) -> int:
+        """No request before this one is under way; 0 when that is not known."""
+        return 0
 
     def _bundles(self) -> dict[str, tuple[str, str]]:
         rows = queries.verdicts(self._store.cursor(), limit=None)

@@ -8,18 +8,16 @@ answer is the one that counts; this is a faster way to the same verdict and neve
 
 from __future__ import annotations
 
-import json
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
-from engine.core.jcs import canonical
+from engine.policy.canonjson import read_canonical
 from engine.policy.cel import EvaluationFailed, Program, evaluate
 from engine.policy.compile import CompiledPolicy, CompiledRule, compile_policy
 from engine.policy.document import (
@@ -32,7 +30,6 @@ from engine.policy.document import (
 )
 from engine.policy.evaluate import evaluate_policy, results_of
 from engine.policy.model import SEVERITY_RANK, policy_from_blob
-from engine.policy.strictjson import read_strict
 from engine.policy.syntax import Ident, ListOf, Node, Select, children, facets, free_names
 from engine.policy.verdict import Verdict, verdict
 
@@ -273,24 +270,19 @@ def _facet(name: str, content: bytes) -> tuple[Any, bool]:
     Raises:
         Malformed: two readers could understand the bytes differently.
     """
+    value, canonical = read_canonical(content, where=name)
+    if not canonical:
+        return value, False
     try:
-        value = json.loads(content, parse_float=_refuse, parse_constant=_refuse)
         _SHAPES[name].validate_json(content, strict=True)
-        # Quotes stand between texts, so all of them are in NFC when the whole is.
-        if unicodedata.is_normalized("NFC", content.decode()) and _unique(name, value):
-            return value, b"\\u0000" not in content and canonical(value) == content
-    except (ValueError, RecursionError, ValidationError):
-        pass  # said in full below, or by `gate_input`
-    return read_strict(content, where=name), False
+    except ValidationError:
+        return value, False  # said in full by `gate_input`
+    return value, _unique(name, value)
 
 
 def _unique(name: str, value: Any) -> bool:
     field = UNIQUE.get(name)
     return field is None or len({one[field] for one in value}) == len(value)
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(text)
 
 
 def _put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

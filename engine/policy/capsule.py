@@ -14,11 +14,11 @@ from typing import Any, Final
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.jcs import canonical
+from engine.policy.canonjson import read_canonical
 from engine.policy.document import CLOCK, FACETS, GateInput
 from engine.policy.evaluate import Evaluation
 from engine.policy.identity import Identity
 from engine.policy.model import Policy
-from engine.policy.strictjson import read_strict
 
 SCHEMA: Final = "releaseline.capsule/1"
 POLICY: Final = "policy"
@@ -107,7 +107,7 @@ def open_capsule(blob: bytes, *, where: str = "capsule") -> OpenedCapsule:
     Raises:
         Malformed: naming the field, expected and found.
     """
-    document = read_strict(blob, where=where)
+    document, _ = read_canonical(blob, where=where)
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise Malformed(f"expected a document of schema {SCHEMA!r}", where=where)
     refs = _object(document, "refs", where)

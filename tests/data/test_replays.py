@@ -44,7 +44,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "replay_counts": {"environment": "", "since_day": 0},
     "replay_counts_run": {"run_id": "run-1"},
     "watches": {"run_id": "", "step": "", "environment": "", "since_us": 0},
-    "replays_open": {"run_id": "", "environment": ""},
+    "replays_open": {"run_id": "", "environment": "", "first_n": 0},
     "replay_coverage": {"decided_us": 0, "replayed_us": 0},
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,12 @@ from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.jcs import canonical
 from engine.policy.asking import Asker
+from engine.policy.canonjson import read_canonical
 from engine.policy.compile import CompiledPolicy, compile_policy
 from engine.policy.document import FACETS, gate_input
 from engine.policy.evaluate import evaluate_policy
 from engine.policy.model import Policy
+from engine.policy.strictjson import read_strict
 
 Blobs = dict[Digest, bytes]
 
@@ -168,3 +171,34 @@ def test_texts_of_every_kind(compiled: CompiledPolicy, case: dict[str, Any], tex
             both(asker, compiled, document, blobs)
         return
     both(asker, compiled, document, blobs)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(_JSON, st.binary(max_size=12) | st.just(b""), st.integers(0, 40))
+def test_reading_our_own_json_fast_is_reading_it_strictly(
+    value: Any, noise: bytes, place: int
+) -> None:
+    """The same value or the same refusal; keys outside ASCII are the shape's affair."""
+    content = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(
+        errors="surrogatepass"
+    )
+    content = content[:place] + noise + content[place:]
+    try:
+        strict = read_strict(content, where="x")
+    except Malformed as refused:
+        try:
+            found, canonical = read_canonical(content, where="x")
+        except Malformed as also:
+            assert str(also) == str(refused)
+        else:
+            assert canonical and "key" in str(refused) and found == json.loads(content)
+        return
+    assert read_canonical(content, where="x")[0] == strict

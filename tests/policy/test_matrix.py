@@ -17,12 +17,11 @@ from typing import Any
 import pytest
 
 from engine.adapters.feeds_dir import FeedsDir, write_index
-from engine.core.errors import Malformed
+from engine.core.bundle import Attachment, Bundle, Component
+from engine.core.digest import Digest
 from engine.core.jcs import canonical
-from engine.inputs.facts import BaselineFacts, SbomSource, coverage, gate_document
+from engine.gate_eval_sources import FeedNamed, GateSources, document_of
 from engine.inputs.feeds import read_feeds
-from engine.inputs.reachability import Runtime
-from engine.inputs.sbom import read_sbom
 from engine.policy.document import gate_input
 from tests.shell.gate_house import FRESH, House
 
@@ -94,44 +93,51 @@ def generated(case: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def real(folder: Path) -> list[dict[str, Any]]:
-    """Documents that the engine makes of the shipped advisories and of real SBOMs."""
+    """Documents that Gate Eval makes of the shipped advisories and of real SBOMs."""
     feeds = folder / "feeds"
     House._copy(ROOT / "examples" / "advisories", feeds)
     write_index(feeds, FRESH)
-    facts = read_feeds(FeedsDir(feeds).snapshots())
-    from engine.core.bundle import Attachment, Bundle, Component  # noqa: PLC0415
-    from engine.core.digest import Digest  # noqa: PLC0415
-
+    snapshots = FeedsDir(feeds).snapshots()
+    facts = read_feeds(snapshots)
     found = []
     for path in sorted((ROOT.parent / "shared" / "data" / "sbom").glob("*.json"))[:6]:
-        content = path.read_bytes()
-        try:
-            sbom = read_sbom(content, where=path.name)
-        except Malformed:  # which ones can be read is another test's question
-            continue
-        digest = Digest.of(content)
-        component = Component(name="app", digest=digest, size=1, media_type="application/json")
-        attachment = Attachment(
-            kind="sbom", component="", digest=digest, size=1, media_type="application/json"
+        digest = Digest.of(path.read_bytes())
+        bundle = Bundle(
+            name="app",
+            version="1",
+            components=(
+                Component(name="app", digest=digest, size=1, media_type="application/json"),
+            ),
+            attachments=(
+                Attachment(
+                    kind="sbom",
+                    component="",
+                    digest=digest,
+                    size=1,
+                    media_type="application/json",
+                ),
+            ),
         )
-        bundle = Bundle(name="app", version="1", components=(component,), attachments=(attachment,),
-                        created_by="ci")  # fmt: skip
-        found.append(
-            gate_document(
-                now_s=max(FRESH.values()) + 60,
-                kind="PROMOTE",
-                bundle=bundle,
-                environment="eu-prod",
-                region="EU-West",
-                baseline=BaselineFacts(known=False, bundle="", label=""),
-                covered=coverage(bundle, {digest: SbomSource(digest=digest, sbom=sbom)}),
-                feeds=facts,
-                statements=(),
-                runtime=Runtime(),
-                scans=(),
-            )
+        blobs = {digest: path.read_bytes(), bundle.digest: bundle.manifest()}
+        sources = GateSources(
+            now_s=max(FRESH.values()) + 60,
+            kind="PROMOTE",
+            environment="eu-prod",
+            region="EU-West",
+            bundle=bundle.digest,
+            pinned=(),
+            feeds=tuple(
+                FeedNamed(name=one.name, digest=one.digest, as_of_s=one.as_of_s)
+                for one in snapshots
+            ),
+            baseline=(),
+            baseline_unknown=0,
+            runtime=None,
         )
-    return [one for one in found if len(one["components"]) < 400]
+        document = document_of(sources, blobs.__getitem__, facts).document
+        if len(document["components"]) < 400:
+            found.append(document)
+    return found
 
 
 def digests(folder: Path, engine: str, form: str, seed: str) -> list[str]:

@@ -93,7 +93,7 @@ MISTAKES = {
         "url:",
         "https:// or a loopback address",
     ),
-    "a token itself": ([ADDRESS, "token: hunter2"], "token:", "env:NAME or file:PATH"),
+    "a token itself": ([ADDRESS, "token: hunter2"], "token: hunter2", "env:NAME or file:PATH"),
     "no metric": ([ADDRESS, "series: {requests: 'a-b'}"], "requests:", "name of a metric"),
     "no label": ([ADDRESS, "series: {code_label: 'a:b'}"], "code_label:", "name of a label"),
     "no pattern": ([ADDRESS, "series: {errors: '5(..'}"], "errors:", "a regular expression"),

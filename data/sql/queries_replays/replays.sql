@@ -12,10 +12,7 @@
 -- units:   _us = UTC epoch microseconds, took_us a duration; ended_us is NULL while under way;
 --          the next page is the one `$before` the last key of this one
 -- order:   key, descending: the newest request first, its running row before its outcomes
-WITH ended AS (
-    SELECT n, count(*) AS done, min(idx) AS least FROM replays GROUP BY n
-),
-found AS (
+WITH found AS (
     SELECT CAST(n AS BIGINT) * 1000000 + idx AS key, n, idx, status, mode, depth, kind, subject,
            run_id, environment, ts_us AS ended_us, result, cause, facet, sentence, decided_us,
            decision_then, decision_now, digest_then, digest_now, policy, policy_now, engine,
@@ -37,9 +34,20 @@ found AS (
        AND ($decided_day IS NULL OR decided_us // 86400000000 = $decided_day)
        AND ($replayed_day IS NULL OR ts_us // 86400000000 = $replayed_day)
        AND ($n IS NULL OR n = $n)
-       AND ($before IS NULL OR CAST(n AS BIGINT) * 1000000 + idx < $before)
-     ORDER BY key DESC
+       AND ($before IS NULL OR n < $before // 1000000
+            OR (n = $before // 1000000 AND idx < $before % 1000000))
+     ORDER BY n DESC, idx DESC
      LIMIT $limit
+),
+-- A full page ends somewhere: what is under way behind that end is on a later one.
+reach AS (
+    SELECT CASE WHEN count(*) = $limit THEN min(n) ELSE 0 END AS first FROM found
+),
+ended AS (
+    SELECT n, count(*) AS done, min(idx) AS least
+      FROM replays
+     WHERE n >= (SELECT first FROM reach)
+     GROUP BY n
 ),
 under_way AS (
     SELECT CAST(r.n AS BIGINT) * 1000000 + 999999 AS key, r.n, 0 AS idx, 'RUNNING' AS status,
@@ -51,7 +59,8 @@ under_way AS (
            CAST(NULL AS BIGINT) AS took_us, '' AS detail
       FROM replay_requests r
       LEFT JOIN ended e ON e.n = r.n
-     WHERE coalesce(done, 0) < total
+     WHERE r.n >= (SELECT first FROM reach)
+       AND coalesce(done, 0) < total
        AND coalesce(least, 1) > 0
        AND ($run_id = '' OR run_id = $run_id)
        AND ($subject = '' OR scope = $subject)
