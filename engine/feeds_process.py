@@ -5,6 +5,7 @@ Started anew and never forked: it holds no socket, no lock and no key of the ser
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -78,7 +79,10 @@ class SyncProcess:
             listener.join(timeout=1)
             for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
                 if pipe is not None:
-                    pipe.close()
+                    # What was not written to a process that died is of no use to anybody, and
+                    # must not take the place of the reason why it died.
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
 
     def cancel(self, why: str) -> None:
         self._why_killed = self._why_killed or why

@@ -129,8 +129,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                         "engine.services", "data.queries", "streamlit")),
     ("pages.operations", ("pages.ui", "engine.core", "engine.feeds", "engine.services",
                           "streamlit")),
-    ("pages.evidence", ("pages.ui", "engine.audit", "engine.core", "engine.drilling", "engine.findings",
-                        "engine.services", "data.queries", "streamlit")),
+    ("pages.evidence", ("pages.ui", "engine.audit", "engine.core", "engine.drilling",
+                        "engine.findings", "engine.services", "data.queries", "streamlit")),
     ("pages", ("pages.ui", "engine.core", "engine.services", "data.queries", "streamlit")),
     ("app", ("engine.api", "pandas", "plotly", "streamlit")),
 )  # fmt: skip

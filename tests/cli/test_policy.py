@@ -30,7 +30,7 @@ def test_the_tests_beside_a_policy_are_asked(
 ) -> None:
     policy, config = files
     done = releaseline("policy", "test", policy, "--config", config)
-    assert done.code == DONE and "13 of 13 tests as expected." in done.out
+    assert done.code == DONE and "14 of 14 tests as expected." in done.out
     limits = json.loads(Path(config).read_text())
     limits["feeds"]["NVD"]["warn_s"] = 86_400
     Path(config).write_text(json.dumps(limits))
@@ -77,7 +77,7 @@ def test_publishing_takes_a_policy_author(releaseline: Command, files: tuple[str
     token = made.out.strip()
     done = releaseline(*words, "--token", token)
     assert done.code == DONE, done.err
-    assert "release-gate 1.1.0" in done.out and "13 tests as expected" in done.out
+    assert "release-gate 1.1.0" in done.out and "14 tests as expected" in done.out
     listed = json.loads(releaseline("policy", "versions", "--home", "home", "--json").out)
     (item,) = listed["items"]
     assert (item["by"], item["environment"], item["reason"]) == (

@@ -65,10 +65,10 @@ def test_the_commands_name_this_very_item(healthy: Played) -> None:
     signer = signer_of(packet, issuer=ISSUER, base=BASE)
     assert signer is not None and packet.signed is not None
     told = evidence_item.commands(packet, signer, predicate_type=packet.signed.predicate_type)
-    assert [one.needs for one in told] == ["sigstore", "gh", "cosign", "openssl"]
+    assert [one.needs for one in told] == ["sigstore", "gh", "node", "cosign", "openssl"]
     bundle = packet.name.removesuffix(".dsse") + ".sigstore.json"
     assert all(bundle in one.text for one in told)
-    assert all(signer.identity in one.text for one in told[:3])
+    assert all(signer.identity in one.text for one in told[:4])
 
 
 class Bent:
@@ -115,4 +115,4 @@ def test_the_timeline_lists_every_checkpoint(healthy: Played, rejected: Played) 
         assert words.count("SEALED") == played.run.evidence_count + 1
         assert (words.count("CANNOT ARRIVE") > 0) == (played is rejected)
         assert "EXPECTED" not in words
-        assert f"{played.run.evidence_count} item" in evidence_timeline.summary(found)
+        assert f"{played.run.evidence_count} " in evidence_timeline.summary(played.run, found)

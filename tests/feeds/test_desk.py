@@ -21,6 +21,8 @@ from engine.core.feed_events import FEEDS, FeedSynced, FeedSyncFailed, FeedSyncS
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.statemachine import Role
 from engine.feeds_desk import FeedDesk, Who
+from engine.feeds_job import Job
+from engine.feeds_process import SyncFailed, SyncProcess
 from engine.feeds_read import history
 from engine.feeds_sync import Wish
 from engine.inputs.feeds import read_feeds
@@ -214,12 +216,12 @@ def test_a_mirror_that_hangs_is_left_and_can_be_left_sooner(tmp_path: Path, mirr
     slow.sync()
     assert history(slow.feeds)[0].text.endswith("the sync did not end within 2 s")
     slow.close()
-    slow = Home(tmp_path, origin)
+    slow, before = Home(tmp_path, origin), len(mirror.asked)
     slow.feeds.sync(Wish(), SRE)
     with pytest.raises(Refused, match="KEV: a sync is under way"):
         slow.feeds.sync(Wish(), SRE)
     deadline_s = time.monotonic() + 20
-    while mirror.asked[-1] != ("k.json", 200) and time.monotonic() < deadline_s:
+    while ("k.json", 200) not in mirror.asked[before:] and time.monotonic() < deadline_s:
         time.sleep(0.05)
     assert slow.feeds.running().keys() == {"KEV"}
     began_s = time.monotonic()
@@ -230,6 +232,18 @@ def test_a_mirror_that_hangs_is_left_and_can_be_left_sooner(tmp_path: Path, mirr
         "FAILED", "stopped", "the engine was stopped"
     )  # fmt: skip
     slow.store.close()
+
+
+def test_a_sync_that_is_stopped_before_it_reads_its_job_says_so(tmp_path: Path) -> None:
+    # Longer than what a pipe holds, so that a part of it is never taken.
+    address = f"{tmp_path}/{'k' * 200_000}"
+    process = SyncProcess(
+        Job(name="KEV", address=address, into=str(tmp_path / "new"), asked_s=1, limits=QUICK)
+    )
+    process.cancel("the engine was stopped")
+    with pytest.raises(SyncFailed, match="the engine was stopped") as stopped:
+        process.run(lambda _: None)
+    assert stopped.value.code == "stopped"
 
 
 def test_a_damaged_snapshot_is_named_and_never_read(home: Home) -> None:

@@ -109,7 +109,7 @@ def test_every_version_is_listed_with_who_and_why(visit: Visit, judged: Judged) 
     assert not at.exception
     said = texts(at).replace("\\", "")
     assert "eva.roth" in said and "feeds in order" in said and "file of the home" in said
-    assert "13 tests as expected" in said
+    assert "14 tests as expected" in said
     rows: Any = components(at)["ledger"]["rows"]
     assert rows[0]["cells"][0]["text"] == "eu-prod"
     assert judged.second.short in at.selectbox[0].options[0]
@@ -140,7 +140,7 @@ def test_choosing_another_version_changes_the_address(visit: Visit, judged: Judg
 
 def test_tests_rules_and_lint_of_a_version(visit: Visit, judged: Judged) -> None:
     for tab, says in (
-        ("Tests", "13 of 13 tests as expected."),
+        ("Tests", "14 of 14 tests as expected."),
         ("Lint", "Sound: no expression can differ"),
         ("Rules", "Limits"),
     ):
