@@ -30,7 +30,7 @@ def test_a_proof_chain_is_read_by_eye_by_key_and_by_a_reader(visit: Visit) -> No
     first.focus()
     page.keyboard.press("ArrowDown")
     expect(links.nth(1)).to_be_focused()
-    expect(chain.get_by_text("rests on 1")).to_be_visible()
+    expect(chain.get_by_text("gate-eval · rests on 1", exact=True)).to_be_visible()
     # The wire between the two lights up beside the words that say the same.
     expect(page.locator("path.edge.on").first).to_be_attached()
     watched.clean()
