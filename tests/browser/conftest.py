@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # Streamlit probes the address of a deep link for its own health first; it is not there.
 ALLOWED = (re.compile(r"/[a-z-]+/_stcore/(health|host-config)"),)
+
+# A slow machine is no defect of a page.
+expect.set_options(timeout=20_000)
 
 
 @dataclass

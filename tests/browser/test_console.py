@@ -139,7 +139,7 @@ def test_pages_fit_every_screen_in_both_themes(
         for name, path in PAGES.items():
             page.goto(product.url + path)
             page.locator(READY).first.wait_for()
-            page.wait_for_timeout(800)
+            page.wait_for_timeout(400)
             too_wide = page.evaluate(
                 "() => document.documentElement.scrollWidth - window.innerWidth"
             )
