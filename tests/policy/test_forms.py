@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -28,8 +30,16 @@ _PHASES = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
 
 @pytest.fixture(scope="module")
 def second() -> Iterator[ProcessPoolExecutor]:
-    """A process for the second engine: it would hold the lock of this one while it works."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    """A process for the second engine: it would hold the lock of this one while it works.
+
+    A spawned process imports the main module of this one, which is a page once a page was tested.
+    """
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
+        patch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+        pool.submit(int).result()
         yield pool
 
 
