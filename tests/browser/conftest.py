@@ -46,16 +46,18 @@ class Watched:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All look at one demo, so what watches its first stage comes first."""
-    places = [n for n, item in enumerate(items) if item.path.parent == HERE]
-    ours = sorted((items[n] for n in places), key=lambda item: item.path.name != "test_stage.py")
-    for n, item in zip(places, ours, strict=True):
-        items[n] = item
+    """All look at one demo, which plays to the end of the session: so they come last.
+
+    What watches its first stage comes first among them.
+    """
+    ours = [item for item in items if item.path.parent == HERE]
+    ours.sort(key=lambda item: item.path.name != "test_stage.py")
+    items[:] = [*(item for item in items if item.path.parent != HERE), *ours]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The demo, slow enough that canary stages last through these tests; ended before others."""
+    """The demo, slow enough that canary stages last through these tests."""
     folder = tmp_path_factory.mktemp("demo")
     log = folder / "out.log"
     with socket.socket() as probe:
@@ -103,7 +105,7 @@ def browser(browser_executable: str) -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def signed_in(browser: Browser, product: Product, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Use the link up, once, and keep the session for every test."""
     state = tmp_path_factory.mktemp("state") / "state.json"
