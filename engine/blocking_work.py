@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.policy.blockers import Blocker, Search, search, with_good_runs
-from engine.policy.capsule import POLICY, OpenedCapsule, open_capsule
-from engine.policy.compile import compile_policy
-from engine.policy.document import CLOCK, FACETS, GateInput, gate_input
-from engine.policy.model import policy_from_blob
-from engine.policy.strictjson import read_strict
+from engine.policy.capsule import open_capsule
+from engine.policy.document import GateInput
+from engine.policy.frozen import Read, frozen_input, frozen_policy
 from engine.replaying_worker import BlobFolder
 
 # The smallest changes; each of them is asked about every good run.
 BLOCKERS_MAX: Final = 40
-
-Read = Callable[[Digest], bytes]
 
 
 def answer(question: Mapping[str, Any], read: Read) -> dict[str, Any]:
@@ -37,7 +33,7 @@ def answer(question: Mapping[str, Any], read: Read) -> dict[str, Any]:
         NotFound, Malformed: the run's own capsule or one of its parts is not there or damaged.
     """
     capsule = open_capsule(read(Digest.parse(question["capsule"])))
-    compiled = compile_policy(policy_from_blob(read(capsule.refs[POLICY])), where="frozen policy")
+    compiled = frozen_policy(capsule, read)
     found = search(compiled, frozen_input(capsule, read))
     kept = found.blockers[:BLOCKERS_MAX]
     found = Search(word=found.word, blockers=kept)
@@ -56,14 +52,6 @@ def answer(question: Mapping[str, Any], read: Read) -> dict[str, Any]:
         "already": list(found.already),
         "unread": unread,
     }
-
-
-def frozen_input(capsule: OpenedCapsule, read: Read) -> GateInput:
-    """The input that a verdict was given on. Raises `NotFound`, `Malformed`."""
-    document: dict[str, Any] = {CLOCK: dict(capsule.clock)}
-    for name in FACETS:
-        document[name] = read_strict(read(capsule.refs[name]), where=name)
-    return gate_input(document, where="frozen input")
 
 
 def _document(one: Blocker) -> dict[str, Any]:

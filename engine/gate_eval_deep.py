@@ -20,13 +20,12 @@ from engine.inputs.feeds import FeedFacts, read_feeds
 from engine.inputs.match import MATCHER
 from engine.policy.attribution import Bisect, answer_digest, bisect
 from engine.policy.capsule import OpenedCapsule
-from engine.policy.compile import CompiledPolicy, compile_policy
+from engine.policy.compile import CompiledPolicy
 from engine.policy.document import CLOCK, FACETS, UNIQUE, GateInput, gate_input
 from engine.policy.evaluate import evaluate_policy
-from engine.policy.model import policy_from_blob
+from engine.policy.frozen import Read, frozen_document, frozen_policy
 from engine.policy.problems import found, pointer
-from engine.policy.replay import Change, Read, Replay, read_part, verdict_diff
-from engine.policy.strictjson import read_strict
+from engine.policy.replay import Change, Replay, read_part, verdict_diff
 from engine.policy.verdict import Verdict
 from engine.ports import FeedSnapshot
 
@@ -170,18 +169,6 @@ def ask_today(
         changes=document_changes(then, now.document, differs),
         bisect=bisect_facets(compiled, then, now.document, differs),
     )
-
-
-def frozen_policy(capsule: OpenedCapsule, read: Read) -> CompiledPolicy:
-    return compile_policy(policy_from_blob(read(capsule.policy)), where="frozen policy")
-
-
-def frozen_document(capsule: OpenedCapsule, read: Read) -> dict[str, Any]:
-    """Raises `NotFound`, `Malformed`."""
-    document: dict[str, Any] = {CLOCK: dict(capsule.clock)}
-    for name in FACETS:
-        document[name] = read_strict(read(capsule.refs[name]), where=name)
-    return document
 
 
 def bisect_facets(

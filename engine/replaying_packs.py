@@ -17,12 +17,11 @@ from engine.core.digest import Digest
 from engine.core.errors import NotFound
 from engine.core.replays import Cause, ReplayResult
 from engine.evidence.pack import read_file, read_folder
-from engine.gate_eval_deep import frozen_document
 from engine.packing_replay import CAPSULE, FOLDER, part_name
 from engine.policy.attribution import answer_digest
 from engine.policy.compile import CompiledPolicy
-from engine.policy.document import gate_input
 from engine.policy.evaluate import evaluate_policy
+from engine.policy.frozen import frozen_input
 from engine.policy.replay import Replay, replay_capsule, verdict_diff
 
 _DECISION: Final = "policy-decision.dsse"
@@ -152,7 +151,7 @@ def _judged(
             diff=baseline.diff,
             signed=baseline.signed,
         )
-    now = evaluate_policy(candidate, gate_input(frozen_document(replay.capsule, read))).verdict
+    now = evaluate_policy(candidate, frozen_input(replay.capsule, read)).verdict
     flipped = now.decision != replay.then["decision"]
     same = answer_digest(replay.then) == answer_digest(now.document())
     cause = Cause.POLICY_CHANGED if flipped else Cause.POLICY_CHANGED_SAME_DECISION

@@ -16,13 +16,14 @@ from typing import Any, Final, Protocol
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, ReleaselineError
 from engine.core.replays import Cause, Depth, ReplayMode, ReplayResult, ReplayStatus
-from engine.gate_eval_deep import Deep, ask_today, deep_replay, frozen_document
+from engine.gate_eval_deep import Deep, ask_today, deep_replay
 from engine.gate_eval_sources import FeedNamed
 from engine.inputs.feeds import FeedFacts, read_feeds
 from engine.policy.asking import Asker
 from engine.policy.attribution import answer_digest, attribute
 from engine.policy.cel import EvaluationFailed
 from engine.policy.crosscheck import crosscheck_verdict
+from engine.policy.frozen import frozen_document
 from engine.policy.identity import ENGINE
 from engine.policy.replay import Change, Replay, replay_capsule, unreadable, verdict_diff
 from engine.policy.verdict import Verdict

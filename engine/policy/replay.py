@@ -7,7 +7,7 @@ no tolerance: two verdicts are the same when their bytes are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,16 +17,12 @@ from engine.core.jcs import canonical
 from engine.core.replays import Cause
 from engine.policy.asking import Asker
 from engine.policy.capsule import OpenedCapsule, open_capsule
-from engine.policy.compile import compile_policy
-from engine.policy.document import CLOCK, FACETS, gate_input, input_digest
+from engine.policy.document import FACETS, input_digest
 from engine.policy.evaluate import evaluate_policy
+from engine.policy.frozen import Read, frozen_input, frozen_policy
 from engine.policy.identity import ENGINE, identity
-from engine.policy.model import policy_from_blob
 from engine.policy.problems import found, pointer
-from engine.policy.strictjson import read_strict
 from engine.policy.verdict import Verdict
-
-Read = Callable[[Digest], bytes]
 
 CAPSULE: Final = "capsule"
 VERDICT: Final = "verdict"
@@ -171,11 +167,8 @@ def unreadable(error: NotFound | Malformed, digest: Digest) -> tuple[Cause, str]
 
 
 def _ask(capsule: OpenedCapsule, parts: Mapping[str, bytes]) -> Verdict:
-    document = {CLOCK: dict(capsule.clock)}
-    for name in FACETS:
-        document[name] = read_strict(parts[name], where=name)
-    compiled = compile_policy(policy_from_blob(parts["policy"]), where="frozen policy")
-    return evaluate_policy(compiled, gate_input(document, where="frozen input")).verdict
+    read = {capsule.refs[name]: content for name, content in parts.items()}.__getitem__
+    return evaluate_policy(frozen_policy(capsule, read), frozen_input(capsule, read)).verdict
 
 
 def _compare(capsule: OpenedCapsule, again: Verdict, recorded: Digest | None) -> Replay:
