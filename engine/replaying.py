@@ -43,10 +43,17 @@ from engine.policy.compile import compile_policy
 from engine.policy.model import load_policy
 from engine.ports import Clock
 from engine.replaying_batch import answers_of, row_of
-from engine.replaying_gates import gate_answer
+from engine.replaying_gates import gate_answers
 from engine.replaying_pool import ReplayPool
 from engine.replaying_read import ReplayReading
-from engine.replaying_scope import ReplayStore, Subject, one_environment, one_run, subjects
+from engine.replaying_scope import (
+    ReplayStore,
+    Subject,
+    one_environment,
+    one_run,
+    subjects,
+    watches_by_run,
+)
 from engine.replaying_work import Answer, Task, failed
 from engine.service import Asker
 from engine.verdicts import PolicyDesk
@@ -252,11 +259,11 @@ class Replaying(ReplayReading):
                 if len(verdicts) == 1 and ask.processes and task is not None:
                     answers = [self._fresh(task, answers[0], ask.processes)]
                 self._keep(request, known, places, answers)
-            for one in found:
+            for run_id, watched in watches_by_run(found).items():
                 if self._stopping.is_set():
                     return
-                if one.kind is ReplayKind.GATE:
-                    self._keep(request, known, places, [gate_answer(self._store, one)])
+                answers = gate_answers(self._store, run_id, watched)
+                self._keep(request, known, places, answers)
             self._finish(request)
         except StorageFull as full:
             _log.warning("replay %s waits for space: %s", replay_name(request.n), full)

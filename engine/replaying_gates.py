@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
@@ -14,19 +15,27 @@ from engine.replaying_scope import Subject
 from engine.replaying_work import DETAIL_SCHEMA, Answer, failed
 
 
-def gate_answer(store: EventStore, subject: Subject) -> Answer:
-    """Judge one watch's stored ticks again."""
+def gate_answers(store: EventStore, run_id: str, subjects: Sequence[Subject]) -> list[Answer]:
+    """Judge the stored ticks of some watches of one run again; the run is read once.
+
+    What that took is shared out among them.
+    """
     began_ns = time.perf_counter_ns()
-    step, attempt = subject.stage
     try:
-        replays = replay_run(store, subject.run_id)
+        replays = replay_run(store, run_id)
     except (NotFound, Malformed) as error:
-        return failed(subject.name, str(error))
+        return [failed(one.name, str(error)) for one in subjects]
+    took_us = (time.perf_counter_ns() - began_ns) // 1_000 // len(subjects)
+    return [_of_watch(one, replays, took_us) for one in subjects]
+
+
+def _of_watch(subject: Subject, replays: Sequence[GateReplay], took_us: int) -> Answer:
+    step, attempt = subject.stage
     mine = [one for one in replays if one.step == step and one.attempts[0] == attempt]
     if not mine:
         return failed(subject.name, f"{step} was not watched in attempt {attempt}")
     # Of a watch that began twice in one attempt the last one counted.
-    return _answer(subject.name, mine[-1], (time.perf_counter_ns() - began_ns) // 1_000)
+    return _answer(subject.name, mine[-1], took_us)
 
 
 def _answer(name: str, replay: GateReplay, took_us: int) -> Answer:

@@ -152,6 +152,15 @@ def one_environment(found: Sequence[Subject]) -> str:
     return environments.pop() if len(environments) == 1 else ""
 
 
+def watches_by_run(found: Sequence[Subject]) -> dict[str, list[Subject]]:
+    """The health gates' watches among `found`, each in its place."""
+    runs: dict[str, list[Subject]] = {}
+    for one in found:
+        if one.kind is ReplayKind.GATE:
+            runs.setdefault(one.run_id, []).append(one)
+    return runs
+
+
 def live_in(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """Environments by the bundle that is live there, from rows of `environments_live`."""
     found: dict[str, list[str]] = {}
