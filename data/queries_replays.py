@@ -122,6 +122,11 @@ def watches(
     )
 
 
+def decided_environments(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Environments with at least one decision that can be replayed."""
+    return _read(cursor, "decided_environments")
+
+
 def replay_counts(
     cursor: duckdb.DuckDBPyConnection, *, environment: str = "", since_day: int = 0
 ) -> pl.DataFrame:

@@ -49,6 +49,7 @@ from engine.replaying_read import ReplayReading
 from engine.replaying_scope import (
     ReplayStore,
     Subject,
+    environments,
     one_environment,
     one_run,
     subjects,
@@ -95,14 +96,11 @@ class Replaying(ReplayReading):
 
     def why_not(self, scope: str, asker: Asker) -> Refusal | None:
         """Why this person can't have it replayed now; None when they can. Raises `Malformed`."""
-        ask = ReplayAsk(scope=scope, reason="-")
         try:
-            found = subjects(self._store, ask)
+            names = environments(self._store, scope)
         except NotFound as error:
             return Refusal(sentence=str(error), code="not_found")
-        if self._allowed(found, asker):
-            return None
-        return _role(asker, found)
+        return None if self._may(names, asker) else _role(asker, names)
 
     def candidate(self, policy: bytes, config: bytes) -> Digest:
         """Check and keep a candidate policy (YAML) with its config (JSON); it is in force nowhere.
@@ -136,14 +134,16 @@ class Replaying(ReplayReading):
         found = subjects(self._store, ask)
         if ask.policy is not None:
             self._desk.compiled(ask.policy)
-        allowed = self._allowed(found, asker)
-        if not allowed:
-            why = _role(asker, found)
+        names = sorted({one.environment for one in found})
+        may = self._may(names, asker)
+        if not may:
+            why = _role(asker, names)
             event = CommandRejected(
                 action="replay", run=one_run(found), code=why.code, reason=why.sentence
             )
             append_to(self._store, ADMIN, event, actor=asker.user)
             raise Refused(why.sentence, code=why.code)
+        allowed = [one for one in found if one.environment in may]
         request = self._record(ask, allowed, asker, command_id)
         self._threads.submit(self._carry_out, request, ask, allowed)
         return request
@@ -188,13 +188,13 @@ class Replaying(ReplayReading):
 
     # --- within -----------------------------------------------------------------------------
 
-    def _allowed(self, found: Sequence[Subject], asker: Asker) -> list[Subject]:
-        may = {
+    def _may(self, names: Sequence[str], asker: Asker) -> frozenset[str]:
+        """In which of these environments this person may have decisions replayed."""
+        return frozenset(
             name
-            for name in {one.environment for one in found}
+            for name in names
             if name in self._environments and self._actor(asker, name).roles - _MAY_NOT
-        }
-        return [one for one in found if one.environment in may]
+        )
 
     def _earlier(self, event: object) -> ReplayRequest:
         if not isinstance(event, ReplayRequested):
@@ -348,6 +348,6 @@ class Replaying(ReplayReading):
         self._store.record([row_of(request, subject, answer, idx=0, ts_us=now_us, detail="")])
 
 
-def _role(asker: Asker, found: Sequence[Subject]) -> Refusal:
-    names = ", ".join(sorted({one.environment for one in found}))
-    return Refusal(sentence=f"{asker.user} may not replay decisions of {names}.", code="role")
+def _role(asker: Asker, names: Sequence[str]) -> Refusal:
+    sentence = f"{asker.user} may not replay decisions of {', '.join(names)}."
+    return Refusal(sentence=sentence, code="role")

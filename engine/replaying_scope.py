@@ -91,6 +91,18 @@ def subjects(store: ReplayStore, ask: ReplayAsk) -> list[Subject]:
     return sorted(found, key=lambda one: (one.decided_us, one.name))
 
 
+def environments(store: ReplayStore, scope: str) -> list[str]:
+    """Where the decisions that `scope` names were made, sorted. Raises as `subjects` does."""
+    if scope != ALL:
+        found = subjects(store, ReplayAsk(scope=scope, reason="-"))
+        return sorted({one.environment for one in found})
+    # Pages ask this with every drawing, so the decisions themselves are not read.
+    names: list[str] = queries.decided_environments(store.cursor())["environment"].to_list()
+    if not names:
+        raise NotFound(_NOTHING[ALL])
+    return names
+
+
 _NOTHING: Final = {ALL: "There is nothing to replay yet: no decision was made."}
 
 

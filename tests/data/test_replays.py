@@ -43,6 +43,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "replay_counts": {"environment": "", "since_day": 0},
     "replay_counts_run": {"run_id": "run-1"},
+    "decided_environments": {},
     "watches": {"run_id": "", "step": "", "environment": "", "since_us": 0},
     "replays_open": {"run_id": "", "environment": "", "first_n": 0},
     "replay_coverage": {"decided_us": 0, "replayed_us": 0},
@@ -115,6 +116,16 @@ def test_columns_are_those_of_the_header(store: Store, name: str, filled: bool) 
         assert f"${taken}" in sql.split("-- returns")[0], f"{taken} is not in the header"
     frame = getattr(queries, name)(store.cursor(), **PARAMETERS[name])
     assert isinstance(frame, pl.DataFrame)
+
+
+def test_environments_are_those_of_the_verdicts_and_the_watches(store: Store) -> None:
+    assert queries.decided_environments(store.cursor())["environment"].to_list() == []
+    everything(store)
+    frames = [queries.verdicts(store.cursor(), limit=None), queries.watches(store.cursor())]
+    expected = {name for frame in frames for name in frame["environment"]}
+    assert expected
+    found = queries.decided_environments(store.cursor())["environment"].to_list()
+    assert found == sorted(expected)
 
 
 def test_a_request_runs_until_its_last_outcome(store: Store) -> None:
