@@ -25,7 +25,7 @@ from engine.policy.cel import EvaluationFailed
 from engine.policy.crosscheck import crosscheck_verdict
 from engine.policy.frozen import frozen_document
 from engine.policy.identity import ENGINE
-from engine.policy.replay import Change, Replay, replay_capsule, unreadable, verdict_diff
+from engine.policy.replay import Replay, replay_capsule, unreadable, verdict_diff
 from engine.policy.verdict import Verdict
 from engine.ports import FeedSnapshot
 
@@ -368,6 +368,3 @@ def _attribution(replay: Replay) -> dict[str, str]:
         else (recorded if changed_policy else answer),
         new_policy_new_engine=answer,
     ).document()
-
-
-__all__ = ["Answer", "Change", "Item", "Task", "Worker", "failed", "part_state"]

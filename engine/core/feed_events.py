@@ -7,7 +7,7 @@ the snapshot that decisions are made on: the old one is replaced at the moment o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from engine.core.digest import Digest
 
@@ -85,6 +85,3 @@ class FeedSyncFailed:
     code: str
     reason: str
     took_ms: int
-
-
-FeedEvent: TypeAlias = FeedSyncStarted | FeedSynced | FeedSyncFailed

@@ -214,35 +214,6 @@ class ReplayProgress:
         }
 
 
-def progress_of(
-    request: ReplayRequest, counts: Mapping[str, int], *, ended_early: str = ""
-) -> ReplayProgress:
-    """Args:
-    counts: outcomes by result word, and by `FAILED`.
-    ended_early: FAILED or CANCELLED when the request as a whole ended before its last outcome.
-    """
-    done = sum(counts.values())
-    failed = counts.get(ReplayStatus.FAILED.value, 0)
-    if ended_early:
-        status = ReplayStatus(ended_early)
-    elif done < request.total:
-        status = ReplayStatus.RUNNING
-    else:
-        status = ReplayStatus.FAILED if failed == done else ReplayStatus.COMPLETED
-    return ReplayProgress(
-        n=request.n,
-        total=request.total,
-        done=done,
-        matching=counts.get("MATCH", 0),
-        mismatching=counts.get("MISMATCH", 0),
-        same=counts.get("SAME", 0),
-        flipped=counts.get("FLIPPED", 0),
-        unproven=counts.get("UNPROVEN", 0),
-        failed=failed,
-        status=status,
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Fired:
     """A rule that fired, as in a verdict."""

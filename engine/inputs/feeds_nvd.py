@@ -46,7 +46,7 @@ def read_page(content: bytes, *, where: str) -> Page:
             raise Malformed(f"expected an id, found {name[:60]!r}", where=f"{place}.cve.id")
         document_of_one = _one(item)
         former = cves.get(name)
-        if former is None or _modified(former) <= _modified(document_of_one):
+        if former is None or last_modified_us(former) <= last_modified_us(document_of_one):
             cves[name] = document_of_one
     stamp = optional_text(document, "timestamp", where)
     return Page(
@@ -59,7 +59,11 @@ def read_page(content: bytes, *, where: str) -> Page:
 
 def last_modified_us(content: bytes) -> int:
     """When the CVE of one of our documents was last modified (UTC microseconds); 0 = unknown."""
-    return _modified(content)
+    try:
+        (item,) = read_json(content, where="")["vulnerabilities"]
+        return micros(item["cve"]["lastModified"], "")
+    except (Malformed, KeyError, TypeError, ValueError):
+        return 0
 
 
 def _one(item: Mapping[str, Any]) -> bytes:
@@ -67,14 +71,6 @@ def _one(item: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", "replace"
     )
-
-
-def _modified(content: bytes) -> int:
-    try:
-        (item,) = read_json(content, where="")["vulnerabilities"]
-        return micros(item["cve"]["lastModified"], "")
-    except (Malformed, KeyError, TypeError, ValueError):
-        return 0
 
 
 def _number(document: Mapping[str, Any], field: str, where: str, *, default: int) -> int:

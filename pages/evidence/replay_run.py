@@ -34,9 +34,7 @@ def _form(house: Services, run: Run, found: tuple[replay_models.Subject, ...]) -
             default=Depth.SHALLOW.value,
             format_func=lambda name: replay_words.DEPTHS[name].label,
             key=f"{key}.depth.{gate}",
-            help="  \n".join(
-                f"**{one.label}**: {one.help}" for one in replay_words.DEPTHS.values()
-            ),
+            help=replay_words.DEPTHS_HELP,
         )
         why = replay_parts.reason(key)
         if replay_parts.button(house, subject.scope, key=key):

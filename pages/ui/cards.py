@@ -276,14 +276,6 @@ def evidence_items(run: Run, items: Sequence[EvidenceItem]) -> None:
             )
 
 
-def clock_history(restarts: Sequence[tuple[str, str]]) -> None:
-    if not restarts:
-        return
-    with st.expander(f"The gate's clock restarted {len(restarts)} times"):
-        for at, why in restarts:
-            st.markdown(f":gray[{at}] {words.plain(why)}")
-
-
 def replay(run: Run) -> None:
     """To the page on which the run's decisions are asked again; off until there is one."""
     verdict = run.verdict
