@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engine.asker import Asker, refusal_of
 from engine.attestations_read import people
 from engine.catalog import Catalog
 from engine.core.attestations import (
@@ -23,11 +24,13 @@ from engine.core.attestations import (
     merged,
 )
 from engine.core.bundle import Bundle
+from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, Refused, Unverified
 from engine.core.event_parts import NamedDigest
 from engine.core.house import ADMIN, BUNDLES, CommandRejected
 from engine.core.run import Run
+from engine.core.scopes import IMPORT_ATTESTATION, UNLIMITED, Limits
 from engine.core.statemachine import Role, RunStatus
 from engine.evidence.foreign_predicate import authors_of, result_of
 from engine.evidence.imported import SIZE_MAX, Imported, documents, judge
@@ -41,7 +44,6 @@ from engine.settings import Settings
 
 __all__ = ["SIZE_MAX", "Attestations", "Given", "Taken"]
 
-ACTION: Final = "import_attestation"
 AT_ONCE_MAX: Final = 64
 _MAY_IMPORT: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 _FILE_MAX: Final = 120
@@ -93,11 +95,14 @@ class Attestations:
         )
 
     def import_for_bundle(
-        self, digest: Digest, files: Sequence[Given], *, actor: str
+        self, digest: Digest, files: Sequence[Given], *, actor: str, limits: Limits = UNLIMITED
     ) -> tuple[Taken, ...]:
         """Verify and take in every file for a bundle, or none of them.
 
         Runs of the bundle that resolve their inputs from now on rest on them.
+
+        Args:
+            limits: of the token that `actor` asks with.
 
         Raises:
             NotFound: no such bundle.
@@ -105,8 +110,8 @@ class Attestations:
             Malformed, Unverified: the first file that is not good; the latter is on record.
         """
         bundle = self._catalog.get(digest)
-        roles = [self._settings.roles_of(actor, e) for e in self._settings.environments]
-        self._check_role(any(held & _MAY_IMPORT for held in roles), "", actor)
+        asker = Asker(user=actor, limits=limits)
+        self._check(self._refusal(asker), "", actor)
         judged = self._judged(files, bundle, "", actor)
         with self._one_at_a_time:
             known = {one.envelope: one for one in self._catalog.attestations(digest)}
@@ -118,7 +123,7 @@ class Attestations:
         )
 
     def import_for_run(
-        self, run_id: str, files: Sequence[Given], *, actor: str
+        self, run_id: str, files: Sequence[Given], *, actor: str, limits: Limits = UNLIMITED
     ) -> tuple[Taken, ...]:
         """Verify and take in every file for one run, or none of them.
 
@@ -128,8 +133,8 @@ class Attestations:
             Malformed, Unverified: as for a bundle.
         """
         run = self._store.run(run_id)
-        roles = self._settings.roles_of(actor, run.environment)
-        self._check_role(bool(roles & _MAY_IMPORT), run_id, actor)
+        asker = Asker(user=actor, limits=limits)
+        self._check(self._refusal(asker, run.environment), run_id, actor)
         try:
             _check_open(run)
         except Refused as refused:
@@ -220,16 +225,23 @@ class Attestations:
         authors = people(self._settings, one.authors)
         return AttestationImported(bundle=bundle, attestation=one, authors=authors)
 
-    def _check_role(self, held: bool, run_id: str, actor: str) -> None:
-        if not held:
-            sentence = (
-                f"{actor} may not import attestations: this needs the role release manager or ci."
-            )
-            self._deny("role", sentence, run_id, actor)
-            raise Refused(sentence, code="role")
+    def _refusal(self, asker: Asker, environment: str = "") -> Refusal | None:
+        return refusal_of(
+            self._settings,
+            asker,
+            IMPORT_ATTESTATION,
+            _MAY_IMPORT,
+            what="import attestations",
+            environment=environment,
+        )
+
+    def _check(self, why_not: Refusal | None, run_id: str, actor: str) -> None:
+        if why_not is not None:
+            self._deny(why_not.code, why_not.sentence, run_id, actor)
+            raise Refused(why_not.sentence, code=why_not.code)
 
     def _deny(self, code: str, reason: str, run_id: str, actor: str) -> None:
-        event = CommandRejected(action=ACTION, run=run_id, code=code, reason=reason)
+        event = CommandRejected(action=IMPORT_ATTESTATION, run=run_id, code=code, reason=reason)
         append_to(self._store, ADMIN, event, actor=actor)
 
 

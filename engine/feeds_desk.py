@@ -23,6 +23,8 @@ from engine.core.events import Event, Recorded
 from engine.core.feed_events import FEEDS, FeedSynced, FeedSyncFailed, FeedSyncStarted
 from engine.core.feeds import NAMES, FeedLog, evolve, is_url, refusal
 from engine.core.house import ADMIN, CommandRejected
+from engine.core.scopes import SYNC_FEEDS, UNLIMITED, Limits
+from engine.core.scopes import refusal as beyond
 from engine.core.statemachine import Role
 from engine.feeds_job import Job, Progress, Taken
 from engine.feeds_process import SyncFailed, SyncProcess
@@ -43,12 +45,15 @@ _SENTENCE_MAX: Final = 1_000
 class Who:
     """Somebody who asks, with the roles that they have in any environment.
 
-    `local`: by a shell on the home.
+    Attributes:
+        local: by a shell on the home.
+        limits: of the token that they ask with.
     """
 
     user: str
     roles: frozenset[Role]
     local: bool = False
+    limits: Limits = UNLIMITED
 
 
 @dataclass(slots=True)
@@ -116,7 +121,9 @@ class FeedDesk:
 
     def why_not(self, wish: Wish, who: Who) -> Refusal | None:
         """Why this person may not have it now, in one sentence; None when they may."""
-        why = refusal(who.roles, local=who.local, chosen=wish.chosen)
+        why = beyond(who.limits, who.user, SYNC_FEEDS) or refusal(
+            who.roles, local=who.local, chosen=wish.chosen
+        )
         if why is not None:
             return why
         with self._lock:
@@ -290,7 +297,7 @@ class FeedDesk:
 
     def _deny(self, who: Who, why: Refusal) -> None:
         event = CommandRejected(
-            action="sync_feeds", run="", code=why.code, reason=f"{who.user}: {why.sentence}"
+            action=SYNC_FEEDS, run="", code=why.code, reason=f"{who.user}: {why.sentence}"
         )
         append_to(self._store, ADMIN, event, actor=who.user)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from engine.asker import LOCAL_ADMIN, Asker, actors_of
 from engine.core.errors import Malformed
 from engine.core.feeds import (
     LEVELS,
@@ -155,12 +156,13 @@ def history(desk: FeedDesk, name: str = "") -> tuple[Try, ...]:
     return tuple(sorted(tries, key=lambda one: -one.at_us))
 
 
-def who(settings: Settings, user: str, *, local: bool) -> Who:
+def who(settings: Settings, asker: Asker) -> Who:
     """Somebody with all the roles that they have in any environment."""
     roles: frozenset[Role] = frozenset()
-    for environment in settings.environments:
-        roles |= settings.roles_of(user, environment)
-    return Who(user=user, roles=roles, local=local)
+    for actor in actors_of(settings, asker):
+        roles |= actor.roles
+    local = asker.user == LOCAL_ADMIN
+    return Who(user=asker.user, roles=roles, local=local, limits=asker.limits)
 
 
 def _row(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from engine.asker import Asker, actor_of
 from engine.core.approvals import Actor
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, NotFound, Refused, UnsafeConfig
@@ -29,6 +30,7 @@ from engine.core.policy_versions import (
     refusal,
     versions,
 )
+from engine.core.scopes import PUBLISH_POLICY
 from engine.identity import append_to
 from engine.policy.cases import (
     SUFFIX,
@@ -42,10 +44,8 @@ from engine.policy.cases import (
 from engine.policy.compile import compile_policy
 from engine.policy.model import Policy, load_policy
 from engine.ports import Clock, EventStore
-from engine.service import Asker
 from engine.settings import Settings
 
-ACTION: Final = "publish_policy"
 _TRIES: Final = 50
 _TESTS_BYTES_MAX: Final = 8 << 20
 
@@ -202,7 +202,7 @@ class PolicyBook:
             blocked = refusal(actor, name, policy, in_force(now, name), reason=reason)
             if blocked is not None:
                 event = CommandRejected(
-                    action=ACTION, run="", code=blocked.code, reason=blocked.sentence
+                    action=PUBLISH_POLICY, run="", code=blocked.code, reason=blocked.sentence
                 )
                 append_to(self._store, ADMIN, event, actor=asker.user)
                 raise Refused(blocked.sentence, code=blocked.code)
@@ -257,8 +257,7 @@ class PolicyBook:
 
     def _actor(self, asker: Asker, environment: str) -> Actor:
         name = self._settings.environment(environment).name
-        roles = self._settings.roles_of(asker.user, name)
-        return Actor(user=asker.user, roles=roles, service=asker.service)
+        return actor_of(self._settings, asker, name)
 
 
 def tests_of(settings: Settings) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import data.queries_replays as queries
+from engine.asker import Asker
 from engine.core.approvals import Actor
 from engine.core.commands import Refusal
 from engine.core.digest import Digest
@@ -37,6 +38,7 @@ from engine.core.replays import (
     check_ask,
     replay_name,
 )
+from engine.core.scopes import REPLAY
 from engine.core.statemachine import Role
 from engine.identity import append_to
 from engine.policy.compile import compile_policy
@@ -56,7 +58,6 @@ from engine.replaying_scope import (
     watches_by_run,
 )
 from engine.replaying_work import Answer, Task, failed
-from engine.service import Asker
 from engine.verdicts import PolicyDesk
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ class Replaying(ReplayReading):
             names = environments(self._store, scope)
         except NotFound as error:
             return Refusal(sentence=str(error), code="not_found")
-        return None if self._may(names, asker) else _role(asker, names)
+        return None if self._may(names, asker) else self._refusal(asker, names)
 
     def candidate(self, policy: bytes, config: bytes) -> Digest:
         """Check and keep a candidate policy (YAML) with its config (JSON); it is in force nowhere.
@@ -137,9 +138,9 @@ class Replaying(ReplayReading):
         names = sorted({one.environment for one in found})
         may = self._may(names, asker)
         if not may:
-            why = _role(asker, names)
+            why = self._refusal(asker, names)
             event = CommandRejected(
-                action="replay", run=one_run(found), code=why.code, reason=why.sentence
+                action=REPLAY, run=one_run(found), code=why.code, reason=why.sentence
             )
             append_to(self._store, ADMIN, event, actor=asker.user)
             raise Refused(why.sentence, code=why.code)
@@ -190,11 +191,20 @@ class Replaying(ReplayReading):
 
     def _may(self, names: Sequence[str], asker: Asker) -> frozenset[str]:
         """In which of these environments this person may have decisions replayed."""
+        actors = {name: self._actor(asker, name) for name in names if name in self._environments}
         return frozenset(
             name
-            for name in names
-            if name in self._environments and self._actor(asker, name).roles - _MAY_NOT
+            for name, actor in actors.items()
+            if actor.roles - _MAY_NOT and actor.beyond_token(REPLAY, name) is None
         )
+
+    def _refusal(self, asker: Asker, names: Sequence[str]) -> Refusal:
+        actors = [(name, self._actor(asker, name)) for name in names if name in self._environments]
+        beyond = [actor.beyond_token(REPLAY, name) for name, actor in actors]
+        if beyond and beyond[0] is not None and None not in beyond:
+            return beyond[0]
+        sentence = f"{asker.user} may not replay decisions of {', '.join(names)}."
+        return Refusal(sentence=sentence, code="role")
 
     def _earlier(self, event: object) -> ReplayRequest:
         if not isinstance(event, ReplayRequested):
@@ -346,8 +356,3 @@ class Replaying(ReplayReading):
         answer = replace(failed(request.scope, sentence), status=status)
         now_us = self._clock.now_us()
         self._store.record([row_of(request, subject, answer, idx=0, ts_us=now_us, detail="")])
-
-
-def _role(asker: Asker, names: Sequence[str]) -> Refusal:
-    sentence = f"{asker.user} may not replay decisions of {', '.join(names)}."
-    return Refusal(sentence=sentence, code="role")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from engine.again import Again
+from engine.asker import LOCAL_ADMIN, Asker, actor_of, refusal_of
 from engine.catalog import Catalog
 from engine.core import addenda, exporting, holds
 from engine.core.approvals import Actor
@@ -31,26 +32,19 @@ from engine.core.plan import Observation
 from engine.core.rollback_preview import RollbackPreview, from_record, plan_back, preview
 from engine.core.run import Run
 from engine.core.run_events import RunRequested
+from engine.core.scopes import ADMINISTER, ANNOTATE, DRILL, EXPORT, LIFT_HOLD, PROMOTE
 from engine.core.standing import Hold
 from engine.core.statemachine import Role
-from engine.identity import append_to
+from engine.identity import SessionInfo, append_to
 from engine.ports import EventStore
 from engine.requests import build_request
 from engine.settings import Settings
 
-# Whoever has a shell on the machine and can read the home holds its keys anyway; this is the name
-# under which that shell talks to a running server. It may look and make links, and nothing else.
-LOCAL_ADMIN: Final = "local-admin"
+__all__ = ["LOCAL_ADMIN", "Asker", "Service"]
+
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
+_ADMIN: Final = frozenset({Role.ADMIN})
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """Who is at the door. Roles are looked up per environment, never handed in."""
-
-    user: str
-    service: bool = False
 
 
 # What should stop an effect under way at its next safe point.
@@ -100,11 +94,24 @@ class Service:
         )
 
     def actor(self, asker: Asker, environment: str) -> Actor:
-        if asker.user == LOCAL_ADMIN:
-            roles = frozenset({Role.ADMIN, Role.VIEWER})
-        else:
-            roles = self._settings.roles_of(asker.user, environment)
-        return Actor(user=asker.user, roles=roles, service=asker.service)
+        """The asker with the roles that count in the environment."""
+        return actor_of(self._settings, asker, environment)
+
+    def require(
+        self, asker: Asker, verb: str, roles: frozenset[Role], *, what: str, environment: str = ""
+    ) -> None:
+        """Raises:
+        Refused: none of the roles is held, or the token is not for this. It is on record.
+        """
+        why_not = refusal_of(self._settings, asker, verb, roles, what=what, environment=environment)
+        if why_not is not None:
+            self._deny(asker, verb, "", why_not.code, why_not.sentence)
+            raise Refused(why_not.sentence, code=why_not.code)
+
+    def sessions_of(self, sessions: Sequence[SessionInfo], asker: Asker) -> tuple[SessionInfo, ...]:
+        """Those of these sessions that the asker may see and end: one's own, all for an admin."""
+        own = refusal_of(self._settings, asker, ADMINISTER, _ADMIN, what="see all sessions")
+        return tuple(one for one in sessions if own is None or one.user == asker.user)
 
     def run(self, run_id: str) -> Run:
         """Raises `NotFound`."""
@@ -134,10 +141,13 @@ class Service:
             Refused: no role to request in this environment, or the bundle is held there.
         """
         actor = self.actor(asker, self._settings.environment(environment).name)
-        if not actor.roles & _MAY_REQUEST:
+        why_not = actor.beyond_token(PROMOTE, environment)
+        if why_not is None and not actor.roles & _MAY_REQUEST:
             sentence = f"{asker.user} may not request promotions to {environment}."
-            self._deny(asker, "promote", "", "role", sentence)
-            raise Refused(sentence, code="role")
+            why_not = Refusal(sentence=sentence, code="role")
+        if why_not is not None:
+            self._deny(asker, PROMOTE, "", why_not.code, why_not.sentence)
+            raise Refused(why_not.sentence, code=why_not.code)
         known = self._catalog.get(bundle)
         with self._numbering:
             earlier = self._store.by_command(command_id) if command_id else ()
@@ -146,7 +156,7 @@ class Service:
             hold = self._store.hold(environment, bundle)
             held = holds.refusal(hold)
             if held is not None and hold is not None:
-                self._deny(asker, "promote", "", held.code, held.sentence)
+                self._deny(asker, PROMOTE, "", held.code, held.sentence)
                 raise Refused(held.sentence, code=held.code, hint=holds.lifting(hold))
             number = self._store.last_run_number() + 1
             request = build_request(
@@ -259,7 +269,7 @@ class Service:
         try:
             return self._lift(environment, bundle, actor, reason)
         except Refused as refused:
-            self._deny(asker, "lift_hold", "", refused.code, str(refused))
+            self._deny(asker, LIFT_HOLD, "", refused.code, str(refused))
             raise
 
     def _lift(self, environment: str, bundle: Digest, actor: Actor, reason: str) -> Hold:
@@ -300,7 +310,7 @@ class Service:
     def _now(self, run: Run) -> Now:
         return replace(self._moment(run), standing=self._again.standing(run))
 
-    def check_export(self, run_id: str, asker: Asker, *, deed: str = "export") -> None:
+    def check_export(self, run_id: str, asker: Asker, *, deed: str = EXPORT) -> None:
         """Evidence goes to every role but those that only look or only ask (vocabulary: roles).
 
         Raises:
@@ -326,7 +336,7 @@ class Service:
     def why_no_drill(self, run_id: str, asker: Asker) -> Refusal | None:
         """Why this person may not drill the run's pack; None when they may. Raises `NotFound`."""
         run = self._store.run(run_id)
-        return exporting.role_refusal(run, self.actor(asker, run.environment), deed="drill")
+        return exporting.role_refusal(run, self.actor(asker, run.environment), deed=DRILL)
 
     def check_addendum(self, run_id: str, asker: Asker) -> None:
         """Raises:
@@ -336,7 +346,7 @@ class Service:
         run = self._store.run(run_id)
         why_not = addenda.refusal(run, self.actor(asker, run.environment))
         if why_not is not None:
-            self._deny(asker, "annotate_addendum", run_id, why_not.code, why_not.sentence)
+            self._deny(asker, ANNOTATE, run_id, why_not.code, why_not.sentence)
             raise Refused(why_not.sentence, code=why_not.code)
 
     def rollback_preview(self, run_id: str, targets: Sequence[str] = ()) -> RollbackPreview:

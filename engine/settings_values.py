@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -184,6 +184,34 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OidcConfig:
+    """An OpenID provider that people sign in at.
+
+    Attributes:
+        name: what the sign-in page calls it.
+        metadata_url: of its discovery document, `.../.well-known/openid-configuration`.
+        client_secret: where it is found, `env:NAME` or `file:PATH`.
+        redirect_uri: our own address as the provider knows it, ending with /oauth2callback.
+        user_claim: whose value names a person of the settings: by `user`, or by `email`.
+        groups_claim: whose value lists groups.
+        groups: what each group gives.
+        allowed_domains: of the e-mail address; empty = any.
+    """
+
+    name: str
+    metadata_url: str
+    client_id: str
+    client_secret: str
+    redirect_uri: str
+    user_claim: str = "email"
+    groups_claim: str = "groups"
+    groups: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
+    allowed_domains: tuple[str, ...] = ()
+    prompt: str = "login"
+    scope: str = "openid email profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Attributes:
     digest: of the canonical document of everything that was read, policies excepted: those
@@ -203,6 +231,7 @@ class Settings:
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     retention: RetentionConfig = RetentionConfig()
     trust: tuple[Anchor, ...] = ()
+    oidc: OidcConfig | None = None
 
     def environment(self, name: str) -> Environment:
         """Raises `NotFound`, naming what there is."""
@@ -222,8 +251,17 @@ class Settings:
 
     def roles_of(self, user: str, environment: str) -> frozenset[Role]:
         """Empty for a stranger."""
-        return frozenset(
-            grant.role
-            for grant in self.grants.get(user, ())
-            if grant.environments is None or environment in grant.environments
-        )
+        return _held(self.grants.get(user, ()), environment)
+
+    def roles_of_groups(self, groups: Iterable[str], environment: str) -> frozenset[Role]:
+        """What groups of the OpenID provider give beside that; empty without one."""
+        given = {} if self.oidc is None else self.oidc.groups
+        return _held((grant for name in groups for grant in given.get(name, ())), environment)
+
+
+def _held(grants: Iterable[Grant], environment: str) -> frozenset[Role]:
+    return frozenset(
+        grant.role
+        for grant in grants
+        if grant.environments is None or environment in grant.environments
+    )

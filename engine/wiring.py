@@ -40,6 +40,8 @@ from engine.fleet.control import Fleet
 from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.identity import Identity, append_to
+from engine.identity.home import identity_of, renew_local_token
+from engine.identity.used import SAVE_EVERY_S
 from engine.live import Live
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
 from engine.outside import Outside, Place
@@ -50,7 +52,7 @@ from engine.replaying_pool import ReplayPool
 from engine.retention import LOOK_EVERY_S, Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
-from engine.service import LOCAL_ADMIN, Service
+from engine.service import Service
 from engine.services import Services
 from engine.settings import Environment, Settings, read_settings
 from engine.steps import observe
@@ -61,7 +63,6 @@ from engine.worker import Chore, Worker
 # Newest last. A process serves one house; a test may open one while another stays open.
 _open: Final[list[Services]] = []
 _LOG_LINES_MAX: Final = 1_000_000
-_LOCAL_TOKEN_TTL_US: Final = 366 * 24 * 3600 * 1_000_000
 
 
 def running() -> Services:
@@ -108,7 +109,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         clock = SystemClock()
         store = Store.open(settings.home, clock=clock)
         undo.callback(store.close)
-        identity, catalog = Identity(store, clock), Catalog(store)
+        identity, catalog = identity_of(settings, store, clock), Catalog(store)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
         feeds = FeedDesk(store=store, clock=clock, config=settings.feeds, home=settings.home)
         book = PolicyBook(
@@ -126,7 +127,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         engine_id = secrets.token_hex(4)
         archivist = Archivist(store.put_away)
         retention = _retention(settings, store, clock)
-        worker = _worker(store, runner, retention, engine_id)
+        worker = _worker(store, runner, retention, identity, engine_id)
         live = Live(store, clock)
         service = _service(outside, book, speed)
         replaying = _replaying(settings, store, clock, outside, service)
@@ -216,12 +217,17 @@ def _retention(settings: Settings, store: Store, clock: Clock) -> Retention:
     return Retention(store=store, clock=clock, retire=store.retire, keep_us=keep_us)
 
 
-def _worker(store: Store, runner: Runner, retention: Retention, engine_id: str) -> Worker:
+def _worker(
+    store: Store, runner: Runner, retention: Retention, identity: Identity, engine_id: str
+) -> Worker:
     return Worker(
         store=store,
         advance=runner.advance,
         on_watchdog=_watchdog(store, engine_id),
-        chores=(Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),),
+        chores=(
+            Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
+            Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
+        ),
     )
 
 
@@ -249,7 +255,7 @@ def start(services: Services) -> None:
     for fleet in services.fleets.values():
         fleet.ensure_router()
     services.policies.take_up_files()
-    _local_token(services)
+    renew_local_token(services.home, services.identity)
     services.runner.recover()
     services.replaying.recover()
     services.store.subscribe(services.archivist.recorded)
@@ -360,23 +366,6 @@ def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:
 def _secrets(key: bytes) -> dict[str, SecretSource]:
     sources: tuple[SecretSource, ...] = (EnvSecrets(key, os.environ), FileSecrets(key))
     return {source.scheme: source for source in sources}
-
-
-def _local_token(services: Services) -> None:
-    """The token of whoever has a shell on this home: it may look and make links, no more."""
-    path = services.home / "keys" / "local-token"
-    for former in services.identity.tokens():
-        if former.user == LOCAL_ADMIN:
-            services.identity.revoke_token(
-                former.token_id, actor="engine", reason="the server started anew"
-            )
-    token = services.identity.create_token(
-        LOCAL_ADMIN, service=False, actor="engine", ttl_us=_LOCAL_TOKEN_TTL_US
-    )
-    fresh = path.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(token)
-    fresh.replace(path)
 
 
 def _number(text: str, name: str) -> int:

@@ -25,6 +25,7 @@ from engine.api import (
     findings,
     gates,
     log,
+    people,
     places,
     policies,
     replays,
@@ -53,6 +54,7 @@ def build_api(services: Services, streams: Streams) -> FastAPI:
     )
     api.include_router(runs.router(services, streams))
     api.include_router(places.router(services))
+    api.include_router(people.router(services))
     api.include_router(evidence.router(services))
     api.include_router(feeds.router(services))
     api.include_router(findings.router(services))

@@ -29,7 +29,11 @@ def _bundles(api: APIRouter, services: Services) -> None:
         files, who = await _given(attestation), asker(request)
         bundle = await run_in_threadpool(services.catalog.find, digest)
         taken = await run_in_threadpool(
-            services.attestations.import_for_bundle, bundle.digest, files, actor=who.user
+            services.attestations.import_for_bundle,
+            bundle.digest,
+            files,
+            actor=who.user,
+            limits=who.limits,
         )
         return {"bundle": str(bundle.digest), "items": [_taken(one) for one in taken]}
 
@@ -45,7 +49,11 @@ def _runs(api: APIRouter, services: Services) -> None:
     async def take(run_id: str, request: Request, attestation: list[UploadFile]) -> Any:
         files, who = await _given(attestation), asker(request)
         taken = await run_in_threadpool(
-            services.attestations.import_for_run, run_id, files, actor=who.user
+            services.attestations.import_for_run,
+            run_id,
+            files,
+            actor=who.user,
+            limits=who.limits,
         )
         return {"run": run_id, "items": [_taken(one) | {"pinned": one.pinned} for one in taken]}
 

@@ -13,7 +13,6 @@ from engine.core.errors import NotFound
 from engine.core.feeds import NAMES
 from engine.feeds_read import Feeds, history, look, who
 from engine.feeds_sync import Wish
-from engine.service import LOCAL_ADMIN
 from engine.services import Services
 
 Text = Annotated[str, Field(max_length=500)]
@@ -67,7 +66,6 @@ def router(services: Services) -> APIRouter:
 
     @api.post("/feeds/sync", status_code=202)
     def sync(body: SyncIn, request: Request) -> Any:
-        user = asker(request).user
         wish = Wish(
             names=tuple(body.names),
             origin=body.from_,
@@ -75,7 +73,7 @@ def router(services: Services) -> APIRouter:
             full=body.full,
             accept_loss=body.accept_loss,
         )
-        person = who(services.settings, user, local=user == LOCAL_ADMIN)
+        person = who(services.settings, asker(request))
         return {"started": list(services.feeds.sync(wish, person))}
 
     return api

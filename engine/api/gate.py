@@ -86,7 +86,7 @@ class Gate:
         if is_open(path, public_entries=self._services().settings.server.public_log):
             return None
         try:
-            scope["rl_principal"] = self._principal(headers)
+            scope["rl_principal"] = self._principal(scope, headers)
         except Unauthenticated as error:
             if path.startswith("/api/") or scope["type"] == "websocket":
                 status = 401 if scope["type"] == "http" else 403
@@ -107,11 +107,14 @@ class Gate:
             )
         return None
 
-    def _principal(self, headers: Headers) -> Principal:
+    def _principal(self, scope: Scope, headers: Headers) -> Principal:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._services().identity.token(token.strip())
-        return self._services().identity.session(session_cookie(headers.get("cookie", "")))
+        # A stream is opened anew by the page itself: that is nobody's click.
+        used = scope["type"] == "http" and "text/event-stream" not in headers.get("accept", "")
+        secret = session_cookie(headers.get("cookie", ""))
+        return self._services().identity.session(secret, used=used)
 
     def _forged(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
         """A cookie comes along by itself, so a change needs proof that our own page asked."""

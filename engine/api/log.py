@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from engine.api.places import admin_of
+from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.services import Services
 

@@ -1,4 +1,4 @@
-"""Bundles, environments, verdicts, blobs and the house itself over HTTP."""
+"""Bundles, environments, blobs and the house itself over HTTP."""
 
 from __future__ import annotations
 
@@ -8,41 +8,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, UploadFile
-from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from data import queries
-from engine.api.gate import principal_of
+from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.api.shapes import bundle_shape, hold_shape
 from engine.catalog import BundleFiles
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, Refused
+from engine.core.errors import Malformed
+from engine.core.scopes import CREATE_BUNDLE
 from engine.core.statemachine import Role
-from engine.service import LOCAL_ADMIN, Asker
 from engine.services import Services
 
 _MAY_CREATE = frozenset({Role.RELEASE_MANAGER, Role.CI})
 _UPLOAD_MAX = 200 * 1024 * 1024
 
 
-class LinkIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    user: str
-
-
-class TokenIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    user: str
-    service: bool = False
-
-
 def router(services: Services) -> APIRouter:
     api = APIRouter()
     _bundles(api, services)
     _reading(api, services)
-    _people(api, services)
     return api
 
 
@@ -59,7 +46,9 @@ def _bundles(api: APIRouter, services: Services) -> None:
         reachability: list[UploadFile] | None = None,
     ) -> Any:
         who = asker(request)
-        _may_create(services, who)
+        await run_in_threadpool(
+            services.service.require, who, CREATE_BUNDLE, _MAY_CREATE, what="create bundles"
+        )
         with tempfile.TemporaryDirectory(prefix="rl-upload-") as folder:
             place = Path(folder)
             files = BundleFiles(
@@ -127,61 +116,6 @@ def _reading(api: APIRouter, services: Services) -> None:
         who = admin_of(services, asker(request), "take old samples away")
         done = services.retention.run(dry_run=dry_run, actor=who)
         return {**asdict(done), "said": done.sentence()}
-
-
-def _people(api: APIRouter, services: Services) -> None:
-    @api.get("/whoami")
-    def whoami(request: Request) -> Any:
-        principal = principal_of(request)
-        return {"user": principal.user, "method": principal.method, "service": principal.service}
-
-    @api.post("/links", status_code=201)
-    def link(body: LinkIn, request: Request) -> Any:
-        who = admin_of(services, asker(request), "make sign-in links")
-        services.settings.person(body.user)
-        return {"user": body.user, "secret": services.identity.create_link(body.user, actor=who)}
-
-    @api.post("/tokens", status_code=201)
-    def token(body: TokenIn, request: Request) -> Any:
-        who = admin_of(services, asker(request), "make tokens")
-        services.settings.person(body.user)
-        made = services.identity.create_token(body.user, service=body.service, actor=who)
-        return {"user": body.user, "token": made}
-
-    @api.get("/tokens")
-    def tokens(request: Request) -> Any:
-        admin_of(services, asker(request), "list tokens")
-        return {
-            "items": [
-                {"id": t.token_id, "user": t.user, "service": t.service, "expires_us": t.expires_us}
-                for t in services.identity.tokens()
-            ]
-        }
-
-    @api.delete("/tokens/{token_id}")
-    def revoke(token_id: str, request: Request, reason: str = "revoked") -> Any:
-        who = admin_of(services, asker(request), "revoke tokens")
-        services.identity.revoke_token(token_id, actor=who, reason=reason)
-        return {"revoked": token_id}
-
-
-def admin_of(services: Services, who: Asker, what: str) -> str:
-    """The user, who has to be an admin or to have a shell on the home. Raises `Refused`."""
-    if who.user == LOCAL_ADMIN:
-        return who.user
-    everywhere = [services.settings.roles_of(who.user, e) for e in services.settings.environments]
-    if not any(Role.ADMIN in roles for roles in everywhere):
-        raise Refused(f"{who.user} may not {what}: this needs the role admin.", code="role")
-    return who.user
-
-
-def _may_create(services: Services, who: Asker) -> None:
-    roles = [services.settings.roles_of(who.user, e) for e in services.settings.environments]
-    if not any(held & _MAY_CREATE for held in roles):
-        raise Refused(
-            f"{who.user} may not create bundles: this needs the role release manager or ci.",
-            code="role",
-        )
 
 
 async def _saved(uploads: list[UploadFile], folder: Path) -> tuple[Path, ...]:

@@ -21,7 +21,14 @@ from engine.core.errors import (
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
-_REFUSED_STATUS: Final = {"role": 403, "conflict_of_interest": 403, "reason": 422, "ticket": 422}
+_REFUSED_STATUS: Final = {
+    "role": 403,
+    "conflict_of_interest": 403,
+    "scope": 403,
+    "environment": 403,
+    "reason": 422,
+    "ticket": 422,
+}
 
 
 def problem(

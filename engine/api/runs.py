@@ -25,13 +25,13 @@ from engine.api.shapes import (
     step_shape,
 )
 from engine.api.sse import Streams
+from engine.asker import Asker, asker_of
 from engine.core.commands import Action, Command
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, NotFound
 from engine.core.heirs import NEW_RUN
 from engine.core.overrides import OVERRIDABLE
 from engine.core.state import StepState
-from engine.service import Asker
 from engine.services import Services
 from engine.story import tell
 
@@ -74,8 +74,7 @@ class ActionIn(BaseModel):
 
 
 def asker(request: Request) -> Asker:
-    principal = principal_of(request)
-    return Asker(user=principal.user, service=principal.service)
+    return asker_of(principal_of(request))
 
 
 def router(services: Services, streams: Streams) -> APIRouter:
@@ -263,16 +262,16 @@ def _following(api: APIRouter, services: Services, streams: Streams) -> None:
         await run_in_threadpool(services.service.run, run_id)
         if "text/event-stream" in request.headers.get("accept", ""):
             start = int(last_event_id) if last_event_id.isdecimal() else after
-            return _sse(streams.events(run_id, start))
+            return _sse(streams.events(run_id, start, principal_of(request)))
         recorded = (await run_in_threadpool(services.store.load, run_id, after))[:limit]
         items = [event_shape(r, to_document(r.event)) for r in recorded]
         following = items[-1]["seq"] if len(items) == limit else None
         return JSONResponse({"items": items, "next": following})
 
     @api.get("/runs/{run_id}/stream", include_in_schema=False)
-    async def stream(run_id: str) -> Response:
+    async def stream(run_id: str, request: Request) -> Response:
         await run_in_threadpool(services.service.run, run_id)
-        return _sse(streams.snapshots(run_id))
+        return _sse(streams.snapshots(run_id, principal_of(request)))
 
 
 def _sse(body: AsyncIterator[bytes]) -> StreamingResponse:

@@ -17,10 +17,12 @@ from starlette.concurrency import run_in_threadpool
 from data.codec import to_document
 from engine.api.shapes import event_shape
 from engine.core.events import Recorded
+from engine.identity import Principal
 from engine.services import Services
 
 _KEEP_ALIVE_S: Final = 15.0
 _SNAPSHOT_S: Final = 0.25
+_SIGNED_OUT: Final = b"event: signed_out\ndata: {}\n\n"
 
 
 class Streams:
@@ -39,12 +41,15 @@ class Streams:
         self._unsubscribe()
         self._wake_all()
 
-    async def events(self, run_id: str, after: int) -> AsyncIterator[bytes]:
+    async def events(self, run_id: str, after: int, who: Principal) -> AsyncIterator[bytes]:
         """Facts behind `after`, then each new one; ids are sequence numbers, so that a client
-        resumes without a gap. Ends after the run's last fact."""
+        resumes without a gap. Ends after the run's last fact, and when `who` is let in no more."""
         with self._listening() as wake:
             while not self._closed.is_set():
                 wake.clear()
+                if not self._services.identity.still(who):
+                    yield _SIGNED_OUT
+                    return
                 batch = await run_in_threadpool(self._services.store.load, run_id, after)
                 for recorded in batch:
                     after = recorded.seq
@@ -57,12 +62,15 @@ class Streams:
                 if not await _woken(wake, _KEEP_ALIVE_S):
                     yield b": still here\n\n"
 
-    async def snapshots(self, run_id: str) -> AsyncIterator[bytes]:
-        """The page's snapshot, whenever it changed."""
+    async def snapshots(self, run_id: str, who: Principal) -> AsyncIterator[bytes]:
+        """The page's snapshot, whenever it changed; ends when `who` is let in no more."""
         version = -1
         with self._listening() as wake:
             while not self._closed.is_set():
                 wake.clear()
+                if not self._services.identity.still(who):
+                    yield _SIGNED_OUT
+                    return
                 snapshot = await run_in_threadpool(self._services.live.wait, run_id, version, 0.0)
                 if snapshot is not None and snapshot.version != version:
                     version = snapshot.version

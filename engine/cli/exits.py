@@ -45,6 +45,8 @@ _OF_PROBLEM: Final[Mapping[str, int]] = {
     "not_signed_in": FORBIDDEN,
     "role": FORBIDDEN,
     "conflict_of_interest": FORBIDDEN,
+    "scope": FORBIDDEN,
+    "environment": FORBIDDEN,
     "wrong_origin": FORBIDDEN,
     "no_origin": FORBIDDEN,
     "not_found": NOT_FOUND,
@@ -67,6 +69,8 @@ _OF_PROBLEM: Final[Mapping[str, int]] = {
 _OF_REFUSAL: Final[Mapping[str, int]] = {
     "role": FORBIDDEN,
     "conflict_of_interest": FORBIDDEN,
+    "scope": FORBIDDEN,
+    "environment": FORBIDDEN,
     "reason": USAGE,
     "ticket": USAGE,
 }

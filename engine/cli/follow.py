@@ -61,6 +61,8 @@ def follow(
                     retry_s, contact_s = _RETRY_FIRST_S, time.monotonic()
                     if kind == "end":
                         return
+                    if kind == "signed_out":
+                        break  # asked again, the server says why
                     after = int(event["seq"])
                     yield event
                     _patience(run_id, deadline_s)

@@ -22,7 +22,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("serving:serve", "Run engine, console and API on a home."),
     "demo": ("serving:demo", "Play promotions on a real fleet of this machine."),
     "doctor": ("doctor:doctor", "Say what is not in order on this machine and in a home."),
-    "admin": ("people:admin", "Sign-in links."),
+    "admin": ("people:admin", "Sign-in links and sessions."),
     "token": ("people:token", "Tokens for people and programs."),
     "bundle": ("bundle:bundle", "Create, list and show bundles."),
     "attestation": ("attestation:attestation", "Take in what others attest of a bundle or run."),

@@ -13,6 +13,7 @@ from typing import Final
 from engine.core.approvals import Actor
 from engine.core.commands import Refusal
 from engine.core.errors import Malformed
+from engine.core.scopes import ANNOTATE
 from engine.core.state import Run
 from engine.core.statemachine import Role
 
@@ -27,6 +28,9 @@ _RESERVED: Final = (".dsse", ".sigstore.json", "rekor-entry.json")
 
 def refusal(run: Run, actor: Actor) -> Refusal | None:
     """Say why `actor` may not add to the run now; None when they may."""
+    beyond = actor.beyond_token(ANNOTATE, run.environment)
+    if beyond is not None:
+        return beyond
     if actor.service:
         return Refusal(
             sentence=f"{actor.user} is a service account; an addendum is signed by a person.",

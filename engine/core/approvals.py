@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Refused
 from engine.core.jcs import canonical
+from engine.core.scopes import UNLIMITED, Limits, refusal
 from engine.core.spec import StepKind
 from engine.core.state import Run
 from engine.core.statemachine import Role
@@ -18,11 +20,17 @@ class Actor:
 
     Attributes:
         service: a token of a machine; may request, never approve.
+        limits: of the token that is shown; a session has none.
     """
 
     user: str
     roles: frozenset[Role]
     service: bool = False
+    limits: Limits = UNLIMITED
+
+    def beyond_token(self, verb: str, environment: str = "") -> Refusal | None:
+        """Why the token that is shown is not for this deed; None when the roles decide."""
+        return refusal(self.limits, self.user, verb, environment)
 
 
 def binding(run: Run) -> Digest:

@@ -84,6 +84,9 @@ def via_of(run: Run, action: Action) -> str:
 def refusal(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refusal | None:
     """Say why `command` is not allowed now; None when it is."""
     action = command.action
+    beyond = actor.beyond_token(action, run.environment)
+    if beyond is not None:
+        return beyond
     match action:  # what moves no run stands in no row of the table
         case Action.COMMENT:
             return guards.comment_refusal(run, command, actor)

@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.core.approvals import Actor
 from engine.core.commands import Refusal
+from engine.core.scopes import EXPORT, allows
 from engine.core.state import Run
 from engine.core.statemachine import Role
 
@@ -55,9 +56,15 @@ class ExportState:
         return self.refusal is None
 
 
-def role_refusal(run: Run, actor: Actor, *, deed: str = "export") -> Refusal | None:
-    """Why `actor` may not have evidence of the run at all; None when they may."""
-    if actor.roles - _MAY_NOT:
+def role_refusal(run: Run, actor: Actor, *, deed: str = EXPORT) -> Refusal | None:
+    """Why `actor` may not have evidence of the run at all; None when they may.
+
+    A pipeline may keep the evidence of what it promoted, where its token says so by name.
+    """
+    beyond = actor.beyond_token(deed, run.environment)
+    if beyond is not None:
+        return beyond
+    if actor.roles - _MAY_NOT or (Role.CI in actor.roles and allows(actor.limits.scopes, deed)):
         return None
     return Refusal(
         sentence=f"{actor.user} may not {deed} evidence of {run.environment}.", code="role"

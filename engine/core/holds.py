@@ -17,6 +17,7 @@ from engine.core.errors import Refused
 from engine.core.events import Recorded
 from engine.core.house import HoldLifted
 from engine.core.run_events import RollbackStarted, RunRequested, RunStarted
+from engine.core.scopes import LIFT_HOLD
 from engine.core.spec import ROLLBACK
 from engine.core.standing import Hold
 from engine.core.state import Run
@@ -107,6 +108,9 @@ def lift_refusal(
     Args:
         ended: the run that the hold is about is over.
     """
+    beyond = actor.beyond_token(LIFT_HOLD, environment)
+    if beyond is not None:
+        return beyond
     if not actor.roles & MAY_LIFT:
         return Refusal(
             sentence=f"Lifting a hold needs the role release manager or sre in {environment}; "

@@ -42,7 +42,12 @@ class LinkCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpened:
-    """`link_hash`: the link that was used up by it."""
+    """Attributes:
+    method: `link` or `oidc`.
+    link_hash: the link that was used up by it; empty without one.
+    issuer, subject: of the OpenID provider's account, which a session stays bound to.
+    groups: those of the account that give roles.
+    """
 
     TYPE: ClassVar = "session.opened/1"
     secret_hash: str
@@ -50,6 +55,9 @@ class SessionOpened:
     method: str
     link_hash: str
     expires_us: int
+    issuer: str = ""
+    subject: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,12 @@ class SessionRevoked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCreated:
-    """An API token. `service` tokens never count as a person in approvals."""
+    """An API token. `service` tokens never count as a person in approvals.
+
+    Attributes:
+        scopes, environments: what it is limited to (`engine.core.scopes`); empty = to what the
+            user's roles give.
+    """
 
     TYPE: ClassVar = "token.created/1"
     token_id: str
@@ -69,12 +82,23 @@ class TokenCreated:
     user: str
     service: bool
     expires_us: int
+    scopes: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRevoked:
     TYPE: ClassVar = "token.revoked/1"
     token_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReleased:
+    """Another account of the OpenID provider may sign in as `user` from here on."""
+
+    TYPE: ClassVar = "account.released/1"
+    user: str
     reason: str
 
 
@@ -220,6 +244,7 @@ HouseEvent: TypeAlias = (
     | SessionRevoked
     | TokenCreated
     | TokenRevoked
+    | AccountReleased
     | CommandRejected
     | HoldLifted
     | EngineStarted

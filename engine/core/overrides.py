@@ -21,6 +21,7 @@ from engine.core.people_events import (
     OverrideWithdrawn,
 )
 from engine.core.people_state import OverrideAsk
+from engine.core.scopes import OVERRIDE
 from engine.core.state import Run, StepState
 from engine.core.statemachine import RunStatus, actors_of
 
@@ -50,6 +51,9 @@ def refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal | Non
             sentence=f"{actor.user} is a service account; an override takes two people.",
             code="conflict_of_interest",
         )
+    beyond = actor.beyond_token(OVERRIDE, run.environment)
+    if beyond is not None:
+        return beyond
     if now.now_us is None:
         return Refusal(
             sentence="The time is not known, so an override cannot be limited.", code="state"

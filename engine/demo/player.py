@@ -84,7 +84,7 @@ class Player:
         if user not in self._tokens:
             self._tokens[user] = self._services.identity.create_token(
                 user, service=user == REQUESTER, actor="engine"
-            )
+            ).token
         response = self._http.request(
             method, path, headers={"Authorization": f"Bearer {self._tokens[user]}"}, **more
         )

@@ -24,7 +24,7 @@ def _wish(name: str) -> Wish:
 
 def _sync(house: Services, name: str) -> None:
     try:
-        person = who(house.settings, session.asker().user, local=False)
+        person = who(house.settings, session.asker())
         house.feeds.sync(_wish(name), person)
     except ReleaselineError as error:
         st.error(words.plain(str(error)), icon=":material/block:")
@@ -59,9 +59,7 @@ if found.trouble:
     )
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     name = _choose([one.name for one in found.rows])
-    why_not = house.feeds.why_not(
-        _wish(name), who(house.settings, session.asker().user, local=False)
-    )
+    why_not = house.feeds.why_not(_wish(name), who(house.settings, session.asker()))
     pressed = st.button(
         "Sync now",
         key="feeds.sync",

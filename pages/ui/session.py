@@ -9,10 +9,10 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.api.gate import COOKIE
+from engine.asker import Asker, asker_of
 from engine.core.errors import NotFound, Unauthenticated
 from engine.core.run import Run
 from engine.core.state import StepState
-from engine.service import Asker
 from engine.services import Services
 from engine.wiring import running
 
@@ -37,8 +37,7 @@ def asker() -> Asker:
 
 
 def _asker(house: Services) -> Asker:
-    principal = house.identity.session(cookie())
-    return Asker(user=principal.user, service=principal.service)
+    return asker_of(house.identity.session(cookie()))
 
 
 def cookie() -> str:

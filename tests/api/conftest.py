@@ -15,12 +15,16 @@ from engine.homes import create_home
 from engine.services import Services
 
 URL = "http://127.0.0.1:8501"
+# Somebody who may sign in and has no role anywhere.
+STRANGER = "people:\n  - user: a.stranger\n    email: a.stranger@example.com\n"
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     home = tmp_path_factory.mktemp("house") / "home"
     create_home(home, passphrase="correct horse")
+    (home / "releaseline.d").mkdir()
+    (home / "releaseline.d" / "stranger.yaml").write_text(STRANGER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RELEASELINE_HOME", str(home))
         patch.setenv("RELEASELINE_KEY_PASSPHRASE", "correct horse")
@@ -43,8 +47,8 @@ def services(client: TestClient) -> Services:
 @pytest.fixture
 def bearer(services: Services) -> Callable[[str], dict[str, str]]:
     def header(user: str, *, service: bool = False) -> dict[str, str]:
-        token = services.identity.create_token(user, service=service, actor="test")
-        return {"Authorization": f"Bearer {token}"}
+        made = services.identity.create_token(user, service=service, actor="test")
+        return {"Authorization": f"Bearer {made.token}"}
 
     return header
 

@@ -17,6 +17,7 @@ from engine.settings import read_settings
 from tests.pages import kit
 
 PASSPHRASE = "a passphrase of the replay tests"
+NOBODY = "people:\n  - user: nobody.knows\n    email: nobody.knows@example.com\n"
 SBOM = {
     "bomFormat": "CycloneDX",
     "specVersion": "1.6",
@@ -47,6 +48,8 @@ def build(folder: Path) -> Services:
     """Built and not started: nothing steps here."""
     home = folder / "home"
     create_home(home, passphrase=PASSPHRASE)
+    (home / "releaseline.d").mkdir()
+    (home / "releaseline.d" / "people.yaml").write_text(NOBODY)
     now_s = int(time.time())
     write_index(home / "feeds", {"NVD": now_s - 3 * 3600, "OSV": now_s - 600, "KEV": now_s - 600})
     return wiring.build(read_settings(home), speed=15, passphrase=PASSPHRASE)

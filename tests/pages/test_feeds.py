@@ -13,7 +13,7 @@ from engine.core.feeds import AgeLimits, Freshness
 from engine.feeds_job import Progress
 from engine.feeds_read import FAILED, FeedRow, Feeds, Try, who
 from engine.feeds_sync import Wish
-from engine.service import LOCAL_ADMIN
+from engine.service import LOCAL_ADMIN, Asker
 from pages.ui import feeds_models, words
 from tests.feeds.mirror import kev
 from tests.pages.reading import House, components, texts
@@ -154,7 +154,7 @@ def test_what_was_tried_is_on_the_page_of_the_feed(
     feeds = house.services.feeds
     (tmp_path / "ghsa").mkdir()
     (tmp_path / "ghsa" / "X.json").write_bytes(kev("CVE-1"))
-    person = who(house.services.settings, LOCAL_ADMIN, local=True)
+    person = who(house.services.settings, Asker(user=LOCAL_ADMIN))
     feeds.sync(Wish(names=("GHSA",), origin=str(tmp_path)), person)
     feeds.wait()
     at = visit(PAGE, feed="GHSA")

@@ -90,6 +90,7 @@ function follow(url, listener) {
       bus.last = JSON.parse(event.data);
       for (const one of bus.listeners) one(bus.last, true);
     });
+    bus.source.addEventListener("signed_out", () => { bus.source.close(); location.assign("/signed-out"); });
     bus.source.onerror = () => { for (const one of bus.listeners) one(null, false); };
     bus.source.onopen = () => { for (const one of bus.listeners) one(bus.last, true); };
   }
