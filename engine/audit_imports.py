@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data import queries
+from engine.core.attestations import place
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.evidence import dsse
@@ -28,6 +29,7 @@ class Import:
 
     Attributes:
         number: as its files are numbered in the packs of the run, 1-based.
+        place: where they lie in a pack, without what follows the dot.
         ts_us: when the run had it first, UTC; `signed_s` as a verified time stamp says, or None.
         pinned: the inputs of the run, as resolved last, name it.
         form: `dsse` or `sigstore`; `source` is what came in, around `envelope`.
@@ -41,6 +43,7 @@ class Import:
     environment: str
     bundle: str
     number: int
+    place: str
     ts_us: int
     envelope: str
     payload: str
@@ -71,6 +74,7 @@ def _import(row: Mapping[str, Any], blobs: BlobStore) -> Import:
         environment=str(row["environment"]),
         bundle=str(row["bundle"]),
         number=int(row["item"]),
+        place=place(int(row["item"]), str(row["predicate_type"])),
         ts_us=int(row["ts_us"]),
         envelope=str(row["envelope"]),
         payload=str(row["payload"]),

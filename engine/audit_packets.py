@@ -18,12 +18,10 @@ from cryptography import x509
 
 from data import queries
 from engine.audit_imports import Import, imports
-from engine.core.attestations import stem
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Unverified
 from engine.evidence.certificates import identity_of
 from engine.evidence.imported import SIGSTORE
-from engine.evidence.imported_pack import FOLDER
 from engine.evidence.owner import owner_of
 from engine.ports import BlobStore
 from engine.services import Services
@@ -129,10 +127,9 @@ def _packet(row: Mapping[str, Any], blobs: BlobStore) -> Packet:
 
 def _imported(one: Import) -> Packet:
     """As its files are named in a pack. It was hashed and verified, and is in no log of ours."""
-    name = f"{FOLDER}{one.number:02d}-{stem(one.predicate_type)}"
-    files = {f"{name}.dsse": one.envelope}
+    files = {f"{one.place}.dsse": one.envelope}
     if one.form == SIGSTORE:
-        files[f"{name}{BUNDLE}"] = one.source
+        files[f"{one.place}{BUNDLE}"] = one.source
     return Packet(
         run_id=one.run_id,
         environment=one.environment,
@@ -142,7 +139,7 @@ def _imported(one: Import) -> Packet:
         item=one.number,
         step="",
         attempt=0,
-        name=f"{name}.dsse",
+        name=f"{one.place}.dsse",
         ts_us=one.ts_us,
         envelope=one.envelope,
         payload=one.payload,

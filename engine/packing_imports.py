@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.core.attestations import Attestation, stem
+from engine.core.attestations import Attestation, place
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
 from engine.core.run import Run
 from engine.evidence.imported import SIGSTORE
 
-FOLDER: Final = "imported"
 SCHEMA: Final = "releaseline.imported-attestation/1"
 
 
@@ -36,7 +35,7 @@ def imported_files(run: Run, blob: Callable[[Digest], bytes]) -> dict[str, bytes
     files: dict[str, bytes] = {}
     pinned = {one.envelope for one in run.pinned}
     for number, one in enumerate(imports_of(run), start=1):
-        name = f"{FOLDER}/{number:02d}-{stem(one.predicate_type)}"
+        name = place(number, one.predicate_type)
         files[f"{name}.dsse"] = blob(one.envelope)
         if one.form == SIGSTORE:
             files[f"{name}.sigstore.json"] = blob(one.source)

@@ -14,6 +14,8 @@ from typing import ClassVar, Final
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 
+# Where packs hold them.
+FOLDER: Final = "imported/"
 PROVENANCE: Final = "provenance"
 SBOM: Final = "sbom"
 VEX: Final = "vex"
@@ -126,6 +128,11 @@ def stem(predicate_type: str) -> str:
     path = predicate_type.partition("://")[2].partition("/")[2] or predicate_type
     words = re.findall(r"[a-z0-9.]+", path.lower(), re.ASCII)
     return "-".join(words[-2:])[:48].strip("-.") or "predicate"
+
+
+def place(number: int, predicate_type: str) -> str:
+    """Where a run's packs hold the files of its `number`th, without what follows the dot."""
+    return f"{FOLDER}{number:02d}-{stem(predicate_type)}"
 
 
 def merged(*groups: Iterable[Attestation]) -> tuple[Attestation, ...]:

@@ -1,4 +1,4 @@
-"""What to type so that somebody else's client judges one of our signatures. Said here alone.
+"""What to type so that somebody else's client judges a signature. Said here alone.
 
 Every command is for a folder in which a pack was unpacked, and works offline. Who signed is always
 asked for as well: a signature by somebody is not yet one by the right one.
@@ -12,6 +12,20 @@ from typing import Final
 # Made for these; npm on an older Node picks versions that refuse the entries of our log.
 NPM_PACKAGES: Final = "@sigstore/verify@4.1.3"
 NPM_FOLDER: Final = "npm"
+
+# How openssl is asked, by the kind of a key; where a kind is used in two ways, both are tried.
+_BY_KEY: Final = {
+    "P-256": ("dgst -sha256 -verify {key} -signature sig pae",),
+    "P-384": (
+        "dgst -sha384 -verify {key} -signature sig pae",
+        "dgst -sha256 -verify {key} -signature sig pae",
+    ),
+    "Ed25519": ("pkeyutl -verify -pubin -inkey {key} -rawin -sigfile sig -in pae",),
+    "RSA": (
+        "dgst -sha256 -sigopt rsa_padding_mode:pss -verify {key} -signature sig pae",
+        "dgst -sha256 -verify {key} -signature sig pae",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +127,25 @@ openssl dgst -sha256 -verify leaf.pub -signature sig pae
 openssl ts -verify -in token -data sig -CAfile trust/tsa_root.pem -untrusted trust/tsa.pem
 openssl ts -reply -in token -text
 openssl verify -CAfile trust/ca.pem -purpose any -attime SECONDS leaf.pem"""
+
+
+def openssl_by_key(envelope: str, key: str, kind: str) -> str:
+    """By openssl alone: one of the envelope's signatures is the key's. It leaves files behind.
+
+    Args:
+        envelope: a canonical DSSE envelope.
+        key: a PEM public key.
+        kind: as `ForeignKey.kind` has it.
+    """
+    part = '\\([^"]*\\)'
+    ways = _BY_KEY[kind.partition(" ")[0]]
+    asked = " ||\n    ".join(f"openssl {way.format(key=key)}" for way in ways)
+    asked = f"{{ {asked}; }}" if len(ways) > 1 else asked
+    return f"""E={envelope}
+sed 's/.*"payload":"{part}".*/\\1/' $E | base64 -d > payload
+T=$(sed 's/.*"payloadType":"{part}".*/\\1/' $E)
+(printf 'DSSEv1 %d %s %d ' ${{#T}} "$T" $(wc -c < payload); cat payload) > pae
+for S in $(grep -o '"sig":"[^"]*"' $E | cut -d '"' -f 4); do
+  echo "$S" | base64 -d > sig
+  {asked} && break
+done"""

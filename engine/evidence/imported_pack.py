@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from engine.core.attestations import FOLDER
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.evidence import dsse
 from engine.evidence.report import Ledger
 from engine.evidence.strict import fields, parse_object, text
 
-FOLDER: Final = "imported/"
 RESOLVED: Final = "resolved-inputs.json"
 
 

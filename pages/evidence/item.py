@@ -91,6 +91,9 @@ def _import(house: Services, one: Import) -> None:
     st.code(evidence_import.predicate(statement), language="json", wrap_lines=True)
     with st.expander("The statement around it: type and subjects"):
         st.code(evidence_import.around(statement), language="json", wrap_lines=True)
+    commands = evidence_import.commands(one, house.settings.trust)
+    if commands:
+        _typed("Inside an unpacked pack of this run.", commands)
 
 
 def _parts(found: Detail) -> None:
@@ -117,14 +120,17 @@ def _by_hand(house: Services, packet: Packet) -> None:
     signer = evidence_auditor.signer_of(packet, issuer=evidence.issuer, base=evidence.base_uri)
     if signer is None or packet.signed is None:
         return
-    st.header("Check it by hand", anchor=False)
-    st.markdown(
+    _typed(
         "Inside an unpacked pack of this run, with `trusted_root.json` and `trust_config.json` "
-        "one folder up, got by another way than the pack."
+        "one folder up, got by another way than the pack.",
+        evidence_item.commands(packet, signer, predicate_type=packet.signed.predicate_type),
     )
-    for command in evidence_item.commands(
-        packet, signer, predicate_type=packet.signed.predicate_type
-    ):
+
+
+def _typed(where: str, commands: tuple[evidence_auditor.Command, ...]) -> None:
+    st.header("Check it by hand", anchor=False)
+    st.markdown(where)
+    for command in commands:
         st.markdown(
             f"**{command.title}** :gray-badge[{command.needs}]  \n:gray[:small[{command.why}]]"
         )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from engine.audit_imports import Import
-from engine.evidence.imported import Imported
+from engine.evidence import clients
+from engine.evidence.clients import Question
+from engine.evidence.imported import Anchor, Imported, KeyAnchor
+from pages.ui.evidence_auditor import Command
 from pages.ui.evidence_words import digest_fact, fact, utc
 
 EXPLAINED: Final = (
@@ -69,4 +73,51 @@ def judged(one: Import, found: Imported) -> tuple[bool, str, tuple[str, ...]]:
     return True, head, (f"When it came in, {one.trust} vouched for it.",)
 
 
+def commands(one: Import, trusted: Sequence[Anchor]) -> tuple[Command, ...]:
+    """For this one, inside the unpacked pack; empty where nothing can be said for certain.
+
+    What it takes to trust (the key, or the trusted root) is not in the pack and never comes from
+    there: it stands one folder up, under the name of its entry in the settings.
+
+    Args:
+        trusted: the settings' entries of today. One that is gone, or is another by now, did not
+            vouch for it.
+    """
+    anchor = next((a for a in trusted if (a.name, str(a.digest)) == (one.trust, one.anchor)), None)
+    if isinstance(anchor, KeyAnchor):
+        key = f"../{anchor.name}.pem"
+        return (
+            Command(
+                title="The signature, by openssl alone",
+                why=f"{key} is the public key of that entry, got from whoever signs with it. "
+                "It leaves files behind that are not of the pack.",
+                needs="openssl",
+                text=clients.openssl_by_key(f"{one.place}.dsse", key, anchor.key.kind),
+            ),
+        )
+    if anchor is None or not all(_TYPED.fullmatch(word) for word in (one.signer, one.issuer)):
+        return ()
+    asked = Question(
+        artifact="",
+        bundle=f"{one.place}.sigstore.json",
+        identity=one.signer,
+        issuer=one.issuer,
+        owner="",
+        predicate_type=one.predicate_type,
+        trust=f"../{anchor.name}",
+    )
+    folder = f"../{clients.NPM_FOLDER}"
+    return (
+        Command(
+            title="By npm's client",
+            why=f"{asked.root} is the trusted root of that entry. The client is a library: get it "
+            f"once beside this folder, with `{clients.npm_install(folder)}`.",
+            needs="node",
+            text=clients.npm(asked, folder),
+        ),
+    )
+
+
+# Strangers' words stand in a command only when no shell could take them for more than a word.
+_TYPED: Final = re.compile(r"[A-Za-z0-9@:/._+-]+")
 _FORMS: Final = {"dsse": "DSSE envelope", "sigstore": "Sigstore bundle"}

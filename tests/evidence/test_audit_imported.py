@@ -18,7 +18,7 @@ from engine.core.digest import Digest
 from engine.core.effect_kinds import MaterializeInputs
 from engine.core.errors import NotFound, Unverified
 from engine.core.fact_events import InputsMaterialized
-from engine.evidence.imported import judge
+from engine.evidence.imported import RootAnchor, judge
 from engine.packing_imports import imported_files, imports_of
 from engine.services import Services
 from pages.ui import evidence_import, evidence_packets, evidence_timeline, evidence_words
@@ -147,3 +147,31 @@ def test_bytes_that_are_gone_are_said_and_never_shown_as_captured(
     bad = [p for p in packets(house, run_id=RUN) if p.state == "INVALID"]
     assert [(p.what, p.item) for p in bad] == [("imported", 1)]
     assert "is gone" in bad[0].note
+
+
+def test_how_to_check_one_by_hand_is_said_only_for_who_vouched(played: World) -> None:
+    found = {one.file: one for one in imports(house_of(played), run_id=RUN, limit=10)}
+    one = found["p256.json"]
+    trusted = (anchor("p384"), anchor("p256"))
+    one = replace(one, trust="p256", anchor=str(trusted[1].digest))
+    (command,) = evidence_import.commands(one, trusted)
+    files = imported_files(played.run, played.store.blobs.get)
+    start = f"imported/{one.number:02d}-"
+    (path,) = (name for name in files if name.startswith(start) and name.endswith(".dsse"))
+    assert f"E={path}\n" in command.text and "-verify ../p256.pem " in command.text
+    for others in ((), (anchor("p384"),), (anchor("p384", name="p256"),)):
+        assert evidence_import.commands(one, others) == ()
+
+
+@pytest.mark.parametrize("signer", ["a@b.c", "a'; rm -rf ~; '", 'x"', "$(id)", "a b", ""])
+def test_what_strangers_call_themselves_is_never_run(played: World, signer: str) -> None:
+    root = RootAnchor(
+        name="release", root=cast(Any, None), digest=Digest.of(b"root"), issuer="https://i.example"
+    )
+    one = next(iter(imports(house_of(played), run_id=RUN, limit=1)))
+    one = replace(one, trust="release", anchor=str(root.digest), signer=signer,
+                  issuer="https://i.example")  # fmt: skip
+    told = evidence_import.commands(one, (root,))
+    assert bool(told) is (signer == "a@b.c")
+    if told:
+        assert 'read("../release/trusted_root.json")' in told[0].text

@@ -15,9 +15,11 @@ import pytest
 
 from engine.evidence import clients
 from engine.evidence.clients import Question
+from engine.evidence.imported import judge
 from engine.evidence.trust import client_trust_config, parse_trusted_root
 from engine.evidence.verify import SUMS, SUMS_BUNDLE
 from tests.evidence.conftest import Played
+from tests.evidence.foreign_kit import KINDS, anchor, envelope, pem, statement
 from tests.evidence.kit import BASE, ENGINE, ISSUER, unpacked
 
 pytestmark = pytest.mark.interop
@@ -112,6 +114,22 @@ def test_openssl_by_hand(folder: Path) -> None:
     (folder / SUMS_BUNDLE).write_bytes((folder / "proof-chain.sigstore.json").read_bytes())
     swapped = "cp token old; " + script.replace("-in token -data", "-in old -data")
     assert typed(swapped, folder).returncode != 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.endswith("-raw")])
+def test_openssl_by_a_strangers_key(kind: str, tmp_path: Path) -> None:
+    """Among the signatures of others, and never without the right one."""
+    (tmp_path / "key.pem").write_bytes(pem(kind))
+    others = [one for one in ("p256", "ed25519") if one != kind]
+    command = clients.openssl_by_key("a.dsse", "key.pem", anchor(kind).key.kind)
+    for signers, good in (([kind], True), ([others[0], kind, others[-1]], True), (others, False)):
+        given = judge(envelope(statement(), *signers), (anchor(signers[0]),), where="x")
+        (tmp_path / "a.dsse").write_bytes(given.envelope)
+        done = typed(command, tmp_path)
+        assert (done.returncode == 0) is good, done.stdout + done.stderr
+    changed = given.envelope.replace(b'"payload":"ey', b'"payload":"eY')
+    (tmp_path / "a.dsse").write_bytes(changed)
+    assert typed(command, tmp_path).returncode != 0
 
 
 def test_a_root_that_tells_the_end_of_a_witness_is_read_by_all(
