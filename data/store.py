@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import duckdb
 
@@ -55,12 +55,22 @@ SELECT 'run-' || number
  ORDER BY number
 """
 
+_Kept = TypeVar("_Kept", Event, StepLog)
+
+
+class Clean(Protocol):
+    """Makes of an event or a log line the one that is kept in its place, of the same kind."""
+
+    def __call__(self, record: _Kept, /) -> _Kept: ...
+
 
 class Store:
     """Implements `ports.EventStore`."""
 
-    def __init__(self, shelf: Shelf, blobs: Blobs, *, clock: Clock) -> None:
-        self._shelf, self._blobs = shelf, blobs
+    def __init__(
+        self, shelf: Shelf, blobs: Blobs, *, clock: Clock, clean: Clean | None = None
+    ) -> None:
+        self._shelf, self._blobs, self._clean = shelf, blobs, clean
         self._lock = shelf.lock
         self._epochs: dict[str, int] = {}
         self._dispatcher = Dispatcher()
@@ -75,8 +85,11 @@ class Store:
         self._closed = False
 
     @classmethod
-    def open(cls, home: Path, *, clock: Clock) -> Store:
+    def open(cls, home: Path, *, clock: Clock, clean: Clean | None = None) -> Store:
         """Open the home's store, creating what is not there.
+
+        Args:
+            clean: makes of every event and every log line the one that is kept in its place.
 
         A damaged or missing database is rebuilt from the journal, which is then on record.
 
@@ -86,7 +99,7 @@ class Store:
         """
         home.mkdir(parents=True, exist_ok=True)
         shelf = Shelf(home, clock=clock)
-        store = cls(shelf, Blobs(home / "blobs"), clock=clock)
+        store = cls(shelf, Blobs(home / "blobs"), clock=clock, clean=clean)
         try:
             if shelf.rebuilt is not None:
                 store._writer.submit(shelf.note(shelf.rebuilt)).answer()
@@ -110,6 +123,8 @@ class Store:
         command_id: str = "",
         rows: Sequence[Row] = (),
     ) -> tuple[Recorded, ...]:
+        if self._clean is not None:
+            events = [self._clean(event) for event in events]
         append = Append.of(
             stream, events, after=after, actor=actor, command_id=command_id, rows=rows
         )
@@ -122,6 +137,8 @@ class Store:
         self._volume.take(samples, ())
 
     def logs(self, lines: Sequence[StepLog]) -> None:
+        if self._clean is not None:
+            lines = [self._clean(line) for line in lines]
         self._volume.take((), lines)
 
     def put_away(self, run_id: str) -> int:

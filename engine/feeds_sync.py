@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.adapters.feeds_dir import INDEX
-from engine.adapters.prometheus_http import token_from
+from engine.adapters.references import secret_from
 from engine.core.digest import Digest
 from engine.core.errors import Refused
 from engine.core.feed_events import FeedSynced
@@ -69,7 +69,7 @@ def job_for(
         and before.checked_by == checked
         and not wish.full
     )
-    token = token_from(origin.token, home, os.environ)() if origin.token else ""
+    token = secret_from(origin.token, home, os.environ, what="token")() if origin.token else ""
     return Job(
         name=origin.name,
         address=origin.address,

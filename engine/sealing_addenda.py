@@ -20,6 +20,7 @@ from engine.evidence import chain as proof
 from engine.evidence.merkle import Tree
 from engine.evidence.predicate_addendum import STEM, addendum, folder, subjects
 from engine.outside import Outside
+from engine.redact import redact
 from engine.sealing_packs import Packer, addenda_of
 from engine.sealing_scribe import Moment, Scribe, Writing
 
@@ -34,7 +35,8 @@ class Addenda:
         self, run_id: str, text: str, files: Mapping[str, bytes], *, actor: str
     ) -> EvidenceAddendum:
         """Raises `NotFound`, `Malformed`, `Refused` as `Sealer.annotate`."""
-        text = addenda.checked(text, files)
+        # Before it is signed: what is signed cannot be taken back.
+        text = redact(addenda.checked(text, files))
         made: list[EvidenceAddendum] = []
 
         def write(moment: Moment, tree: Tree) -> Writing:

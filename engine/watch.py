@@ -30,6 +30,7 @@ from engine.core.statemachine import RunStatus, StepStatus
 from engine.looking_on import LookingOn, begin, look
 from engine.outside import Outside
 from engine.recording import record
+from engine.redact import redact_record
 from engine.steplog import StepLogger
 from engine.watch_parts import expected_targets, history_note, old_version
 
@@ -359,10 +360,9 @@ class Watcher:
     # --- outside --------------------------------------------------------------------------------
 
     def _read(self, run: Run, watch: _Watch) -> Reading:
-        source = self._out.places[run.environment].metrics
         timeout_ms = self._out.settings.environment(run.environment).workflow.metrics.timeout_ms
         deadline_s = min(timeout_ms, _READ_PART * watch.poll_ms) / 1000
-        return source.read(deadline_s=deadline_s)
+        return redact_record(self._out.places[run.environment].metrics.read(deadline_s=deadline_s))
 
     def _age_ms_max(self, run: Run, poll_ms: int) -> int:
         workflow = self._out.settings.environment(run.environment).workflow

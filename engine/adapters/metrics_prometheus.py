@@ -15,9 +15,10 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from engine.adapters.prometheus_http import Answer, PrometheusHttp, Token
+from engine.adapters.prometheus_http import Answer, PrometheusHttp
 from engine.adapters.prometheus_reading import UP, Scene
 from engine.adapters.prometheus_series import NAME, Counts, Series, matrix, vector
+from engine.adapters.references import Secret
 from engine.core.errors import AdapterFailed
 from engine.core.metrics import Reading, ReadingStatus, SeriesNames
 from engine.ports import Clock
@@ -50,7 +51,7 @@ class PrometheusMetrics:
         slow_over_ms: int = 250,
         max_sample_age_ms: int = 10_000,
         names: SeriesNames | None = None,
-        token: Token | None = None,
+        token: Secret | None = None,
     ) -> None:
         self._http = PrometheusHttp(url, token=token)
         self._targets = tuple(sorted(targets))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 from collections.abc import Mapping
 
+from engine.adapters.secret_value import resolved
 from engine.core.errors import NotFound
 from engine.ports import ResolvedInput
 
@@ -26,9 +25,4 @@ class EnvSecrets:
         value = self._env.get(path)
         if value is None:
             raise NotFound(f"There is no environment variable {path}.")
-        return ResolvedInput(
-            name=name,
-            path=f"env:{path}",
-            version="",
-            value_hmac=hmac.new(self._key, os.fsencode(value), hashlib.sha256).hexdigest(),
-        )
+        return resolved(self._key, name, f"env:{path}", os.fsencode(value))

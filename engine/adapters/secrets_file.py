@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import stat
 from typing import Final
 
+from engine.adapters.secret_value import resolved
 from engine.core.errors import AdapterFailed, NotFound
 from engine.ports import ResolvedInput
 
@@ -25,13 +24,8 @@ class FileSecrets:
         return "file"
 
     def resolve(self, name: str, path: str, *, deadline_s: float) -> ResolvedInput:
-        value = _read(path)
-        return ResolvedInput(
-            name=name,
-            path=f"file:{path}",
-            version="",  # a file has none: its times change without it, and it without them
-            value_hmac=hmac.new(self._key, value, hashlib.sha256).hexdigest(),
-        )
+        # A file has no version: its times change without it, and it without them.
+        return resolved(self._key, name, f"file:{path}", _read(path))
 
 
 def _read(path: str) -> bytes:

@@ -19,6 +19,7 @@ from engine.core.errors import (
     Unauthenticated,
     Unverified,
 )
+from engine.redact import redact_document
 
 MEDIA_TYPE: Final = "application/problem+json"
 _REFUSED_STATUS: Final = {
@@ -44,7 +45,7 @@ def problem(
         "hint": hint,
         **more,
     }
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE)
+    return JSONResponse(redact_document(body), status_code=status, media_type=MEDIA_TYPE)
 
 
 def request_id(request: Request) -> str:

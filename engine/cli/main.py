@@ -15,6 +15,7 @@ import click
 from engine.cli.call import Call, Leaf, Noun
 from engine.cli.exits import DEFECT, DONE, INTERRUPTED, USAGE, Ended, of_error
 from engine.core.errors import ReleaselineError
+from engine.redact import redact, redact_document
 
 # Where each command lives and what it does. Loaded only when it is used: `--help` stays instant.
 _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -115,9 +116,9 @@ def run(arguments: list[str]) -> int:
 
 def _said(as_json: bool, ended: Ended) -> int:
     if ended.message:
-        print(ended.message, file=sys.stderr)
+        print(redact(ended.message), file=sys.stderr)
         if ended.hint:
-            print(f"  {ended.hint}", file=sys.stderr)
+            print(redact(f"  {ended.hint}"), file=sys.stderr)
     if as_json and (ended.message or ended.document):
         document = {
             "exit": ended.code,
@@ -125,13 +126,13 @@ def _said(as_json: bool, ended: Ended) -> int:
             "hint": ended.hint,
             **({"problem": ended.document} if ended.document else {}),
         }
-        print(json.dumps(document, ensure_ascii=False))
+        print(json.dumps(redact_document(document), ensure_ascii=False))
     return ended.code
 
 
 def _kept() -> str:
     """The last line of the traceback, and where all of it was written."""
-    text = traceback.format_exc()
+    text = redact(traceback.format_exc())
     path = f"releaseline-error-{os.getpid()}.txt"
     try:
         with open(path, "x", encoding="utf-8", opener=_private) as file:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.adapters import prometheus_http
 from engine.adapters.metrics_prometheus import SETTLE_MS, PrometheusMetrics
-from engine.adapters.prometheus_http import token_from
+from engine.adapters.references import secret_from
 from engine.core.errors import AdapterFailed
 from engine.core.metrics import Reading, ReadingStatus
 from tests.prometheus.answers import AT_S, document, peer, response, series
@@ -150,7 +150,7 @@ def test_a_nan_is_no_count() -> None:
 
 def test_the_token_is_sent_and_never_told(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    token = token_from("file:token", tmp_path, {})
+    token = secret_from("file:token", tmp_path, {}, what="token")
     told = f"bad Bearer {TOKEN}"
     for answer in (
         response({"status": "error", "errorType": TOKEN, "error": "x" * 190 + TOKEN}, 400),
@@ -161,7 +161,7 @@ def test_the_token_is_sent_and_never_told(tmp_path: Path) -> None:
             reading = source(url, token=token).read(deadline_s=2.0)
         assert f"authorization: Bearer {TOKEN}\r\n".lower() in asked[0].decode().lower()
         assert TOKEN[:6] not in reading.note + reading.query
-        assert "(token)" in reading.note
+        assert "[redacted]" in reading.note
 
 
 @pytest.mark.parametrize(
@@ -172,14 +172,16 @@ def test_a_missing_token_is_an_error_before_anything_is_sent(
     tmp_path: Path, reference: str, words: str
 ) -> None:
     with peer(response(document(GOOD))) as (url, asked):
-        reading = source(url, token=token_from(reference, tmp_path, {})).read(deadline_s=2.0)
+        reading = source(url, token=secret_from(reference, tmp_path, {}, what="token")).read(
+            deadline_s=2.0
+        )
     assert reading.status is ReadingStatus.ERROR
     assert words in reading.note
     assert asked == []
 
 
 def test_a_token_with_a_line_in_it_is_not_sent(tmp_path: Path) -> None:
-    token = token_from("env:T", tmp_path, {"T": "a\r\nX-Evil: 1"})
+    token = secret_from("env:T", tmp_path, {"T": "a\r\nX-Evil: 1"}, what="token")
     with peer(response(document(GOOD))) as (url, asked):
         reading = source(url, token=token).read(deadline_s=2.0)
     assert "characters that no token has" in reading.note
