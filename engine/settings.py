@@ -8,6 +8,7 @@ is `engine.settings_shape`, and the JSON Schema that users see is generated from
 from __future__ import annotations
 
 from engine.settings_feeds import FeedOrigin
+from engine.settings_integrations import IntegrationConfig, IntegrationsConfig
 from engine.settings_read import read_settings
 from engine.settings_values import (
     ApprovalConfig,
@@ -38,6 +39,8 @@ __all__ = [
     "FeedsConfig",
     "Grant",
     "GroupConfig",
+    "IntegrationConfig",
+    "IntegrationsConfig",
     "MetricsConfig",
     "Person",
     "PolicyFiles",

@@ -24,10 +24,14 @@ _PATTERNS: Final = {
     r"^[A-Za-z_:][A-Za-z0-9_:]*$": "the name of a metric",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "the name of a label",
     r"^(env|file):.+$": "env:NAME or file:PATH",
+    r"^(env|file|vault|consul):.+$": ("env:NAME, file:PATH, vault:MOUNT/PATH#FIELD or consul:KEY"),
+    r"^([1-9][0-9]{0,4}ms|[1-9][0-9]?s)$": "a duration from 1ms to 99s, like 500ms or 5s",
+    r"^([5-9]|[1-9][0-9]{1,3})s$": "whole seconds from 5s to 9999s, like 30s",
     r"^\S+@\S+$": "an e-mail address",
     r"^[^\s+]{1,200}$": "a name without spaces and +, up to 200 characters",
     r"^https://\S+[^/]$": "an https:// address without a slash at its end",
 }
+_REFERENCE: Final = "^(env|file"
 _TYPES: Final = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -61,8 +65,16 @@ def _problem(document: Located, detail: Any) -> Problem:
         case "extra_forbidden":
             message = f"expected no such key, found {shown(path[-1])}{_near(path)}"
         case kind:
-            message = f"expected {_expected(kind, detail)}, found {shown(detail['input'])}"
+            message = f"expected {_expected(kind, detail)}, found {_found(kind, detail)}"
     return problem_at(document, path, message)
+
+
+def _found(kind: str, detail: Any) -> str:
+    """What stands there; not where a reference belongs, since it may be the secret itself."""
+    pattern = str(detail.get("ctx", {}).get("pattern", ""))
+    if kind == "string_pattern_mismatch" and pattern.startswith(_REFERENCE):
+        return "something else, which is not repeated here"
+    return shown(detail["input"])
 
 
 def gate_problems(document: Located, path: KeyPath, text: str) -> list[Problem]:

@@ -15,6 +15,7 @@ from engine.core.health_parse import parse_gate
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import SeriesNames
 from engine.settings_feeds import origins_of
+from engine.settings_integrations import integrations_of
 from engine.settings_openslo import OpenSloFiles
 from engine.settings_problems import check_shape, gate_problems
 from engine.settings_references import check_references
@@ -291,6 +292,8 @@ def _settings(
     # Settings that trust nobody keep the digest that they had before there was such a section.
     left_out = {"workflows"} if trust else {"workflows", "trust"}
     written = file.model_dump(mode="json", by_alias=True, exclude=left_out)
+    if not file.integrations.servers:
+        del written["integrations"]
     if not file.feeds.sources:
         del written["feeds"]["sources"]
     for environment in written["environments"]:  # nor do environments that need no ticket change it
@@ -326,6 +329,7 @@ def _settings(
         ),
         people={one.user: Person(user=one.user, email=one.email) for one in file.people},
         grants={one.user: _grants(one) for one in file.people},
+        integrations=integrations_of(home, file.integrations),
         retention=RetentionConfig(samples_days=days(file.retention.samples)),
         trust=trust,
     )

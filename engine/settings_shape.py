@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 from engine.settings_feeds import FeedsSection
+from engine.settings_integrations import IntegrationsSection
 from engine.settings_parts import Name, Text
 from engine.settings_trust import TrustSection
 
@@ -302,7 +303,7 @@ class Driver(_Part):
 
 class Input(_Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
-    from_: Annotated[str, Field(alias="from", pattern=r"^(env|file):.+$")]
+    from_: Annotated[str, Field(alias="from", pattern=r"^(env|file|vault|consul):.+$")]
 
 
 class Group(_Part):
@@ -372,6 +373,7 @@ class SettingsFile(_Part):
     evidence: EvidenceSection
     trust: list[TrustSection] = []
     feeds: FeedsSection
+    integrations: IntegrationsSection = IntegrationsSection()
     retention: RetentionSection = RetentionSection()
     policies: Annotated[list[PolicySection], Field(min_length=1)]
     workflows: Annotated[list[PromotionWorkflow], Field(min_length=1)]

@@ -14,6 +14,7 @@ from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 from engine.evidence.imported import Anchor
 from engine.settings_feeds import FeedOrigin
+from engine.settings_integrations import IntegrationsConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,8 @@ class PolicyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredInput:
-    """Where a value of the environment comes from: `env` + variable name, `file` + path."""
+    """Where a value of the environment comes from: `env` + variable name, `file` + path, `vault` +
+    mount/path#field, `consul` + key."""
 
     name: str
     scheme: str
@@ -229,6 +231,7 @@ class Settings:
     evidence: EvidenceConfig
     people: Mapping[str, Person] = field(default_factory=dict)
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
+    integrations: IntegrationsConfig = field(default_factory=IntegrationsConfig)
     retention: RetentionConfig = RetentionConfig()
     trust: tuple[Anchor, ...] = ()
     oidc: OidcConfig | None = None

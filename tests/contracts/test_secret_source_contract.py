@@ -11,10 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from engine.adapters.secrets_consul import ConsulConfig, ConsulHttp
 from engine.adapters.secrets_env import EnvSecrets
 from engine.adapters.secrets_file import BYTES_MAX, FileSecrets
+from engine.adapters.secrets_vault import VaultSecrets
 from engine.core.errors import AdapterFailed, NotFound
 from engine.ports import SecretSource
+from engine.redact import MARK, redact
+from tests.integrations.conftest import bao, server
+from tests.integrations.kit import Bao, Server, consul_misses, consul_says
+
+__all__ = ["bao", "server"]
 
 KEY = b"k" * 32
 VALUE = "planted-5a1c"
@@ -30,8 +37,12 @@ class Case:
     absent: str
 
 
-@pytest.fixture(params=["env", "file"])
+@pytest.fixture(params=["env", "file", "consul", pytest.param("vault", marks=pytest.mark.house)])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    if request.param == "vault":
+        return _vault(request.getfixturevalue("bao"))
+    if request.param == "consul":
+        return _consul(request.getfixturevalue("server"))
     if request.param == "env":
         env: dict[str, str] = {}
 
@@ -48,10 +59,35 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return Case("file", FileSecrets, put_file, str(tmp_path / "absent"))
 
 
+def _vault(real: Bao) -> Case:
+    def put(value: str) -> str:
+        real.put("secret/eu-prod", password=value)
+        return "secret/eu-prod#password"
+
+    return Case("vault", lambda key: VaultSecrets(key, real.client()), put, "secret/absent")
+
+
+def _consul(told: Server) -> Case:
+    def put(value: str) -> str:
+        consul_says(told, "eu-prod/db", value.encode())
+        return "eu-prod/db"
+
+    consul_misses(told, "eu-prod/absent")
+    consul = ConsulHttp(told.url)
+    return Case("consul", lambda key: ConsulConfig(key, consul), put, "eu-prod/absent")
+
+
+def test_the_redactor_knows_what_was_read(case: Case) -> None:
+    value = f"known-after-{case.scheme}"
+    assert redact(value) == value
+    case.make(KEY).resolve("db", case.put(value), deadline_s=5.0)
+    assert redact(f"it is {value}") == f"it is {MARK}"
+
+
 def test_the_value_never_leaves(case: Case) -> None:
     source = case.make(KEY)
     path = case.put(VALUE)
-    resolved = source.resolve("db", path, deadline_s=1.0)
+    resolved = source.resolve("db", path, deadline_s=5.0)
     assert source.scheme == case.scheme
     assert (resolved.name, resolved.path) == ("db", f"{case.scheme}:{path}")
     assert resolved.value_hmac == hmac.new(KEY, VALUE.encode(), hashlib.sha256).hexdigest()
@@ -62,21 +98,21 @@ def test_the_value_never_leaves(case: Case) -> None:
 
 def test_equal_values_are_told_equal_and_others_are_not(case: Case) -> None:
     source = case.make(KEY)
-    first = source.resolve("db", case.put(VALUE), deadline_s=1.0).value_hmac
-    assert source.resolve("db", case.put(VALUE), deadline_s=1.0).value_hmac == first
-    assert source.resolve("db", case.put(VALUE + " "), deadline_s=1.0).value_hmac != first
+    first = source.resolve("db", case.put(VALUE), deadline_s=5.0).value_hmac
+    assert source.resolve("db", case.put(VALUE), deadline_s=5.0).value_hmac == first
+    assert source.resolve("db", case.put(VALUE + " "), deadline_s=5.0).value_hmac != first
     other = case.make(b"j" * 32)
-    assert other.resolve("db", case.put(VALUE), deadline_s=1.0).value_hmac != first
+    assert other.resolve("db", case.put(VALUE), deadline_s=5.0).value_hmac != first
 
 
 def test_an_empty_value_is_a_value(case: Case) -> None:
-    resolved = case.make(KEY).resolve("db", case.put(""), deadline_s=1.0)
+    resolved = case.make(KEY).resolve("db", case.put(""), deadline_s=5.0)
     assert resolved.value_hmac == hmac.new(KEY, b"", hashlib.sha256).hexdigest()
 
 
 def test_missing_is_not_found_and_named(case: Case) -> None:
     with pytest.raises(NotFound, match=os.path.basename(case.absent)):  # noqa: PTH119
-        case.make(KEY).resolve("db", case.absent, deadline_s=1.0)
+        case.make(KEY).resolve("db", case.absent, deadline_s=5.0)
 
 
 def test_a_file_that_cannot_be_read_is_no_missing_one(tmp_path: Path) -> None:

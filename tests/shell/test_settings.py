@@ -231,7 +231,7 @@ _MISTAKES = {
     "router with address": (
         _ROUTER,
         "      url: http://127.0.0.1:9090\n      type: router ",
-        "url: http",
+        "      url: http://127.0.0.1:9090",
         ("no such key", "asked directly"),
     ),
     "prometheus without address": (
@@ -254,7 +254,7 @@ _MISTAKES = {
         "env:DB_PASSWORD",
         "hunter2",
         "hunter2",
-        ("env:NAME or file:PATH",),
+        ("vault:MOUNT/PATH#FIELD", "not repeated"),
     ),
     "missing section": ("feeds:\n  folder: feeds", "", "version: 1", ("feeds", "a mapping")),
     "octal": ("port: 8501", "port: 08501", "port: 08501", ("a plain number",)),
