@@ -18,6 +18,7 @@ from data.project import changes
 from engine.core.errors import Conflict, IllegalTransition, Malformed, NotFound
 from engine.core.events import Event, Recorded
 from engine.core.feed_events import FEEDS
+from engine.core.health_events import HEALTH
 from engine.core.holds import Holds
 from engine.core.holds import evolve as evolve_holds
 from engine.core.house import ADMIN, BUNDLES, HouseEvent
@@ -60,11 +61,12 @@ class Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
             is_run(stream)
-            or stream in {BUNDLES, ADMIN, FEEDS}
+            or stream in {BUNDLES, ADMIN, FEEDS, HEALTH}
             or stream.startswith(("engine:", "sched:"))
         ):
             raise Malformed(
-                "expected a run, bundles, admin, feeds, engine: or sched:", where=stream
+                "expected a run, bundles, admin, feeds, data-health, engine: or sched:",
+                where=stream,
             )
         for text in (stream, actor, command_id):
             if not text.isprintable() or len(text) > 400:

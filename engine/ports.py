@@ -346,7 +346,7 @@ class ResolvedInput:
 
 
 class SecretSource(Protocol):
-    """Reads one kind of input: `scheme` is env, file, vault, consul, ..."""
+    """Reads one kind of input: `scheme` is env, file, ...; the redactor learns what it read."""
 
     @property
     def scheme(self) -> str: ...

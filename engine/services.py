@@ -14,6 +14,8 @@ from engine.catalog import Catalog
 from engine.feeds_desk import FeedDesk
 from engine.fleet.control import Fleet
 from engine.identity import Identity
+from engine.integrations.desk import HealthDesk
+from engine.integrations.prober import Prober
 from engine.logbook import LogBook
 from engine.outside import Outside
 from engine.policy_book import PolicyBook
@@ -50,6 +52,8 @@ class Services:
     policies: PolicyBook
     blocking: Blocking
     outside: Outside
+    prober: Prober
+    health: HealthDesk
     sealer: Sealer
     logbook: LogBook
     runner: Runner

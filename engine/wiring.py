@@ -24,10 +24,7 @@ from engine.adapters.clock_system import SystemClock
 from engine.adapters.driver_local_fleet import LocalFleetDriver
 from engine.adapters.metrics_prometheus import PrometheusMetrics
 from engine.adapters.metrics_router import RouterMetrics
-from engine.adapters.prometheus_http import token_from
 from engine.adapters.runtime_fleet import FleetRuntime
-from engine.adapters.secrets_env import EnvSecrets
-from engine.adapters.secrets_file import FileSecrets
 from engine.archiving import Archivist
 from engine.attestations import Attestations
 from engine.blocking import Blocking
@@ -42,11 +39,13 @@ from engine.home import HomeLock
 from engine.identity import Identity, append_to
 from engine.identity.home import identity_of, renew_local_token
 from engine.identity.used import SAVE_EVERY_S
+from engine.integrations.prober import Prober
 from engine.live import Live
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
 from engine.outside import Outside, Place
 from engine.policy_book import PolicyBook, policies_of, tests_of
-from engine.ports import BlobStore, Clock, FeedSource, SecretSource
+from engine.ports import BlobStore, Clock, FeedSource
+from engine.redact import install, redact_record
 from engine.replaying import Replaying
 from engine.replaying_pool import ReplayPool
 from engine.retention import LOOK_EVERY_S, Retention
@@ -58,6 +57,12 @@ from engine.settings import Environment, Settings, read_settings
 from engine.steps import observe
 from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
+from engine.wiring_integrations import (
+    health_of,
+    prober_of,
+    prometheus_of,
+    secret_sources,
+)
 from engine.worker import Chore, Worker
 
 # Newest last. A process serves one house; a test may open one while another stays open.
@@ -107,18 +112,13 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         keys = keystore.open_keys(settings.home, passphrase)
         check_origin(settings, keys.origins)
         clock = SystemClock()
-        store = Store.open(settings.home, clock=clock)
+        install()
+        store = Store.open(settings.home, clock=clock, clean=redact_record)
         undo.callback(store.close)
         identity, catalog = identity_of(settings, store, clock), Catalog(store)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
         feeds = FeedDesk(store=store, clock=clock, config=settings.feeds, home=settings.home)
-        book = PolicyBook(
-            store=store,
-            settings=settings,
-            clock=clock,
-            files=policies_of(settings),
-            tests=tests_of(settings),
-        )
+        book = _book(settings, store, clock)
         undo.callback(book.stop)
         outside = _outside(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
         logbook = logbook_of(settings, store, keys, clock)
@@ -127,12 +127,13 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         engine_id = secrets.token_hex(4)
         archivist = Archivist(store.put_away)
         retention = _retention(settings, store, clock)
-        worker = _worker(store, runner, retention, identity, engine_id)
+        prober = prober_of(settings, store, clock, os.environ)
+        worker = _worker(store, runner, retention, identity, prober, engine_id)
         live = Live(store, clock)
         service = _service(outside, book, speed)
         replaying = _replaying(settings, store, clock, outside, service)
         undo.pop_all()
-    keepers = (replaying, feeds, book, archivist, retention)
+    keepers = (replaying, feeds, book, archivist, retention, prober)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -147,6 +148,8 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         policies=book,
         blocking=Blocking(store, settings.home / "blobs"),
         outside=outside,
+        prober=prober,
+        health=health_of(outside, worker, prober),
         sealer=sealer,
         logbook=logbook,
         runner=runner,
@@ -160,6 +163,16 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
     )
     _open.append(services)
     return services
+
+
+def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
+    return PolicyBook(
+        store=store,
+        settings=settings,
+        clock=clock,
+        files=policies_of(settings),
+        tests=tests_of(settings),
+    )
 
 
 def _service(outside: Outside, book: PolicyBook, speed: int) -> Service:
@@ -195,7 +208,7 @@ def _outside(
         places={
             name: _place(settings, fleet, store.blobs, clock) for name, fleet in fleets.items()
         },
-        secrets=_secrets(input_key),
+        secrets=secret_sources(settings, input_key, os.environ),
     )
 
 
@@ -218,7 +231,12 @@ def _retention(settings: Settings, store: Store, clock: Clock) -> Retention:
 
 
 def _worker(
-    store: Store, runner: Runner, retention: Retention, identity: Identity, engine_id: str
+    store: Store,
+    runner: Runner,
+    retention: Retention,
+    identity: Identity,
+    prober: Prober,
+    engine_id: str,
 ) -> Worker:
     return Worker(
         store=store,
@@ -227,6 +245,7 @@ def _worker(
         chores=(
             Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
             Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
+            Chore(name="integrations", every_s=prober.every_s, do=prober.look_at_all),
         ),
     )
 
@@ -278,7 +297,7 @@ def _closer(
     identity: Identity,
     catalog: Catalog,
     worker: Worker,
-    keepers: Sequence[Archivist | FeedDesk | PolicyBook | Replaying | Retention],
+    keepers: Sequence[Archivist | FeedDesk | PolicyBook | Prober | Replaying | Retention],
     live: Live,
     engine_id: str,
 ) -> Callable[[], None]:
@@ -315,27 +334,11 @@ def _fleet(settings: Settings, env: Environment) -> Fleet:
     )
 
 
-def prometheus_of(settings: Settings, env: Environment, clock: Clock) -> PrometheusMetrics:
-    """The Prometheus that an environment's workflow names."""
-    source = env.workflow.metrics
-    token = token_from(source.token, settings.home, os.environ) if source.token else None
-    return PrometheusMetrics(
-        source.url,
-        environment=env.name,
-        targets=env.targets,
-        clock=clock,
-        slow_over_ms=source.slow_over_ms,
-        max_sample_age_ms=source.max_sample_age_ms,
-        names=source.series,
-        token=token,
-    )
-
-
 def _place(settings: Settings, fleet: Fleet, blobs: BlobStore, clock: Clock) -> Place:
     env = settings.environment(fleet.environment)
     metrics: RouterMetrics | PrometheusMetrics
     if env.workflow.metrics.type == "prometheus":
-        metrics = prometheus_of(settings, env, clock)
+        metrics = prometheus_of(settings, env, clock, os.environ)
     else:
         metrics = RouterMetrics(fleet, clock=clock)
     return Place(
@@ -361,11 +364,6 @@ def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:
         store.cursor(), run_id=run_id, step=step, attempt=attempt, limit=_LOG_LINES_MAX
     )
     return queries.logs_as_text(frame)
-
-
-def _secrets(key: bytes) -> dict[str, SecretSource]:
-    sources: tuple[SecretSource, ...] = (EnvSecrets(key, os.environ), FileSecrets(key))
-    return {source.scheme: source for source in sources}
 
 
 def _number(text: str, name: str) -> int:

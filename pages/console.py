@@ -13,6 +13,7 @@ import streamlit as st
 from pages.ui import cards, session
 
 _STATIC = Path(__file__).parent / "static"
+_BANNER_EVERY_S = 30.0  # reads what the engine keeps in memory, and asks nobody
 
 st.set_page_config(
     page_title="Releaseline",
@@ -115,6 +116,12 @@ _explained = [
 ]
 _operations = [
     st.Page("operations/feeds.py", title="Feeds", icon=":material/rss_feed:", url_path="feeds"),
+    st.Page(
+        "operations/integrations.py",
+        title="Integrations",
+        icon=":material/hub:",
+        url_path="integrations",
+    ),
 ]
 _page = st.navigation(
     {
@@ -155,6 +162,5 @@ _page = st.navigation(
 )
 _house = session.services()
 cards.menu(_house, _promotions, _reviews, _evidence, _insights, _operations)
-for _source in cards.engine_trouble(_house):
-    st.error(_source, icon=":material/report:", title="The engine is not working")
+st.fragment(cards.banner, run_every=_BANNER_EVERY_S)(_house)
 _page.run()

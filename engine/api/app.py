@@ -24,6 +24,7 @@ from engine.api import (
     feeds,
     findings,
     gates,
+    integrations,
     log,
     people,
     places,
@@ -58,6 +59,7 @@ def build_api(services: Services, streams: Streams) -> FastAPI:
     api.include_router(evidence.router(services))
     api.include_router(feeds.router(services))
     api.include_router(findings.router(services))
+    api.include_router(integrations.router(services))
     api.include_router(attestations.router(services))
     api.include_router(gates.router(services))
     api.include_router(log.router(services))

@@ -91,8 +91,10 @@ def _reading(api: APIRouter, services: Services) -> None:
 
     @api.get("/data-health")
     def data_health() -> Any:
+        """Of the engine, the feeds and the integrations; see also `/integrations`."""
         worker = services.worker.health()
         return {
+            **services.health.now().document(),
             "engine": {
                 "running": worker.running,
                 "tick_age_s": round(worker.tick_age_s, 1),

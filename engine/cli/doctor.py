@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import shutil
 import socket
 import sys
@@ -17,18 +18,21 @@ import click
 from engine.adapters.clock_system import SystemClock
 from engine.cli.call import Call, Leaf, pass_call
 from engine.cli.exits import BAD_CONFIG, DONE
-from engine.core.errors import ReleaselineError, UnsafeConfig
+from engine.core.data_health import Level
+from engine.core.errors import AdapterFailed, NotFound, ReleaselineError, UnsafeConfig
 from engine.core.metrics import ReadingStatus
 from engine.home import holder, read_server_file
 from engine.homes import has_keys
+from engine.integrations.depends import PROMETHEUS
 from engine.policy.compile import compile_policy
 from engine.policy.lint import lint
 from engine.policy.model import load_policy
 from engine.settings import Settings, read_settings
-from engine.wiring import prometheus_of
+from engine.wiring_integrations import probes_of, prometheus_of, secret_sources
 
 _DISK_FREE_MIN: Final = 1024**3
 _PYTHON_MIN: Final = (3, 11)
+_INPUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ def _checks(home: Path) -> Iterator[Check]:
     )
     yield from _policies(settings)
     yield _keys(home)
-    yield from _inputs(settings)
+    yield from inputs(settings)
+    yield from integrations(settings)
     yield from metrics(settings)
     yield _people(settings)
     yield _server(home, settings)
@@ -125,16 +130,40 @@ def _keys(home: Path) -> Check:
     return Check(name="keys", level="ok", told="encrypted, readable by their owner alone")
 
 
-def _inputs(settings: Settings) -> Iterator[Check]:
+def inputs(settings: Settings) -> Iterator[Check]:
+    """Read every input once, as a run would; no value is kept or told."""
+    sources = secret_sources(settings, secrets.token_bytes(32), os.environ)
     for name, environment in settings.environments.items():
-        missing = []
+        missing, unknown = [], []
         for one in environment.inputs:
-            there = one.path in os.environ if one.scheme == "env" else Path(one.path).is_file()
-            if not there:
+            try:
+                sources[one.scheme].resolve(one.name, one.path, deadline_s=_INPUT_S)
+            except NotFound:
                 missing.append(f"{one.name} ({one.scheme}:{one.path})")
-        if missing:
-            told = f"not found from here: {', '.join(missing)}"
-            yield Check(name=f"inputs {name}", level="warn", told=told)
+            except AdapterFailed as failed:
+                unknown.append(str(failed))
+        told = [f"not found from here: {', '.join(missing)}"] if missing else []
+        for text in (*told, *unknown):
+            yield Check(name=f"inputs {name}", level="warn", told=text)
+
+
+def integrations(settings: Settings) -> Iterator[Check]:
+    """Look at each server of `integrations` once. Not `bad`: the server starts without them."""
+    for one in probes_of(settings, os.environ):
+        if one.probe.kind == PROMETHEUS:  # asked by `metrics`, which says more
+            continue
+        where = f"{one.probe.address}: "
+        try:
+            found = one.probe.probe(deadline_s=one.deadline_s)
+        except AdapterFailed as failed:
+            told = f"{where}{failed}"
+            yield Check(name=f"{one.probe.kind} {one.probe.name}", level="warn", told=told)
+            continue
+        yield Check(
+            name=f"{one.probe.kind} {one.probe.name}",
+            level="ok" if found.level is Level.OK else "warn",
+            told=f"{where}{found.reason}, {found.latency_ms} ms",
+        )
 
 
 def metrics(settings: Settings) -> Iterator[Check]:
@@ -144,7 +173,7 @@ def metrics(settings: Settings) -> Iterator[Check]:
         if source.type != "prometheus":
             continue
         clock = SystemClock()
-        reading = prometheus_of(settings, environment, clock).read(
+        reading = prometheus_of(settings, environment, clock, os.environ).read(
             deadline_s=source.timeout_ms / 1000
         )
         where = f"{source.url}: "

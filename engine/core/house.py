@@ -13,6 +13,7 @@ from engine.core.attestations import AttestationImported
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.feed_events import FeedSynced, FeedSyncFailed, FeedSyncStarted
+from engine.core.health_events import DataHealthChanged
 from engine.core.policy_versions import PolicyPublished
 
 BUNDLES = "bundles"
@@ -260,4 +261,5 @@ HouseEvent: TypeAlias = (
     | FeedSynced
     | FeedSyncFailed
     | PolicyPublished
+    | DataHealthChanged
 )

@@ -10,6 +10,7 @@ from typing import Any, Final
 import streamlit as st
 
 from data import queries
+from engine.core.data_health import DataHealth, Level
 from engine.core.digest import Digest
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -41,29 +42,25 @@ def crumbs(*places: tuple[str, str, dict[str, str]], here: str) -> None:
         st.markdown(f":gray[{here}]", width="content")
 
 
-def data_health_of(house: Services, environment: str) -> health.DataHealth:
-    desk = house.outside.desk
-    return health.data_health(
-        house.worker.health(),
-        desk.feeds(),
-        desk.compiled(desk.policy_digest(environment)).policy.config,
-        now_s=house.clock.now_us() // 1_000_000,
-    )
+def data_health_of(house: Services, environment: str) -> DataHealth:
+    """Of what decisions about this environment rest on."""
+    return house.health.now(environment)
 
 
-def data_health(found: health.DataHealth) -> None:
+def data_health(found: DataHealth) -> None:
     """Every source that the run decides on, the odd ones first."""
     with st.container(border=True, gap="xsmall"):
-        st.markdown(f"**Data health** {found.look.badge}")
-        odd = [source for source in found.sources if source.level != "OK"]
-        for source in odd or found.sources:
-            mark = words.DATA_HEALTH[source.level]
+        st.markdown(f"**Data health** {health.look(found.level).badge}")
+        for source in found.odd or found.sources:
+            mark = health.look(source.level)
             sign = f":{mark.colour}[:material/{mark.material}:]"
             st.markdown(f"{sign} {words.plain(source.text)}")
-        if odd and len(odd) < len(found.sources):
-            fine = ", ".join(s.text for s in found.sources if s.level == "OK")
+        if found.odd and len(found.odd) < len(found.sources):
+            fine = ", ".join(s.text for s in found.sources if s.level is Level.OK)
             st.markdown(f":gray[:small[In order: {words.plain(fine)}]]")
-        st.page_link("operations/feeds.py", label="Feeds in detail", icon=":material/rss_feed:")
+        with st.container(horizontal=True, gap="small"):
+            st.page_link("operations/feeds.py", label="Feeds", icon=":material/rss_feed:")
+            st.page_link("operations/integrations.py", label="Integrations", icon=":material/hub:")
 
 
 def evidence(house: Services, run: Run) -> None:
@@ -135,10 +132,14 @@ def after_care(house: Services, run: Run) -> None:
         )
 
 
-def engine_trouble(house: Services) -> tuple[str, ...]:
-    """What keeps the engine from working at all; said on every page."""
-    found = health.data_health(house.worker.health(), (), {}, now_s=0)
-    return tuple(source.text for source in found.stopped)
+def banner(house: Services) -> None:
+    """What is not in order, on every page; nothing when everything is."""
+    found = health.banner(house.health.now())
+    if found is None:
+        return
+    icon = f":material/{health.look(found.level).material}:"
+    told = st.error if found.level is Level.FAIL else st.warning
+    told(found.markdown, icon=icon, title=found.title)
 
 
 def stage_link(run: Run) -> None:

@@ -22,6 +22,7 @@ PAGES: Final = {
     "evidence": "evidence/timeline.py",
     "evidence-item": "evidence/item.py",
     "feeds": "operations/feeds.py",
+    "integrations": "operations/integrations.py",
     "replay": "evidence/replay.py",
     "replay-run": "evidence/replay_run.py",
     "replay-request": "evidence/replay_one.py",

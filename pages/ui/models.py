@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.core.commands import Action, ActionState, OverrideOffer
+from engine.core.data_health import DataHealth
 from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.state import StepState
@@ -19,7 +20,6 @@ from engine.live_text import day_time, plural
 from engine.live_view import short_name
 from engine.story import Line
 from pages.ui import words
-from pages.ui.health import DataHealth
 from pages.ui.people_models import override_text
 
 _DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}\b", re.ASCII)
@@ -167,7 +167,7 @@ def head_meta(run: Run, found: DataHealth) -> list[list[str]]:
         meta.insert(0, ["Again", f"as {request.rerun_of}", ""])
     if request.speed > 1:
         meta.append(["Waiting times", f"divided by {request.speed}", ""])
-    look = found.look
+    look = words.DATA_HEALTH[found.level.value]
     meta.append(["Data health", found.line, f"look:{look.tone}:{look.shape}:{look.word}"])
     return meta
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from engine.core.data_health import DataHealth
 from engine.core.run import Run
 from engine.live import Snapshot
 from pages.ui import models, parts
-from pages.ui.health import DataHealth
 
 
 def stream_of(run_id: str) -> str:

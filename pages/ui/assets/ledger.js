@@ -8,6 +8,7 @@ function cellOf(me, cell) {
   else if (cell.text && cell.href) inside.append(linkOf(me, cell.text, cell.href, cell.open));
   else if (cell.text) inside.append(el("span", `main ${cell.mono ? "mono" : ""} ${cell.text.length > 34 ? "long" : ""}`, cell.text));
   if (cell.bar) inside.append(barOf(cell.bar));
+  if (cell.course) inside.append(courseOf(cell.course));
   if (cell.title) inside.title = cell.title;
   if (cell.sub) inside.append(el("span", "under", cell.sub));
   node.append(inside);
@@ -22,6 +23,17 @@ function barOf({ share, mark, tone, label }) {
   bar.setAttribute("role", "img");
   bar.setAttribute("aria-label", label);
   return bar;
+}
+function courseOf({ bars, label }) {
+  const course = el("span", "course", ...bars.map(({ height, tone }) => {
+    const bar = el("span", `t-${tone}`);
+    bar.style.height = `${height}%`;
+    return bar;
+  }));
+  course.setAttribute("role", "img");
+  course.setAttribute("aria-label", label);
+  course.title = label;
+  return course;
 }
 function linkOf(me, text, href, open) {
   const link = el("a", "main", text);

@@ -1,0 +1,90 @@
+"""The servers that this home depends on, over HTTP: what they are worth now, and a look at one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+
+from engine.api.runs import asker
+from engine.core.errors import NotFound
+from engine.integrations.read import IntegrationRow, look, looker
+from engine.service import LOCAL_ADMIN
+from engine.services import Services
+
+
+class LookShape(BaseModel):
+    """One look. `latency_ms` null: it got no answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at_us: int
+    level: str
+    latency_ms: int | None
+
+
+class IntegrationShape(BaseModel):
+    """An integration as it is known now. Times are UTC, epoch microseconds; null: never.
+
+    `level` is OK, WARN, FAIL or UNKNOWN, since `since_us`; `depends`: what rests on it.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    kind: str
+    address: str
+    level: str
+    reason: str
+    since_us: int | None
+    last_us: int | None
+    last_good_us: int | None
+    latency_ms: int | None
+    looking: bool
+    depends: tuple[str, ...]
+    course: tuple[LookShape, ...]
+
+
+class IntegrationsShape(BaseModel):
+    """`every_s`: between two looks at each."""
+
+    every_s: int
+    items: list[IntegrationShape]
+
+
+def router(services: Services) -> APIRouter:
+    api = APIRouter()
+
+    @api.get("/integrations")
+    def integrations() -> IntegrationsShape:
+        return IntegrationsShape(
+            every_s=services.prober.every_s, items=[_shape(one) for one in look(services)]
+        )
+
+    @api.get("/integrations/{name}")
+    def integration(name: str) -> IntegrationShape:
+        return _named(services, name)
+
+    @api.post("/integrations/{name}/probe", status_code=202)
+    def probe(name: str, request: Request) -> IntegrationShape:
+        """Have it looked at now, in the background; the answer is what is known so far."""
+        user = asker(request).user
+        who = looker(services.settings, user, local=user == LOCAL_ADMIN)
+        services.prober.wake(name, who)
+        return _named(services, name)
+
+    return api
+
+
+def _named(services: Services, name: str) -> IntegrationShape:
+    for one in look(services):
+        if one.name == name:
+            return _shape(one)
+    raise NotFound(f"There is no integration {name!r}.")
+
+
+def _shape(one: IntegrationRow) -> IntegrationShape:
+    shape: Any = IntegrationShape.model_validate(one)
+    assert isinstance(shape, IntegrationShape)
+    return shape

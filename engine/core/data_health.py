@@ -1,0 +1,293 @@
+"""Data health: does everything that decisions rest on work, and since when not? Pure.
+
+One model for the banner, the pages, the API and whoever decides: what the engine, the feeds, the
+integrations and (later) the jobs are worth now. UNKNOWN is never OK: an integration that was not
+looked at lately is not known to work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from engine.core.feeds import LEVELS, AgeLimits, Freshness, freshness
+
+# A single question that got no answer is a warning; so many in a row, and it does not work.
+SILENT_MAX: Final = 3
+COURSE_MAX: Final = 60
+# Missing so many looks in a row, what was found last is no longer known.
+LOOKS_MISSED_MAX: Final = 3
+_TICK_AGE_S_MAX: Final = 3.0  # the scheduler ticks every second; its watchdog acts on three
+_US: Final = 1_000_000
+
+
+class Level(StrEnum):
+    OK = "OK"
+    WARN = "WARN"
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+
+
+_WORST_FIRST: Final = (Level.FAIL, Level.UNKNOWN, Level.WARN)
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """FAIL before UNKNOWN before WARN; OK when there is nothing else."""
+    found = set(levels)
+    return next((level for level in _WORST_FIRST if level in found), Level.OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One line of data health.
+
+    Attributes:
+        kind: engine, feed, integration or job.
+        text: what is so, in words: `NVD stale, 3 h old`.
+        since_us: since when the level is what it is; None when nobody knows.
+        blocks: what it keeps from working, in words: `the policy gate of eu-prod`.
+    """
+
+    kind: str
+    name: str
+    level: Level
+    text: str
+    since_us: int | None = None
+    blocks: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "level": self.level.value,
+            "text": self.text,
+            "since_us": self.since_us,
+            "blocks": list(self.blocks),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataHealth:
+    """`sources` in the order engine, feeds, integrations, jobs."""
+
+    sources: tuple[Source, ...]
+
+    @property
+    def level(self) -> Level:
+        return worst(source.level for source in self.sources)
+
+    @property
+    def odd(self) -> tuple[Source, ...]:
+        """What is not in order, the worst first."""
+        order = {level: n for n, level in enumerate(_WORST_FIRST)}
+        odd = (source for source in self.sources if source.level is not Level.OK)
+        return tuple(sorted(odd, key=lambda source: order[source.level]))
+
+    @property
+    def line(self) -> str:
+        """What is not in order, in one line; what is, when everything is."""
+        return " · ".join(source.text for source in self.odd or self.sources)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "level": self.level.value,
+            "line": self.line,
+            "sources": [source.document() for source in self.sources],
+        }
+
+
+# --- the engine -------------------------------------------------------------------------------
+
+
+def engine_source(
+    *,
+    running: bool,
+    tick_age_s: float,
+    storage_full: bool,
+    stopped_because: Mapping[str, str],
+    now_us: int,
+) -> Source:
+    """Args:
+    stopped_because: run id to the defect that stopped its stepping.
+    """
+    everything = ("every run",)
+    if storage_full:
+        text = "disk full: nothing can be recorded, so no run moves"
+        return Source(kind="engine", name="engine", level=Level.FAIL, text=text, blocks=everything)
+    if stopped_because:
+        runs = sorted(stopped_because)
+        text = f"{', '.join(runs)} stopped by a defect: {stopped_because[runs[0]]}"
+        return Source(kind="engine", name="engine", level=Level.FAIL, text=text, blocks=tuple(runs))
+    if not running:
+        text = "the engine is not stepping"
+        return Source(kind="engine", name="engine", level=Level.FAIL, text=text, blocks=everything)
+    if tick_age_s > _TICK_AGE_S_MAX:
+        return Source(
+            kind="engine",
+            name="engine",
+            level=Level.WARN,
+            text=f"no engine tick for {int(tick_age_s)} s",
+            since_us=now_us - int(tick_age_s * _US),
+            blocks=everything,
+        )
+    return Source(kind="engine", name="engine", level=Level.OK, text="engine ticking")
+
+
+# --- feeds ------------------------------------------------------------------------------------
+
+
+def feed_source(
+    name: str,
+    as_of_s: int | None,
+    limits: AgeLimits | None,
+    *,
+    now_s: int,
+    age: str,
+    gates: Sequence[str],
+) -> Source:
+    """Args:
+    as_of_s: None = there is no snapshot.
+    age: how old it is, in words.
+    gates: environments whose policy rests on it.
+    """
+    word = freshness(as_of_s, limits, now_s=now_s)
+    level = Level(LEVELS[word])
+    since_s = None
+    if as_of_s is not None and limits is not None:
+        since_s = {
+            Freshness.STALE: as_of_s + limits.warn_s,
+            Freshness.CRITICAL: as_of_s + limits.fail_s,
+        }.get(word)
+    text = {
+        Freshness.FRESH: f"{name} fresh, {age} old",
+        Freshness.STALE: f"{name} stale, {age} old",
+        Freshness.CRITICAL: f"{name} too old, {age}",
+        Freshness.FUTURE: f"{name} is dated after this clock",
+        Freshness.MISSING: f"{name} has no snapshot",
+        Freshness.NO_LIMIT: f"{name} is {age} old, and no policy limits its age",
+    }[word]
+    failing = level is Level.FAIL or (word is Freshness.MISSING and limits and limits.required)
+    return Source(
+        kind="feed",
+        name=name,
+        level=level,
+        text=text,
+        since_us=None if since_s is None else since_s * _US,
+        blocks=tuple(f"the policy gate of {one}" for one in gates) if failing else (),
+    )
+
+
+# --- integrations -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look at an integration, as the course shows it. `latency_ms` None: no answer."""
+
+    at_us: int
+    level: Level
+    latency_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integration:
+    """What is known of one integration.
+
+    Attributes:
+        level: as of the last look; `level_at` says what it is worth now.
+        since_us: since when it has this level; None before the first look.
+        last_us, last_good_us: of the last look, and of the last one that found it OK.
+        silent: looks without an answer, in a row.
+        course: the last looks, oldest first, at most `COURSE_MAX`; not on record.
+    """
+
+    name: str
+    kind: str
+    level: Level = Level.UNKNOWN
+    reason: str = "not looked at yet"
+    since_us: int | None = None
+    last_us: int | None = None
+    last_good_us: int | None = None
+    latency_ms: int | None = None
+    silent: int = 0
+    course: tuple[Look, ...] = ()
+
+
+def answered(
+    before: Integration, level: Level, reason: str, *, latency_ms: int, at_us: int
+) -> Integration:
+    """The integration after a look that was answered."""
+    return _after(before, level, reason, latency_ms=latency_ms, silent=0, at_us=at_us)
+
+
+def not_answered(before: Integration, reason: str, *, at_us: int) -> Integration:
+    """The integration after a look that got no answer."""
+    silent = before.silent + 1
+    level = Level.FAIL if silent >= SILENT_MAX else Level.WARN
+    if silent < SILENT_MAX:
+        reason = f"{reason} (look {silent} of {SILENT_MAX} before it counts as down)"
+    return _after(before, level, reason, latency_ms=None, silent=silent, at_us=at_us)
+
+
+def _after(
+    before: Integration,
+    level: Level,
+    reason: str,
+    *,
+    latency_ms: int | None,
+    silent: int,
+    at_us: int,
+) -> Integration:
+    same = before.last_us is not None and before.level is level
+    look = Look(at_us=at_us, level=level, latency_ms=latency_ms)
+    return replace(
+        before,
+        level=level,
+        reason=reason,
+        since_us=before.since_us if same else at_us,
+        last_us=at_us,
+        last_good_us=at_us if level is Level.OK else before.last_good_us,
+        latency_ms=latency_ms,
+        silent=silent,
+        course=(*before.course, look)[-COURSE_MAX:],
+    )
+
+
+def known_at(one: Integration, *, now_us: int, every_s: float) -> Integration:
+    """The integration as it is known at `now_us`: what was not looked at lately is UNKNOWN.
+
+    Args:
+        every_s: between two looks.
+    """
+    if one.last_us is None:
+        return one
+    old_us = one.last_us + int(every_s * LOOKS_MISSED_MAX * _US)
+    if now_us <= old_us:
+        return one
+    reason = f"not looked at for {(now_us - one.last_us) // _US} s"
+    return replace(one, level=Level.UNKNOWN, reason=reason, since_us=old_us, latency_ms=None)
+
+
+def integration_source(one: Integration, depends: Sequence[str]) -> Source:
+    """Args:
+    one: as `known_at` has it.
+    depends: what rests on it, in words; named as blocked when it does not work.
+    """
+    said = {
+        Level.OK: "works",
+        Level.WARN: "degraded",
+        Level.FAIL: "does not work",
+        Level.UNKNOWN: "unknown",
+    }[one.level]
+    more = "" if one.level is Level.OK else f": {one.reason}"
+    blocked = one.level in {Level.FAIL, Level.UNKNOWN}
+    return Source(
+        kind="integration",
+        name=one.name,
+        level=one.level,
+        text=f"{one.name} {said}{more}",
+        since_us=one.since_us,
+        blocks=tuple(depends) if blocked else (),
+    )
