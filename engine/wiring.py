@@ -245,7 +245,7 @@ def _worker(
         chores=(
             Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
             Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
-            Chore(name="integrations", every_s=prober.every_s, do=prober.look_at_all),
+            Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
         ),
     )
 

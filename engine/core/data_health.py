@@ -47,7 +47,7 @@ class Source:
         kind: engine, feed, integration or job.
         text: what is so, in words: `NVD stale, 3 h old`.
         since_us: since when the level is what it is; None when nobody knows.
-        blocks: what it keeps from working, in words: `the policy gate of eu-prod`.
+        blocks: what it keeps from working, in words: `policy gates of eu-prod`.
     """
 
     kind: str
@@ -175,7 +175,7 @@ def feed_source(
         level=level,
         text=text,
         since_us=None if since_s is None else since_s * _US,
-        blocks=tuple(f"the policy gate of {one}" for one in gates) if failing else (),
+        blocks=(f"policy gates of {', '.join(gates)}",) if failing and gates else (),
     )
 
 
@@ -273,7 +273,8 @@ def known_at(one: Integration, *, now_us: int, every_s: float) -> Integration:
 def integration_source(one: Integration, depends: Sequence[str]) -> Source:
     """Args:
     one: as `known_at` has it.
-    depends: what rests on it, in words; named as blocked when it does not work.
+    depends: what rests on it, in words; named as blocked when it does not work. Where nothing
+        does, an integration that does not work is a warning: no promotion is kept from anything.
     """
     said = {
         Level.OK: "works",
@@ -283,10 +284,11 @@ def integration_source(one: Integration, depends: Sequence[str]) -> Source:
     }[one.level]
     more = "" if one.level is Level.OK else f": {one.reason}"
     blocked = one.level in {Level.FAIL, Level.UNKNOWN}
+    harmless = one.level is Level.FAIL and not depends
     return Source(
         kind="integration",
         name=one.name,
-        level=one.level,
+        level=Level.WARN if harmless else one.level,
         text=f"{one.name} {said}{more}",
         since_us=one.since_us,
         blocks=tuple(depends) if blocked else (),

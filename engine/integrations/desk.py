@@ -88,7 +88,7 @@ class HealthDesk:
         configs = {name: self._config(name) for name in environments}
         known = self._known_feeds()
         if isinstance(known, str):
-            blocked = tuple(f"the policy gate of {name}" for name in configs)
+            blocked = (f"policy gates of {', '.join(configs)}",)
             return [Source(kind="feed", name="feeds", level=Level.FAIL, text=known, blocks=blocked)]
         # A feed that no policy names decides nothing.
         names = {

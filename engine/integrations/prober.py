@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +27,7 @@ from engine.ports_integrations import Probe
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 8
+_STOP_S: Final = 1.0
 _MAY_LOOK: Final = frozenset({Role.ADMIN, Role.SRE, Role.RELEASE_MANAGER})
 
 
@@ -61,7 +61,9 @@ class Prober:
         self._probes = {one.probe.name: one for one in probes}
         self._lock = threading.Lock()
         self._looking: set[str] = set()
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
         self._threads: list[threading.Thread] = []
+        self._round = threading.Thread()
         self._stopped = threading.Event()
         self._found = {
             name: Integration(name=name, kind=one.probe.kind) for name, one in self._probes.items()
@@ -91,11 +93,19 @@ class Prober:
 
     def look_at_all(self) -> None:
         """One round; ends when every probe has answered or its time is over."""
-        if not self._probes or self._stopped.is_set():
-            return
-        workers = min(_AT_ONCE, len(self._probes))
-        with ThreadPoolExecutor(workers, thread_name_prefix="probe") as pool:
-            list(pool.map(self._look, self._probes))
+        threads = [self._thread(name) for name in self._probes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def begin_round(self) -> None:
+        """A round in the background; nothing when the one before has not ended."""
+        with self._lock:
+            if self._stopped.is_set() or self._round.is_alive():
+                return
+            self._round = threading.Thread(target=self.look_at_all, name="probes", daemon=True)
+            self._round.start()
 
     def why_not(self, name: str, who: Looker) -> Refusal | None:
         """Why this person may not have it looked at now; None when they may."""
@@ -126,7 +136,7 @@ class Prober:
             )
             append_to(self._store, ADMIN, event, actor=who.user)
             raise Refused(why.sentence, code=why.code)
-        thread = threading.Thread(target=self._look, args=(name,), name=f"probe {name}")
+        thread = self._thread(name)
         with self._lock:
             if self._stopped.is_set():
                 raise Conflict("The engine is being stopped.")
@@ -139,22 +149,27 @@ class Prober:
             thread.join(timeout_s)
 
     def stop(self) -> None:
-        """What is under way ends by its deadline; nothing of it is recorded."""
+        """What is under way ends by its deadline, waited for or not; nothing of it is recorded."""
         self._stopped.set()
-        self.wait()
+        self.wait(_STOP_S)
+
+    def _thread(self, name: str) -> threading.Thread:
+        # A daemon: a server that does not answer must not hold the process at its end.
+        return threading.Thread(target=self._look, args=(name,), name=f"probe {name}", daemon=True)
 
     def _look(self, name: str) -> None:
         one = self._probes[name]
-        with self._lock:
-            if name in self._looking or self._stopped.is_set():
-                return
-            self._looking.add(name)
-        try:
-            after = self._asked(one.probe, one.deadline_s)
-            self._keep(after)
-        finally:
+        with self._turns:
             with self._lock:
-                self._looking.discard(name)
+                if name in self._looking or self._stopped.is_set():
+                    return
+                self._looking.add(name)
+            try:
+                after = self._asked(one.probe, one.deadline_s)
+                self._keep(after)
+            finally:
+                with self._lock:
+                    self._looking.discard(name)
 
     def _asked(self, probe: Probe, deadline_s: float) -> Integration:
         began_s = time.monotonic()

@@ -134,7 +134,7 @@ def after_care(house: Services, run: Run) -> None:
 
 def banner(house: Services) -> None:
     """What is not in order, on every page; nothing when everything is."""
-    found = health.banner(house.health.now())
+    found = health.banner(house.health.now(), now_us=house.clock.now_us())
     if found is None:
         return
     icon = f":material/{health.look(found.level).material}:"

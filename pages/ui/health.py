@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from engine.core.data_health import DataHealth, Level, Source
-from engine.live_text import day_time
+from engine.live_text import moment
 from pages.ui import words
 
 _SHOWN: Final = 4
@@ -40,12 +40,12 @@ def href(source: Source) -> str:
             return "/api/v1/data-health"
 
 
-def banner(found: DataHealth) -> Banner | None:
+def banner(found: DataHealth, *, now_us: int) -> Banner | None:
     """None when everything is in order."""
     odd = found.odd
     if not odd:
         return None
-    items = [_item(source) for source in odd[:_SHOWN]]
+    items = [_item(source, now_us) for source in odd[:_SHOWN]]
     if len(odd) > _SHOWN:
         items.append(f"[{len(odd) - _SHOWN} more](/integrations)")
     dead = any(one.kind == "engine" and one.level is Level.FAIL for one in odd)
@@ -57,10 +57,17 @@ def banner(found: DataHealth) -> Banner | None:
     )
 
 
-def _item(source: Source) -> str:
+def _when(us: int, now_us: int) -> str:
+    """To the minute; with its day when that is not today's."""
+    at = moment(us)
+    day = "" if at.date() == moment(now_us).date() else f"{at:%b} {at.day}, "
+    return f"{day}{at:%H:%M} UTC"
+
+
+def _item(source: Source, now_us: int) -> str:
     said = f"[{words.plain(source.text)}]({href(source)})"
     if source.since_us is not None:
-        said += f" since {words.plain(day_time(source.since_us))}"
+        said += f" since {words.plain(_when(source.since_us, now_us))}"
     if source.blocks:
         said += f", blocks {words.plain(', '.join(source.blocks))}"
     return said

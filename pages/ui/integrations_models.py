@@ -79,7 +79,7 @@ def when(us: int | None, now_us: int, *, ago: bool) -> dict[str, Any]:
     if us is None:
         return {"text": "never"} if ago else {"text": "–"}
     gone = span(max(0, now_us - us))
-    return {"text": day_time(us), "sub": f"{gone} ago" if ago else f"for {gone}"}
+    return {"text": f"{gone} ago" if ago else f"for {gone}", "sub": day_time(us)}
 
 
 def latency(one: IntegrationRow) -> dict[str, Any]:

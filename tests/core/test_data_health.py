@@ -83,6 +83,14 @@ def test_unknown_is_never_ok_and_old_is_unknown(
     assert (seen.level is Level.OK) <= (after(course[-1:]).level is Level.OK)
 
 
+def test_what_nothing_rests_on_is_a_warning_and_never_fine() -> None:
+    down = after([Level.FAIL])
+    assert integration_source(down, ()).level is Level.WARN
+    assert integration_source(down, ["inputs of eu-prod"]).level is Level.FAIL
+    assert integration_source(NEW, ()).level is Level.UNKNOWN
+    assert integration_source(after([Level.OK]), ()).level is Level.OK
+
+
 def test_the_third_silence_in_a_row_counts_as_down() -> None:
     assert after([Level.OK, None]).level is Level.WARN
     assert "look 2 of 3" in after([Level.OK, None, None]).reason
@@ -131,7 +139,7 @@ def test_a_feed_says_since_when_and_what_it_blocks(
     found = feed_source("NVD", as_of_s, limits, now_s=100_000, age="3 h", gates=["eu-prod"])
     assert found.level is level
     assert found.since_us == (None if since_s is None else since_s * US)
-    assert found.blocks == (("the policy gate of eu-prod",) if blocked else ())
+    assert found.blocks == (("policy gates of eu-prod",) if blocked else ())
     assert found.text.startswith("NVD ")
 
 

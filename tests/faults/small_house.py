@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from engine.keystore_witness import begin_state
 from engine.logbook import open_log
 from engine.outside import Outside, Place
 from engine.policy.model import Policy, load_policy
+from engine.ports import SecretSource
 from engine.runner import Runner
 from engine.sealing import Sealer
 from engine.service import Asker, Service
@@ -84,6 +85,7 @@ __all__ = [
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ENV = "eu-prod"
 
+DB_PASSWORD = DeclaredInput(name="DB_PASSWORD", scheme="env", path="DB_PASSWORD")
 CRITERIA = Criteria(
     hold_ms=10_000, window_ms=10_000, requests_min=10, slow_requests_min=10, history_ms=30_000
 )
@@ -114,6 +116,7 @@ def settings(
     approvals: int = 0,
     on_breach: str = "rollback",
     trust: tuple[Anchor, ...] = (),
+    inputs: tuple[DeclaredInput, ...] = (DB_PASSWORD,),
 ) -> Settings:
     def stage(name: str, share_bp: int) -> Stage:
         return Stage(name=name, share_bp=share_bp, min_targets=1, criteria=CRITERIA)
@@ -140,7 +143,7 @@ def settings(
             driver=DriverConfig(kind="local-fleet"),
             workflow=workflow,
             policy=files,
-            inputs=(DeclaredInput(name="DB_PASSWORD", scheme="env", path="DB_PASSWORD"),),
+            inputs=inputs,
             approval=ApprovalConfig(min_approvals=approvals),
             on_breach=on_breach,  # type: ignore[arg-type]
         )
@@ -188,11 +191,15 @@ class SmallHouse:
         approvals: int = 0,
         on_breach: str = "rollback",
         trust: tuple[Anchor, ...] = (),
+        inputs: tuple[DeclaredInput, ...] = (DB_PASSWORD,),
+        secrets: Mapping[str, SecretSource] | None = None,
     ) -> None:
         self.home, self.keys = home, keys
         self.fuse, self.fleet = fuse or Fuse(), fleet or SimFleet()
         self.clock = clock or SimClock()
-        self.settings = settings(home, approvals=approvals, on_breach=on_breach, trust=trust)
+        self.settings = settings(
+            home, approvals=approvals, on_breach=on_breach, trust=trust, inputs=inputs
+        )
         self.real = Store.open(home, clock=self.clock)
         self.store: Any = Fused(self.real, self.fuse, "store")
         self.catalog = Catalog(self.store)
@@ -214,7 +221,7 @@ class SmallHouse:
                 clock=self.clock,
             ),
             places=dict.fromkeys(self.settings.environments, place),
-            secrets={"env": SimSecrets()},
+            secrets={"env": SimSecrets()} if secrets is None else secrets,
         )
         (home / "keys").mkdir(mode=0o700, exist_ok=True)
         begin_state(home)
