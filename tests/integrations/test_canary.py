@@ -212,7 +212,7 @@ def step_is(step: str, *words: str) -> Callable[[Run], bool]:
 def play(plot: Plot, services: Services, folder: Path) -> tuple[str, dict[str, bytes]]:
     """The promotion with its failures. Returns the run, and what the doors said meanwhile."""
     server, clock, said = plot.server, plot.clock, dict[str, bytes]()
-    ours = services.identity.create_token("ana.li", service=False, actor="test")
+    ours = services.identity.create_token("ana.li", service=False, actor="test").token
     hook = "whsec_" + base64.b64encode(b"canary-webhook-secret-3a9e").decode()
     for name, value in (("OIDC", VALUES["oidc"]), ("HOOK", hook)):
         secret_from(f"env:{name}", services.home, {name: value}, what="secret")()
