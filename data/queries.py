@@ -149,6 +149,11 @@ def reviews(cursor: duckdb.DuckDBPyConnection, *, open_only: bool) -> pl.DataFra
     return _read(cursor, "reviews", open_only=open_only)
 
 
+def command(cursor: duckdb.DuckDBPyConnection, *, command_id: str) -> pl.DataFrame:
+    """At most one row."""
+    return _read(cursor, "command", command_id=command_id)
+
+
 def audit(cursor: duckdb.DuckDBPyConnection, *, limit: int = 200) -> pl.DataFrame:
     return _read(cursor, "audit", limit=limit)
 

@@ -7,7 +7,8 @@ database to decide; everything else reads. One process at a time may have a home
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -36,7 +37,7 @@ from engine.core.digest import Digest
 from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
 from engine.core.retirement import Retirement
-from engine.core.rows import GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
+from engine.core.rows import CommandRow, GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
 from engine.core.run import Run
 from engine.core.standing import Hold
 from engine.ports import Clock
@@ -82,6 +83,7 @@ class Store:
         self._retiring = Retiring(
             shelf, blobs, working=self._archive.working, record=self.record, clock=clock
         )
+        self._asked: dict[str, CommandRow] = {}
         self._closed = False
 
     @classmethod
@@ -125,10 +127,31 @@ class Store:
     ) -> tuple[Recorded, ...]:
         if self._clean is not None:
             events = [self._clean(event) for event in events]
+        with self._lock:
+            asked = self._asked.get(command_id) if events else None
+        more = () if asked is None else (asked,)
         append = Append.of(
-            stream, events, after=after, actor=actor, command_id=command_id, rows=rows
+            stream, events, after=after, actor=actor, command_id=command_id, rows=(*rows, *more)
         )
-        return self._writer.submit(append).answer()
+        recorded = self._writer.submit(append).answer()
+        if asked is not None:
+            with self._lock:
+                self._asked.pop(command_id, None)
+        return recorded
+
+    @contextmanager
+    def once(self, row: CommandRow) -> Iterator[None]:
+        with self._lock:
+            self._asked[row.command_id] = row
+        try:
+            yield
+            with self._lock:
+                left = self._asked.get(row.command_id)
+            if left is not None:
+                self.record((left,))
+        finally:
+            with self._lock:
+                self._asked.pop(row.command_id, None)
 
     def record(self, rows: Sequence[Row]) -> None:
         self.append("", (), after=0, actor="", rows=rows)

@@ -95,7 +95,13 @@ class Attestations:
         )
 
     def import_for_bundle(
-        self, digest: Digest, files: Sequence[Given], *, actor: str, limits: Limits = UNLIMITED
+        self,
+        digest: Digest,
+        files: Sequence[Given],
+        *,
+        actor: str,
+        limits: Limits = UNLIMITED,
+        command_id: str = "",
     ) -> tuple[Taken, ...]:
         """Verify and take in every file for a bundle, or none of them.
 
@@ -116,14 +122,21 @@ class Attestations:
         with self._one_at_a_time:
             known = {one.envelope: one for one in self._catalog.attestations(digest)}
             fresh = [one for one in judged if one.envelope not in known]
-            self._append([self._imported(digest, one) for one in fresh], actor)
+            self._append([self._imported(digest, one) for one in fresh], actor, command_id)
+        new = {one.envelope for one in fresh} | self._taken_by(command_id)
         return tuple(
-            Taken(attestation=known.get(one.envelope, one), new=one.envelope not in known)
+            Taken(attestation=known.get(one.envelope, one), new=one.envelope in new)
             for one in judged
         )
 
     def import_for_run(
-        self, run_id: str, files: Sequence[Given], *, actor: str, limits: Limits = UNLIMITED
+        self,
+        run_id: str,
+        files: Sequence[Given],
+        *,
+        actor: str,
+        limits: Limits = UNLIMITED,
+        command_id: str = "",
     ) -> tuple[Taken, ...]:
         """Verify and take in every file for one run, or none of them.
 
@@ -149,25 +162,34 @@ class Attestations:
             fresh[:] = [one for one in judged if one.envelope not in known]
             return tuple(self._imported(now.bundle, one) for one in fresh)
 
-        after = record(self._store, run_id, events, actor=actor)
+        after = record(self._store, run_id, events, actor=actor, command_id=command_id)
         known = {one.envelope: one for one in after.attestations}
         pinned = {one.envelope for one in after.pinned}
+        new = {one.envelope for one in fresh} | self._taken_by(command_id)
         return tuple(
             Taken(
                 attestation=known[one.envelope],
-                new=one in fresh,
+                new=one.envelope in new,
                 pinned=one.envelope in pinned,
             )
             for one in judged
         )
 
-    def _append(self, events: Sequence[AttestationImported], actor: str) -> None:
+    def _taken_by(self, command_id: str) -> set[Digest]:
+        """Envelopes that this command took in when it was first asked."""
+        earlier = self._store.by_command(command_id) if command_id else ()
+        events = (one.event for one in earlier)
+        return {e.attestation.envelope for e in events if isinstance(e, AttestationImported)}
+
+    def _append(self, events: Sequence[AttestationImported], actor: str, command_id: str) -> None:
         """All of them at once: a power cut must not leave a part of what was asked for."""
         for _ in range(_TRIES):
             try:
                 after = self._store.version(BUNDLES)
                 if events:
-                    self._store.append(BUNDLES, events, after=after, actor=actor)
+                    self._store.append(
+                        BUNDLES, events, after=after, actor=actor, command_id=command_id
+                    )
                 return
             except Conflict:
                 continue

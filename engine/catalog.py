@@ -56,7 +56,7 @@ class Catalog:
             self._apply(recorded)
         self.stop = store.subscribe(self._follow)
 
-    def create(self, files: BundleFiles, *, actor: str) -> Bundle:
+    def create(self, files: BundleFiles, *, actor: str, command_id: str = "") -> Bundle:
         """Store the files and the manifest. The same files give the same bundle again.
 
         Raises:
@@ -87,7 +87,7 @@ class Catalog:
             created = BundleCreated(
                 digest=digest, name=files.name, version=files.version, authors=(actor,)
             )
-            append_to(self._store, BUNDLES, created, actor=actor)
+            append_to(self._store, BUNDLES, created, actor=actor, command_id=command_id)
         return self.get(digest)
 
     def get(self, digest: Digest) -> Bundle:

@@ -127,18 +127,18 @@ class FeedDesk:
         if why is not None:
             return why
         with self._lock:
-            busy = sorted(self._running.keys() & set(self._names(wish)))
+            busy = sorted(self._running.keys() & set(self.names(wish)))
         if busy:
             return Refusal(sentence=f"{', '.join(busy)}: a sync is under way.", code="state")
         if not wish.origin:
-            without = [name for name in self._names(wish) if name not in self.origins()]
+            without = [name for name in self.names(wish) if name not in self.origins()]
             if without:
                 return Refusal(
                     sentence=f"{', '.join(without)}: no source is configured "
                     "(feeds.sources in releaseline.yaml); files come from the folder by hand.",
                     code="state",
                 )
-            if not self._names(wish):
+            if not self.names(wish):
                 return Refusal(
                     sentence="No feed has a source (feeds.sources in releaseline.yaml).",
                     code="state",
@@ -153,7 +153,7 @@ class FeedDesk:
             Malformed: the address is none to take feeds from.
             Refused: not allowed now. The attempt is on record.
         """
-        names = self._names(wish)
+        names = self.names(wish)
         unknown = sorted(set(names) - set(NAMES))
         if unknown:
             raise NotFound(f"There is no feed {', '.join(unknown)}; there are {', '.join(NAMES)}.")
@@ -191,7 +191,7 @@ class FeedDesk:
         self.wait()
         self._unsubscribe()
 
-    def _names(self, wish: Wish) -> tuple[str, ...]:
+    def names(self, wish: Wish) -> tuple[str, ...]:
         if wish.names:
             return tuple(dict.fromkeys(name.upper() for name in wish.names))
         if wish.origin and not is_url(wish.origin):
@@ -253,7 +253,7 @@ class FeedDesk:
         if not wish.origin:
             return self.origins()[name]
         address = wish.origin.rstrip("/") or "/"
-        several = is_url(address) and len(self._names(wish)) > 1
+        several = is_url(address) and len(self.names(wish)) > 1
         if several or (not is_url(address) and (Path(address) / FOLDERS[name]).is_dir()):
             address = f"{address}/{FOLDERS[name]}"
         return FeedOrigin(name=name, address=address, ecosystems=wish.ecosystems)

@@ -164,7 +164,13 @@ class Sealer:
         return name, content
 
     def annotate(
-        self, run_id: str, text: str, files: Mapping[str, bytes], *, actor: str
+        self,
+        run_id: str,
+        text: str,
+        files: Mapping[str, bytes],
+        *,
+        actor: str,
+        command_id: str = "",
     ) -> EvidenceAddendum:
         """Add to a sealed run: signed by whoever wrote it, logged, and never an edit.
 
@@ -175,7 +181,7 @@ class Sealer:
             Malformed: the text or an attachment cannot be taken.
             Refused: there is nothing to add to.
         """
-        return self._addenda.write(run_id, text, files, actor=actor)
+        return self._addenda.write(run_id, text, files, actor=actor, command_id=command_id)
 
     # --- capture --------------------------------------------------------------------------
 

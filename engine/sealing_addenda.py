@@ -32,7 +32,13 @@ class Addenda:
         self._out, self._scribe, self._packer = out, scribe, packer
 
     def write(
-        self, run_id: str, text: str, files: Mapping[str, bytes], *, actor: str
+        self,
+        run_id: str,
+        text: str,
+        files: Mapping[str, bytes],
+        *,
+        actor: str,
+        command_id: str = "",
     ) -> EvidenceAddendum:
         """Raises `NotFound`, `Malformed`, `Refused` as `Sealer.annotate`."""
         # Before it is signed: what is signed cannot be taken back.
@@ -46,7 +52,7 @@ class Addenda:
             made[:] = [event]
             return (event,), rows
 
-        self._scribe.append(run_id, None, write, actor=actor)
+        self._scribe.append(run_id, None, write, actor=actor, command_id=command_id)
         return made[0]
 
     def export(self, run: Run, actor: str) -> tuple[str, bytes]:

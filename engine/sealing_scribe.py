@@ -147,6 +147,7 @@ class Scribe:
         write: Callable[[Moment, Tree], Writing],
         *,
         actor: str = "engine",
+        command_id: str = "",
     ) -> None:
         """Append what `write` makes of the newest state; again when somebody was faster.
 
@@ -162,7 +163,12 @@ class Scribe:
                     if not events:
                         return
                     self._out.store.append(
-                        run_id, events, after=moment.run.version, actor=actor, rows=rows
+                        run_id,
+                        events,
+                        after=moment.run.version,
+                        actor=actor,
+                        command_id=command_id,
+                        rows=rows,
                     )
                     return
             except Conflict:

@@ -187,6 +187,7 @@ class Service:
         Raises:
             NotFound: no such run.
             Conflict: the command id was used for another run, or the run changes too fast.
+            Outdated: the run is at another version than the one that was looked at.
             Refused: not allowed; the sentence says why. The attempt is on record.
             AdapterFailed: a plan came along, and the targets cannot be looked at to compare it.
         """
@@ -258,7 +259,15 @@ class Service:
         """The hold on the run's bundle in its environment; None when it is free."""
         return self._store.hold(run.environment, run.bundle)
 
-    def lift_hold(self, environment: str, bundle: Digest, asker: Asker, *, reason: str) -> Hold:
+    def lift_hold(
+        self,
+        environment: str,
+        bundle: Digest,
+        asker: Asker,
+        *,
+        reason: str,
+        command_id: str = "",
+    ) -> Hold:
         """Let the bundle be promoted to the environment again. Returns the hold that was lifted.
 
         Raises:
@@ -267,16 +276,23 @@ class Service:
         """
         actor = self.actor(asker, self._settings.environment(environment).name)
         try:
-            return self._lift(environment, bundle, actor, reason)
+            return self._lift(environment, bundle, actor, reason, command_id)
         except Refused as refused:
             self._deny(asker, LIFT_HOLD, "", refused.code, str(refused))
             raise
 
-    def _lift(self, environment: str, bundle: Digest, actor: Actor, reason: str) -> Hold:
+    def _lift(
+        self,
+        environment: str,
+        bundle: Digest,
+        actor: Actor,
+        reason: str,
+        command_id: str = "",
+    ) -> Hold:
         hold = self._store.hold(environment, bundle)
         ended = hold is None or self._store.run(hold.run).terminal
         event = holds.lifted(hold, actor, environment=environment, reason=reason, ended=ended)
-        append_to(self._store, ADMIN, event, actor=actor.user)
+        append_to(self._store, ADMIN, event, actor=actor.user, command_id=command_id)
         assert hold is not None  # else it would have been refused
         return hold
 

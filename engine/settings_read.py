@@ -44,6 +44,7 @@ from engine.settings_values import (
     MetricsConfig,
     Person,
     PolicyFiles,
+    RateLimit,
     RetentionConfig,
     ServerConfig,
     Settings,
@@ -321,6 +322,9 @@ def _settings(
             allowed_hosts=tuple(file.server.allowed_hosts),
             behind_proxy=file.server.behind_proxy,
             public_log=file.server.public_log,
+            rate_limit=RateLimit(
+                per_second=file.server.rate_limit.per_second, burst=file.server.rate_limit.burst
+            ),
         ),
         evidence=EvidenceConfig(
             issuer=file.evidence.issuer,

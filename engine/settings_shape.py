@@ -17,7 +17,7 @@ from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 from engine.settings_feeds import FeedsSection
 from engine.settings_integrations import IntegrationsSection
-from engine.settings_parts import Name, Text
+from engine.settings_parts import Name, RateLimitSection, Text
 from engine.settings_trust import TrustSection
 
 SERIES: Final = SeriesNames()
@@ -355,6 +355,7 @@ class ServerSection(_Part):
     allowed_hosts: list[Text] = []
     behind_proxy: bool = False
     public_log: bool = False
+    rate_limit: RateLimitSection = RateLimitSection()
 
 
 class EvidenceSection(_Part):

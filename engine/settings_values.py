@@ -146,6 +146,14 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """Requests to the API of one token or session: `burst` at once, then `per_second`."""
+
+    per_second: int = 100
+    burst: int = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Attributes:
     allowed_hosts: further host names (without port) that the server answers for.
@@ -158,6 +166,7 @@ class ServerConfig:
     allowed_hosts: tuple[str, ...]
     behind_proxy: bool
     public_log: bool = False
+    rate_limit: RateLimit = RateLimit()
 
     @property
     def url(self) -> str:

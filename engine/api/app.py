@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.api import (
+    acting,
     again,
     attestations,
     drills,
@@ -33,7 +34,11 @@ from engine.api import (
     reviews,
     runs,
 )
-from engine.api.problems import of_error, problem, request_id
+from engine.api.conventions import Conventions
+from engine.api.once import Keys
+from engine.api.openapi import describe
+from engine.api.problems import CODES, of_error, problem, request_id
+from engine.api.rate import Buckets
 from engine.api.sse import Streams
 from engine.core.errors import ReleaselineError
 from engine.identity import Principal
@@ -44,31 +49,47 @@ _log = logging.getLogger(__name__)
 PREFIX: Final = "/api/v1"
 
 
-def build_api(services: Services, streams: Streams) -> FastAPI:
-    """Build the application; who asks stands in the scope as `rl_principal`."""
+def build_api(services: Services, streams: Streams, *, limited: bool = True) -> FastAPI:
+    """Build the application; who asks stands in the scope as `rl_principal`.
+
+    Args:
+        limited: whether callers are held to `server.rate_limit`; not those in this process.
+    """
     api = FastAPI(
-        title="Releaseline",
-        version="1",
-        description="Runs a release promotion and tells it as one auditable story.",
         docs_url=None,
         redoc_url=None,
     )
-    api.include_router(runs.router(services, streams))
-    api.include_router(places.router(services))
-    api.include_router(people.router(services))
-    api.include_router(evidence.router(services))
-    api.include_router(feeds.router(services))
-    api.include_router(findings.router(services))
-    api.include_router(integrations.router(services))
-    api.include_router(attestations.router(services))
-    api.include_router(gates.router(services))
-    api.include_router(log.router(services))
-    api.include_router(again.router(services))
-    api.include_router(reviews.router(services))
-    api.include_router(drills.router(services))
-    api.include_router(policies.router(services))
-    api.include_router(replays.router(services))
+    routers = (
+        acting.router(services),
+        runs.router(services, streams),
+        places.router(services),
+        people.router(services),
+        evidence.router(services),
+        feeds.router(services),
+        findings.router(services),
+        integrations.router(services),
+        attestations.router(services),
+        gates.router(services),
+        log.router(services),
+        again.router(services),
+        reviews.router(services),
+        drills.router(services),
+        policies.router(services),
+        replays.router(services),
+    )
+    for router in routers:
+        api.include_router(router)
     _explain_errors(api)
+    describe(api, PREFIX)
+    api.state.keys = Keys(services)
+    rate = services.settings.server.rate_limit
+    buckets = Buckets(per_second=rate.per_second, burst=rate.burst) if limited else None
+    api.add_middleware(
+        Conventions,
+        routes=[*api.routes, *(route for router in routers for route in router.routes)],
+        buckets=buckets,
+        clock_s=services.clock.monotonic_s,
+    )
     return api
 
 
@@ -78,7 +99,7 @@ def in_process(services: Services, principal: Principal) -> ASGIApp:
     Args:
         principal: who asks; the caller has proven it, by a token or by the shell it runs in.
     """
-    api = build_api(services, Streams(services))
+    api = build_api(services, Streams(services), limited=False)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         inner = dict(scope, rl_principal=principal, rl_request_id="local")
@@ -107,10 +128,9 @@ def _explain_errors(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        codes = {404: "not_found", 405: "method_not_allowed"}
-        code = codes.get(error.status_code, "http_error")
+        code = CODES.get(error.status_code, "http_error")
         response = problem(
-            error.status_code, code, str(error.detail), request_id=request_id(request)
+            error.status_code, code, _sentence(error), request_id=request_id(request)
         )
         response.headers.update(error.headers or {})
         return response
@@ -127,11 +147,36 @@ def _explain_errors(api: FastAPI) -> None:
         )
 
 
+def _sentence(error: HTTPException) -> str:
+    match error.status_code:
+        case 404:
+            return "There is no such address in this API."
+        case 405:
+            return "This address does not take that method; Allow names those that it takes."
+        case _:
+            return str(error.detail)
+
+
+_EXPECTED: Final = {
+    "missing": "expected a value",
+    "extra_forbidden": "expected no such field",
+    "string_pattern_mismatch": "expected text of the form {pattern}",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_too_short": "expected at least {min_length} characters",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than_equal": "expected {le} or less",
+    "enum": "expected one of {expected}",
+    "literal_error": "expected one of {expected}",
+    "json_invalid": "expected JSON: {error}",
+}
+
+
 def _field(detail: dict[str, Any]) -> dict[str, str]:
     place = [str(part) for part in detail["loc"]]
-    found = repr(detail.get("input"))
+    found = "nothing" if detail["type"] == "missing" else repr(detail.get("input"))
+    told = _EXPECTED.get(detail["type"])
     return {
         "field": ".".join(place[1:] or place),
-        "message": str(detail["msg"]),
+        "message": told.format(**detail.get("ctx", {})) if told else str(detail["msg"]),
         "found": found if len(found) <= 80 else f"{found[:77]}...",
     }

@@ -6,7 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from engine.api.runs import asker
+from engine.api.documents.base import says
+from engine.api.documents.house import DrillDoc
+from engine.api.runs import RunId, asker
 from engine.drilling import drill_run
 from engine.services import Services
 
@@ -14,8 +16,9 @@ from engine.services import Services
 def router(services: Services) -> APIRouter:
     api = APIRouter()
 
-    @api.post("/runs/{run_id}/drill")
-    def drill(run_id: str, request: Request) -> Any:
+    @api.post("/runs/{run_id}/drill", responses=says(DrillDoc))
+    def drill(run_id: RunId, request: Request) -> Any:
+        """Break scratch copies of the run's pack; it changes nothing."""
         services.service.check_export(run_id, asker(request), deed="drill")
         trusted_root = (services.home / "trusted_root.json").read_bytes()
         done = drill_run(services.store, trusted_root, run_id)

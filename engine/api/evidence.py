@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Form, Query, Request, UploadFile
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from data import queries
-from engine.api.runs import asker
-from engine.core.addenda import FILE_BYTES_MAX, FILES_MAX
+from engine.api.documents.base import PageOf, says, sends
+from engine.api.documents.house import AddendumDoc, AddendumMadeDoc, EvidenceRowDoc
+from engine.api.once import OnceOnly
+from engine.api.pages import Paged, filtered, page_of
+from engine.api.runs import RunId, asker
+from engine.core.addenda import FILE_BYTES_MAX, FILES_MAX, TEXT_MAX
+from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.events import Recorded
+from engine.core.exporting import AUDIT_PACK, KINDS, SEALED_KINDS, SIGNATURE
 from engine.core.fact_events import EvidenceAddendum
+from engine.core.jcs import JsonValue
 from engine.services import Services
 
 _CHUNK: Final = 256 * 1024
+_NAMES: Final = (*KINDS, *(f"{kind}{SIGNATURE}" for kind in SEALED_KINDS))
+Kind = Annotated[str, Query(pattern=f"^({'|'.join(re.escape(name) for name in _NAMES)})$")]
 
 
 def router(services: Services) -> APIRouter:
     api = APIRouter()
+    _packs(api, services)
+    _addenda(api, services)
+    return api
 
-    @api.get("/runs/{run_id}/evidence")
-    def evidence(run_id: str) -> Any:
+
+def _packs(api: APIRouter, services: Services) -> None:
+    @api.get("/runs/{run_id}/evidence", responses=says(PageOf[EvidenceRowDoc]))
+    def evidence(run_id: RunId, page: Paged) -> Any:
+        """What was captured, missed, sealed and handed out, in order."""
         services.service.run(run_id)
         frame = queries.run_evidence(services.store.cursor(), run_id=run_id)
-        return {"items": frame.to_dicts()}
+        items, following = page_of(
+            frame.to_dicts(), page, filtered("evidence", run=run_id), lambda row: (row["seq"],)
+        )
+        return {"items": items, "next": following}
 
-    @api.get("/runs/{run_id}/evidence/export")
-    def export(run_id: str, request: Request, kind: str = "audit-pack") -> Response:
+    @api.get(
+        "/runs/{run_id}/evidence/export",
+        response_class=StreamingResponse,
+        responses=sends("application/octet-stream", told="the pack, or its signature"),
+    )
+    def export(run_id: RunId, request: Request, kind: Kind = AUDIT_PACK) -> Response:
+        """One file that verifies without us; `KIND.sigstore.json` is its signature."""
         who = asker(request)
         services.service.check_export(run_id, who)
         name, content = services.sealer.export(run_id, kind, actor=who.user)
@@ -43,28 +67,45 @@ def router(services: Services) -> APIRouter:
             },
         )
 
-    @api.get("/runs/{run_id}/evidence/addenda")
-    def addenda(run_id: str) -> Any:
+
+def _addenda(api: APIRouter, services: Services) -> None:
+    @api.get("/runs/{run_id}/evidence/addenda", responses=says(PageOf[AddendumDoc]))
+    def addenda(run_id: RunId, page: Paged) -> Any:
         services.service.run(run_id)
         found = [r for r in services.store.load(run_id) if isinstance(r.event, EvidenceAddendum)]
-        return {"items": [_addendum(recorded) for recorded in found]}
+        items, following = page_of(
+            found, page, filtered("addenda", run=run_id), lambda recorded: (recorded.seq,)
+        )
+        return {"items": [_addendum(recorded) for recorded in items], "next": following}
 
-    @api.post("/runs/{run_id}/evidence/addenda", status_code=201)
+    @api.post(
+        "/runs/{run_id}/evidence/addenda",
+        status_code=201,
+        responses=says(AddendumMadeDoc, status=201),
+    )
     async def annotate(
-        run_id: str,
+        run_id: RunId,
         request: Request,
-        text: Annotated[str, Form()],
+        text: Annotated[str, Form(max_length=TEXT_MAX)],
+        once: OnceOnly,
         attach: list[UploadFile] | None = None,
     ) -> Any:
+        """Add a signed note to a sealed run; what was sealed stays as it is."""
         who, files = asker(request), await _read(attach or [])
-        # Whether they may is asked before anything of theirs is kept, and on record when not.
-        await run_in_threadpool(services.service.check_addendum, run_id, who)
-        made = await run_in_threadpool(
-            services.sealer.annotate, run_id, text, files, actor=who.user
-        )
-        return _shape(made)
 
-    return api
+        def made() -> EvidenceAddendum:
+            # Whether they may is asked before anything is kept, and on record when not.
+            services.service.check_addendum(run_id, who)
+            named: list[JsonValue] = [[name, str(Digest.of(files[name]))] for name in sorted(files)]
+            with once.doing(text, named) as asked:
+                for recorded in asked.earlier:
+                    if isinstance(recorded.event, EvidenceAddendum):
+                        return recorded.event
+                return services.sealer.annotate(
+                    run_id, text, files, actor=who.user, command_id=asked.id
+                )
+
+        return _shape(await run_in_threadpool(made))
 
 
 async def _read(uploads: list[UploadFile]) -> dict[str, bytes]:

@@ -6,40 +6,39 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from engine.core.errors import Malformed, NotFound
+from engine.api.documents.base import says
+from engine.api.documents.judging import FindingsDoc
+from engine.api.pages import Paged, cursor_to, filtered, place_of
+from engine.core.errors import NotFound
 from engine.findings import snapshot
 from engine.services import Services
 
-Limit = Annotated[int, Query(ge=1, le=100)]
+RunName = Annotated[str, Query(max_length=64, examples=["run-1"])]
 
 
 def router(services: Services) -> APIRouter:
     api = APIRouter()
 
-    @api.get("/findings")
-    def findings(run: str, limit: Limit = 100, after: str = "") -> Any:
+    @api.get("/findings", responses=says(FindingsDoc))
+    def findings(run: RunName, page: Paged) -> Any:
         """The newest verdict of a run, its sources and their gaps, and its findings, worst first.
 
-        `after` is the `next` of an earlier page.
+        A page goes on in the verdict that the first one was of only while that is the newest.
         """
         found = services.service.run(run)
         if found.verdict is None:
             raise NotFound(f"Run {run} has no verdict yet, so that there are no findings.")
         frozen = snapshot(services.store.blobs, services.outside.desk, found.verdict.capsule)
-        first = _place(after)
-        page = frozen.rows[first : first + limit]
-        more = first + limit < len(frozen.rows)
+        # The rows of a verdict never change, so a count is a place in them.
+        of = filtered("findings", run=run, verdict=frozen.verdict_id)
+        behind = place_of(of, page.after, (int,))
+        first = 0 if behind is None else int(behind[0])
+        end = first + page.limit
         return {
             "run": run,
             **frozen.document(),
-            "items": [row.document() for row in page],
-            "next": str(first + limit) if more else None,
+            "items": [row.document() for row in frozen.rows[first:end]],
+            "next": cursor_to(of, (end,)) if end < len(frozen.rows) else None,
         }
 
     return api
-
-
-def _place(after: str) -> int:
-    if after and not (after.isascii() and after.isdigit() and len(after) < 10):
-        raise Malformed("expected the `next` of an earlier page", where="after")
-    return int(after or 0)

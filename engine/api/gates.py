@@ -8,6 +8,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from data import queries
+from engine.api.documents.base import says
+from engine.api.documents.judging import BacktestDoc, GateReplayDoc
+from engine.api.runs import RunId
 from engine.backtest import RUNS_MAX, backtest_runs, document
 from engine.core.backtest import sentence
 from engine.gate_replay import replay_run
@@ -18,17 +21,20 @@ class BacktestIn(BaseModel):
     """`changes`: by the names of a workflow's gate, `{"error_rate.max": "2%"}`."""
 
     model_config = ConfigDict(extra="forbid")
-    changes: dict[str, Annotated[str, Field(max_length=40)]]
-    runs: list[str] = Field(default=[], max_length=RUNS_MAX)
-    environment: str = ""
+    changes: dict[str, Annotated[str, Field(max_length=40)]] = Field(
+        min_length=1, max_length=100, examples=[{"error_rate.max": "2%"}]
+    )
+    runs: list[Annotated[str, Field(max_length=64)]] = Field(default=[], max_length=RUNS_MAX)
+    environment: Annotated[str, Field(max_length=200)] = ""
     limit: int = Field(default=50, ge=1, le=RUNS_MAX)
 
 
 def router(services: Services) -> APIRouter:
     api = APIRouter()
 
-    @api.get("/runs/{run_id}/gate-replay")
-    def gate_replay(run_id: str) -> Any:
+    @api.get("/runs/{run_id}/gate-replay", responses=says(GateReplayDoc))
+    def gate_replay(run_id: RunId) -> Any:
+        """Judge every stored tick of a run again, and compare."""
         replays = replay_run(services.store, run_id)
         unlike = [one for one in replays if not one.same]
         counted = sum(one.ticks for one in replays)
@@ -43,8 +49,9 @@ def router(services: Services) -> APIRouter:
             "items": [{**one.document(), "sentence": one.sentence()} for one in replays],
         }
 
-    @api.post("/gate-backtests")
+    @api.post("/gate-backtests", responses=says(BacktestDoc))
     def gate_backtest(body: BacktestIn) -> Any:
+        """What other limits would have done to past stages; it changes nothing."""
         newest = queries.watched_runs(
             services.store.cursor(), environment=body.environment, limit=body.limit
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict
 
+from engine.api.pages import Paged, page_of
 from engine.api.runs import asker
 from engine.core.errors import NotFound
 from engine.integrations.read import IntegrationRow, look, looker
@@ -47,27 +48,33 @@ class IntegrationShape(BaseModel):
 
 
 class IntegrationsShape(BaseModel):
-    """`every_s`: between two looks at each."""
+    """`every_s`: between two looks at each. `next`: of the next page; null on the last one."""
 
     every_s: int
     items: list[IntegrationShape]
+    next: str | None
+
+
+Named = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$")]
 
 
 def router(services: Services) -> APIRouter:
     api = APIRouter()
 
     @api.get("/integrations")
-    def integrations() -> IntegrationsShape:
+    def integrations(page: Paged) -> IntegrationsShape:
+        """Every server that this home depends on, as it is known now."""
+        rows, following = page_of(look(services), page, "integrations", lambda row: (row.name,))
         return IntegrationsShape(
-            every_s=services.prober.every_s, items=[_shape(one) for one in look(services)]
+            every_s=services.prober.every_s, items=[_shape(one) for one in rows], next=following
         )
 
     @api.get("/integrations/{name}")
-    def integration(name: str) -> IntegrationShape:
+    def integration(name: Named) -> IntegrationShape:
         return _named(services, name)
 
     @api.post("/integrations/{name}/probe", status_code=202)
-    def probe(name: str, request: Request) -> IntegrationShape:
+    def probe(name: Named, request: Request) -> IntegrationShape:
         """Have it looked at now, in the background; the answer is what is known so far."""
         user = asker(request).user
         who = looker(services.settings, user, local=user == LOCAL_ADMIN)

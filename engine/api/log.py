@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
+from engine.api.documents.base import says
+from engine.api.documents.house import ConsistencyDoc, HeadDoc, LogCheckDoc
 from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.services import Services
+
+Origin = Annotated[str, Query(max_length=200, description="a former log; the present by default")]
+Size = Annotated[int, Query(ge=0, le=1 << 53)]
 
 
 def router(services: Services) -> APIRouter:
     api = APIRouter()
 
-    @api.get("/log")
-    def head(origin: str = "") -> Any:
+    @api.get("/log", responses=says(HeadDoc))
+    def head(origin: Origin = "") -> Any:
+        """The newest signed head of the transparency log."""
         return services.logbook.head(origin)
 
-    @api.get("/log/consistency")
-    def consistency(first: int, second: int | None = None, origin: str = "") -> Any:
+    @api.get("/log/consistency", responses=says(ConsistencyDoc))
+    def consistency(first: Size, second: Size | None = None, origin: Origin = "") -> Any:
+        """The proof that the log at one size is the beginning of the log at another."""
         return services.logbook.consistency(first, second, origin)
 
-    @api.post("/log/fsck")
+    @api.post("/log/fsck", responses=says(LogCheckDoc))
     def fsck(request: Request) -> Any:
+        """Read every leaf, head and file, and compare them all; it changes nothing."""
         admin_of(services, asker(request), "check the log")
         report = services.logbook.check(services.store.fsck().findings)
         return {

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.api.acting import Name
+from engine.api.documents.base import PageOf, says
+from engine.api.documents.people import (
+    LinkDoc,
+    ReleasedDoc,
+    RevokedDoc,
+    SessionDoc,
+    TokenDoc,
+    TokenMadeDoc,
+    WhoDoc,
+)
 from engine.api.gate import principal_of
+from engine.api.once import OnceOnly
+from engine.api.pages import Paged, page_of
 from engine.api.runs import asker
 from engine.asker import Asker
+from engine.core.events import Recorded
+from engine.core.house import TokenCreated
 from engine.core.scopes import ADMINISTER, MAKE_CREDENTIALS, PIPELINE, Scope
 from engine.core.statemachine import Role
 from engine.identity import DAY_US, TOKEN_DAYS, TOKEN_DAYS_MAX, SessionInfo, TokenInfo
 from engine.services import Services
 
 _ADMIN: Final = frozenset({Role.ADMIN})
-Reason = Annotated[str, Field(max_length=400)]
+Reason = Annotated[str, Query(max_length=400)]
+Key = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$")]
 
 
 class LinkIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    user: str
+    user: Name
 
 
 class TokenIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    user: str
+    user: Name
     service: bool = Field(default=False, description="for a program: it never counts as a person")
     scopes: list[Scope] | None = Field(
         default=None,
         description="what it may be used for at most; left out: of a service token what a pipeline "
         "needs (read, bundles, attest, promote), of a person's all that their roles give",
     )
-    environments: list[str] = Field(
+    environments: list[Name] = Field(
         default=[], max_length=1_000, description="where it may be used; none: wherever"
     )
     days: int = Field(default=TOKEN_DAYS, ge=1, le=TOKEN_DAYS_MAX, description="until it expires")
@@ -58,8 +74,9 @@ def admin_of(services: Services, who: Asker, what: str, *, verb: str = ADMINISTE
 
 
 def _people(api: APIRouter, services: Services) -> None:
-    @api.get("/whoami")
+    @api.get("/whoami", responses=says(WhoDoc))
     def whoami(request: Request) -> Any:
+        """Who asks, as this server sees it."""
         who = principal_of(request)
         return {
             "user": who.user,
@@ -70,14 +87,19 @@ def _people(api: APIRouter, services: Services) -> None:
             "environments": sorted(who.limits.environments),
         }
 
-    @api.post("/links", status_code=201)
-    def link(body: LinkIn, request: Request) -> Any:
+    @api.post("/links", status_code=201, responses=says(LinkDoc, status=201))
+    def link(body: LinkIn, request: Request, once: OnceOnly) -> Any:
+        """Make a link that signs somebody in once. Its secret is in the first answer only."""
         who = admin_of(services, asker(request), "make sign-in links", verb=MAKE_CREDENTIALS)
         services.settings.person(body.user)
-        return {"user": body.user, "secret": services.identity.create_link(body.user, actor=who)}
+        with once.doing(body.model_dump()) as asked:
+            secret = None
+            if not asked.again:
+                secret = services.identity.create_link(body.user, actor=who, command_id=asked.id)
+        return {"user": body.user, "secret": secret}
 
-    @api.delete("/people/{user}/account")
-    def release(user: str, request: Request, reason: Reason = "released") -> Any:
+    @api.delete("/people/{user}/account", responses=says(ReleasedDoc))
+    def release(user: Key, request: Request, reason: Reason = "released") -> Any:
         """Let another account of the OpenID provider sign in as this person."""
         who = admin_of(services, asker(request), "release accounts")
         services.identity.release_account(user, actor=who, reason=reason)
@@ -85,19 +107,23 @@ def _people(api: APIRouter, services: Services) -> None:
 
 
 def _sessions(api: APIRouter, services: Services) -> None:
-    @api.get("/sessions")
-    def sessions(request: Request) -> Any:
+    @api.get("/sessions", responses=says(PageOf[SessionDoc]))
+    def sessions(request: Request, page: Paged) -> Any:
         """All of them for an admin, their own for everybody else."""
         who = asker(request)
+        found, following = page_of(
+            services.service.sessions_of(services.identity.sessions(), who),
+            page,
+            "sessions",
+            lambda one: (one.opened_us, one.session_id),
+        )
         return {
-            "items": [
-                _session(one, current=one.session_id == who.key)
-                for one in services.service.sessions_of(services.identity.sessions(), who)
-            ]
+            "items": [_session(one, current=one.session_id == who.key) for one in found],
+            "next": following,
         }
 
-    @api.delete("/sessions/{key}")
-    def end(key: str, request: Request, reason: Reason = "revoked") -> Any:
+    @api.delete("/sessions/{key}", responses=says(RevokedDoc))
+    def end(key: Key, request: Request, reason: Reason = "revoked") -> Any:
         """End a session at once; one's own, or anybody's as an admin."""
         who = asker(request)
         found = [one for one in services.identity.sessions() if one.session_id == key]
@@ -108,8 +134,9 @@ def _sessions(api: APIRouter, services: Services) -> None:
 
 
 def _tokens(api: APIRouter, services: Services) -> None:
-    @api.post("/tokens", status_code=201)
-    def create(body: TokenIn, request: Request) -> Any:
+    @api.post("/tokens", status_code=201, responses=says(TokenMadeDoc, status=201))
+    def create(body: TokenIn, request: Request, once: OnceOnly) -> Any:
+        """Make a token. It is in the first answer only: when that was lost, revoke it."""
         who = admin_of(services, asker(request), "make tokens", verb=MAKE_CREDENTIALS)
         services.settings.person(body.user)
         for name in body.environments:
@@ -117,14 +144,18 @@ def _tokens(api: APIRouter, services: Services) -> None:
         scopes = body.scopes
         if scopes is None:
             scopes = list(PIPELINE) if body.service else []
-        made = services.identity.create_token(
-            body.user,
-            service=body.service,
-            actor=who,
-            ttl_us=body.days * DAY_US,
-            scopes=tuple(dict.fromkeys(scopes)),
-            environments=tuple(dict.fromkeys(body.environments)),
-        )
+        with once.doing(body.model_dump(mode="json")) as asked:
+            if asked.again:
+                return _made_before(asked.earlier)
+            made = services.identity.create_token(
+                body.user,
+                service=body.service,
+                actor=who,
+                ttl_us=body.days * DAY_US,
+                scopes=tuple(dict.fromkeys(scopes)),
+                environments=tuple(dict.fromkeys(body.environments)),
+                command_id=asked.id,
+            )
         return {
             "id": made.token_id,
             "user": body.user,
@@ -134,16 +165,34 @@ def _tokens(api: APIRouter, services: Services) -> None:
             "expires_us": made.expires_us,
         }
 
-    @api.get("/tokens")
-    def tokens(request: Request) -> Any:
+    @api.get("/tokens", responses=says(PageOf[TokenDoc]))
+    def tokens(request: Request, page: Paged) -> Any:
+        """The tokens in force; their secrets are not kept."""
         admin_of(services, asker(request), "list tokens")
-        return {"items": [_token(one) for one in services.identity.tokens()]}
+        found, following = page_of(
+            services.identity.tokens(), page, "tokens", lambda one: (one.token_id,)
+        )
+        return {"items": [_token(one) for one in found], "next": following}
 
-    @api.delete("/tokens/{token_id}")
-    def revoke(token_id: str, request: Request, reason: Reason = "revoked") -> Any:
+    @api.delete("/tokens/{token_id}", responses=says(RevokedDoc))
+    def revoke(token_id: Key, request: Request, reason: Reason = "revoked") -> Any:
+        """End a token at once."""
         who = admin_of(services, asker(request), "revoke tokens")
         services.identity.revoke_token(token_id, actor=who, reason=reason)
         return {"revoked": token_id}
+
+
+def _made_before(earlier: tuple[Recorded, ...]) -> dict[str, Any]:
+    """The answer of then, without the token: nobody has it but whoever got it first."""
+    (created,) = (one.event for one in earlier if isinstance(one.event, TokenCreated))
+    return {
+        "id": created.token_id,
+        "user": created.user,
+        "token": None,
+        "scopes": list(created.scopes),
+        "environments": list(created.environments),
+        "expires_us": created.expires_us,
+    }
 
 
 def _session(one: SessionInfo, *, current: bool) -> dict[str, Any]:

@@ -8,22 +8,40 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import Path as PathPart
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from data import queries
+from engine.api.acting import BundleText
+from engine.api.documents.base import PageOf, says, sends
+from engine.api.documents.house import (
+    BundleDoc,
+    BundleRowDoc,
+    DataHealthDoc,
+    EnvironmentRowDoc,
+    FsckDoc,
+    RetentionDoc,
+)
+from engine.api.etags import IfNoneMatch, is_known, tagged
+from engine.api.once import Once, OnceOnly
+from engine.api.pages import Paged, page_of
 from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.api.shapes import bundle_shape, hold_shape
 from engine.catalog import BundleFiles
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
+from engine.core.jcs import JsonValue
 from engine.core.scopes import CREATE_BUNDLE
 from engine.core.statemachine import Role
 from engine.services import Services
 
 _MAY_CREATE = frozenset({Role.RELEASE_MANAGER, Role.CI})
 _UPLOAD_MAX = 200 * 1024 * 1024
+DigestPath = Annotated[
+    str, PathPart(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0f" * 32])
+]
 
 
 def router(services: Services) -> APIRouter:
@@ -34,17 +52,20 @@ def router(services: Services) -> APIRouter:
 
 
 def _bundles(api: APIRouter, services: Services) -> None:
-    @api.post("/bundles", status_code=201)
+    @api.post("/bundles", status_code=201, responses=says(BundleDoc, status=201))
     async def create(
         request: Request,
-        name: Annotated[str, Form()],
-        version: Annotated[str, Form()],
+        name: Annotated[str, Form(max_length=200)],
+        version: Annotated[str, Form(max_length=200)],
         component: list[UploadFile],
+        once: OnceOnly,
         sbom: list[UploadFile] | None = None,
         vex: list[UploadFile] | None = None,
         provenance: list[UploadFile] | None = None,
         reachability: list[UploadFile] | None = None,
     ) -> Any:
+        """Make a bundle of files. The same files under the same name and version are the same
+        bundle."""
         who = asker(request)
         await run_in_threadpool(
             services.service.require, who, CREATE_BUNDLE, _MAY_CREATE, what="create bundles"
@@ -60,36 +81,79 @@ def _bundles(api: APIRouter, services: Services) -> None:
                 provenance=await _saved(provenance or [], place / "provenance"),
                 reachability=await _saved(reachability or [], place / "reachability"),
             )
-            return bundle_shape(services.catalog.create(files, actor=who.user))
+            return await run_in_threadpool(_created, services, files, who.user, once)
 
-    @api.get("/bundles")
-    def bundles() -> Any:
-        return {"items": queries.bundles_list(services.store.cursor()).to_dicts()}
+    @api.get("/bundles", responses=says(PageOf[BundleRowDoc]))
+    def bundles(page: Paged) -> Any:
+        """The newest first, each with the run that promoted it last."""
+        items, following = page_of(
+            queries.bundles_list(services.store.cursor()).to_dicts(),
+            page,
+            "bundles",
+            lambda row: (row["created_us"], row["digest"]),
+            newest_first=True,
+        )
+        return {"items": items, "next": following}
 
-    @api.get("/bundles/{digest}")
-    def bundle(digest: str) -> Any:
-        return bundle_shape(services.catalog.find(digest))
+    @api.get("/bundles/{digest}", responses=says(BundleDoc))
+    def bundle(digest: BundleText, known: IfNoneMatch = "") -> Response:
+        """One bundle, by its digest or a unique beginning of it."""
+        found = services.catalog.find(digest)
+        return tagged(f'"{found.digest}"', known, lambda: bundle_shape(found))
+
+
+def _created(services: Services, files: BundleFiles, user: str, once: Once) -> Any:
+    parts = {
+        "component": files.components,
+        "sbom": files.sboms,
+        "vex": files.vex,
+        "provenance": files.provenance,
+        "reachability": files.reachability,
+    }
+    given: list[JsonValue] = [
+        [kind, path.name, str(Digest.of(path.read_bytes()))]
+        for kind, paths in parts.items()
+        for path in paths
+    ]
+    with once.doing(files.name, files.version, given) as asked:
+        return bundle_shape(services.catalog.create(files, actor=user, command_id=asked.id))
 
 
 def _reading(api: APIRouter, services: Services) -> None:
-    @api.get("/environments")
-    def environments() -> Any:
+    @api.get("/environments", responses=says(PageOf[EnvironmentRowDoc]))
+    def environments(page: Paged) -> Any:
+        """What runs where, and what is held."""
         held: dict[str, list[dict[str, Any]]] = {}
         for one in services.service.holds():
             held.setdefault(one.environment, []).append(hold_shape(one))
         rows = queries.environments_live(services.store.cursor()).to_dicts()
-        return {"items": [row | {"holds": held.get(row["environment"], [])} for row in rows]}
+        items, following = page_of(rows, page, "environments", lambda row: (row["environment"],))
+        return {
+            "items": [row | {"holds": held.get(row["environment"], [])} for row in items],
+            "next": following,
+        }
 
-    @api.get("/blobs/{digest}")
-    def blob(digest: str) -> Response:
+    @api.get(
+        "/blobs/{digest}",
+        response_class=Response,
+        responses=sends("application/octet-stream", told="the bytes of this digest"),
+    )
+    def blob(digest: DigestPath, known: IfNoneMatch = "") -> Response:
+        """Bytes by their digest, re-hashed on the way."""
+        tag = f'"{digest}"'
+        if is_known(tag, known) and services.store.blobs.has(Digest.parse(digest)):
+            return Response(status_code=304, headers={"ETag": tag})
         content = services.store.blobs.get(Digest.parse(digest))
         return Response(
             content,
             media_type="application/octet-stream",
-            headers={"Content-Disposition": f'attachment; filename="{digest[7:19]}.bin"'},
+            headers={
+                "Content-Disposition": f'attachment; filename="{digest[7:19]}.bin"',
+                "ETag": tag,
+            },
         )
 
-    @api.get("/data-health")
+    @api.get("/data-health", responses=says(DataHealthDoc))
     def data_health() -> Any:
         """Of the engine, the feeds and the integrations; see also `/integrations`."""
         worker = services.worker.health()
@@ -107,14 +171,16 @@ def _reading(api: APIRouter, services: Services) -> None:
             ],
         }
 
-    @api.post("/fsck")
+    @api.post("/fsck", responses=says(FsckDoc))
     def fsck(request: Request) -> Any:
+        """Make every projection again and compare; it changes nothing."""
         admin_of(services, asker(request), "check the store")
         report = services.store.fsck()
         return {"ok": report.ok, "findings": [str(f) for f in report.findings]}
 
-    @api.post("/retention")
+    @api.post("/retention", responses=says(RetentionDoc))
     def retention(request: Request, dry_run: bool = False) -> Any:
+        """Take raw samples away that are old enough. Asking again finds nothing left to do."""
         who = admin_of(services, asker(request), "take old samples away")
         done = services.retention.run(dry_run=dry_run, actor=who)
         return {**asdict(done), "said": done.sentence()}

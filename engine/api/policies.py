@@ -7,7 +7,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.api.runs import IdempotencyKey, asker
+from engine.api.acting import Name, Words
+from engine.api.documents.base import PageOf, says
+from engine.api.documents.judging import (
+    BlockersDoc,
+    PolicyCheckDoc,
+    PolicyDoc,
+    PublishedItemsDoc,
+    VersionDoc,
+)
+from engine.api.once import OnceOnly
+from engine.api.pages import Paged, page_of
+from engine.api.places import DigestPath
+from engine.api.runs import RunId, asker
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
 from engine.core.policy_versions import PolicyPublished, Version
@@ -29,20 +41,25 @@ class PolicyIn(BaseModel):
 
 
 class PublicationIn(PolicyIn):
-    environments: Annotated[list[str], Field(min_length=1, max_length=100)]
-    reason: str
+    environments: Annotated[list[Name], Field(min_length=1, max_length=100)]
+    reason: Words
 
 
 def router(services: Services) -> APIRouter:
     api = APIRouter()
     book = services.policies
 
-    @api.get("/policies")
-    def versions() -> Any:
-        return {"items": [_version(one) for one in reversed(book.versions())]}
+    @api.get("/policies", responses=says(PageOf[VersionDoc]))
+    def versions(page: Paged) -> Any:
+        """Every version that was in force, the newest first."""
+        found = list(enumerate(book.versions()))
+        items, following = page_of(
+            found, page, "policies", lambda one: (one[0],), newest_first=True
+        )
+        return {"items": [_version(one) for _, one in items], "next": following}
 
-    @api.get("/policies/{digest}")
-    def version(digest: str) -> Any:
+    @api.get("/policies/{digest}", responses=says(PolicyDoc))
+    def version(digest: DigestPath) -> Any:
         of = Digest.parse(digest)
         policy = policy_from_blob(services.store.blobs.get(of), where=f"policy {of.short}")
         known = [one for one in book.versions() if one.event.policy == of]
@@ -58,8 +75,9 @@ def router(services: Services) -> APIRouter:
             "in_force": [_version(one) for one in known],
         }
 
-    @api.post("/policies/check")
+    @api.post("/policies/check", responses=says(PolicyCheckDoc))
     def check(body: PolicyIn) -> Any:
+        """Read, lint and test a policy; it changes nothing."""
         policy, outcomes = book.check(_publication(body, (), ""))
         return {
             "policy": str(policy.digest),
@@ -67,18 +85,21 @@ def router(services: Services) -> APIRouter:
             "tests": [one.document() for one in outcomes],
         }
 
-    @api.post("/policies", status_code=201)
-    def publish(body: PublicationIn, request: Request, key: IdempotencyKey = "") -> Any:
-        who = asker(request)
-        events = book.publish(
-            _publication(body, tuple(body.environments), body.reason),
-            who,
-            command_id=f"{who.user}/{key}" if key else "",
-        )
+    @api.post("/policies", status_code=201, responses=says(PublishedItemsDoc, status=201))
+    def publish(body: PublicationIn, request: Request, once: OnceOnly) -> Any:
+        """Bring a policy into force for runs requested from now on; all its tests have to hold."""
+        with once.doing(body.policy, body.config, body.tests, *body.environments,
+                        body.reason) as asked:  # fmt: skip
+            events = book.publish(
+                _publication(body, tuple(body.environments), body.reason),
+                asker(request),
+                command_id=asked.id,
+            )
         return {"items": [_event(one) for one in events]}
 
-    @api.get("/runs/{run_id}/blockers")
-    def blockers(run_id: str) -> Any:
+    @api.get("/runs/{run_id}/blockers", responses=says(BlockersDoc))
+    def blockers(run_id: RunId) -> Any:
+        """The smallest single changes that would have blocked a run."""
         return services.blocking.document(run_id)
 
     return api

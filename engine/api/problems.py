@@ -13,6 +13,7 @@ from engine.core.errors import (
     LogForked,
     Malformed,
     NotFound,
+    Outdated,
     Refused,
     ReleaselineError,
     StorageFull,
@@ -32,9 +33,34 @@ _REFUSED_STATUS: Final = {
 }
 
 
+# What Starlette and FastAPI refuse by themselves, in our words.
+CODES: Final = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+_RETRY_AFTER_S: Final = 5
+
+
 def problem(
-    status: int, code: str, detail: str, *, request_id: str, hint: str = "", **more: Any
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    request_id: str,
+    hint: str = "",
+    retry_after_s: int = 0,
+    **more: Any,
 ) -> Response:
+    """The answer that tells a refusal.
+
+    Args:
+        detail: one sentence for people.
+        retry_after_s: when asking again may help; 0 = say so only where the status does.
+    """
     body = {
         "type": f"urn:releaseline:problem:{code}",
         "title": code.replace("_", " "),
@@ -45,7 +71,11 @@ def problem(
         "hint": hint,
         **more,
     }
-    return JSONResponse(redact_document(body), status_code=status, media_type=MEDIA_TYPE)
+    headers = {}
+    if retry_after_s or status == 503:
+        headers["Retry-After"] = str(retry_after_s or _RETRY_AFTER_S)
+    told = redact_document(body)
+    return JSONResponse(told, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def request_id(request: Request) -> str:
@@ -68,6 +98,17 @@ def of_error(request: Request, error: ReleaselineError) -> Response:
             return problem(
                 422, "malformed", str(error), request_id=rid, hint=error.hint, where=error.where
             )
+        case Outdated():
+            response = problem(
+                412,
+                "outdated",
+                str(error),
+                request_id=rid,
+                hint=error.hint,
+                version=error.version,
+            )
+            response.headers["ETag"] = f'"{error.version}"'
+            return response
         case Conflict():
             return problem(409, "conflict", str(error), request_id=rid, hint=error.hint)
         case StorageFull():

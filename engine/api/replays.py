@@ -9,12 +9,24 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 import data.queries_replays as queries
-from engine.api.runs import IdempotencyKey, Limit, asker
+from engine.api.documents.base import PageOf, says, sends
+from engine.api.documents.judging import (
+    DeterminismDoc,
+    FlipsDoc,
+    OutcomeDoc,
+    ReplayAskedDoc,
+    ReplayProgressDoc,
+    ReplayRowDoc,
+    VerdictDoc,
+)
+from engine.api.once import Once, OnceOnly
+from engine.api.pages import Paged, filtered, place_of, rows_page
+from engine.api.runs import Place, RunId, asker
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.replays import (
@@ -32,6 +44,10 @@ from engine.services import Services
 
 _POLICY_BYTES_MAX = 1 << 20
 _NEWEST = 10
+_SINCE_US_MAX = 1 << 53
+Number = Annotated[int, Path(ge=1, le=1_000_000_000)]
+VerdictId = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$", examples=["verdict-1.1"])]
+SinceUs = Annotated[int, Query(ge=0, le=_SINCE_US_MAX)]
 
 
 class ReplayIn(BaseModel):
@@ -47,7 +63,7 @@ class ReplayIn(BaseModel):
     config: Annotated[str, Field(max_length=_POLICY_BYTES_MAX)] = Field(
         default="", description="its config, JSON; left out = that of the policy in force"
     )
-    policy_digest: str = ""
+    policy_digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
     processes: int = Field(
         default=0, ge=0, le=PROCESSES_MAX, description="fresh processes that must agree"
     )
@@ -57,9 +73,9 @@ class ReplayIn(BaseModel):
 class ManyIn(ReplayIn):
     """`scope`: all, or run-N/STAGE for the gate of one stage."""
 
-    scope: str = ALL
-    since_us: int = Field(default=0, ge=0)
-    environment: str = ""
+    scope: Annotated[str, Field(min_length=1, max_length=200)] = ALL
+    since_us: int = Field(default=0, ge=0, le=_SINCE_US_MAX)
+    environment: Annotated[str, Field(max_length=200)] = ""
     jobs: int = Field(default=0, ge=0, le=64, description="worker processes; 0 = every core")
 
 
@@ -73,9 +89,8 @@ def router(services: Services) -> APIRouter:
 
 def _asking(api: APIRouter, services: Services) -> None:
     def begin(
-        scope: str, body: ReplayIn, request: Request, key: str, **more: Any
+        scope: str, body: ReplayIn, request: Request, once: Once, **more: Any
     ) -> dict[str, Any]:
-        who = asker(request)
         ask = ReplayAsk(
             scope=scope,
             reason=body.reason,
@@ -86,28 +101,34 @@ def _asking(api: APIRouter, services: Services) -> None:
             crosscheck=body.crosscheck,
             **more,
         )
-        command_id = f"{who.user}/{key}" if key else ""
-        return _request(services.replaying.request(ask, who, command_id=command_id))
+        with once.doing(body.model_dump(mode="json")) as asked:
+            made = services.replaying.request(ask, asker(request), command_id=asked.id)
+        return _request(made)
 
-    @api.post("/verdicts/{verdict_id}/replays", status_code=202)
+    said = says(ReplayAskedDoc, status=202)
+
+    @api.post("/verdicts/{verdict_id}/replays", status_code=202, responses=said)
     def verdict_replay(
-        verdict_id: str, body: ReplayIn, request: Request, key: IdempotencyKey = ""
+        verdict_id: VerdictId, body: ReplayIn, request: Request, once: OnceOnly
     ) -> Any:
+        """Ask for one verdict to be replayed."""
         services.replaying.verdict(verdict_id)
-        return begin(verdict_id, body, request, key)
+        return begin(verdict_id, body, request, once)
 
-    @api.post("/runs/{run_id}/replays", status_code=202)
-    def run_replay(run_id: str, body: ReplayIn, request: Request, key: IdempotencyKey = "") -> Any:
+    @api.post("/runs/{run_id}/replays", status_code=202, responses=said)
+    def run_replay(run_id: RunId, body: ReplayIn, request: Request, once: OnceOnly) -> Any:
+        """Ask for every decision of a run to be replayed."""
         services.service.run(run_id)
-        return begin(run_id, body, request, key)
+        return begin(run_id, body, request, once)
 
-    @api.post("/replays", status_code=202)
-    def replay(body: ManyIn, request: Request, key: IdempotencyKey = "") -> Any:
+    @api.post("/replays", status_code=202, responses=said)
+    def replay(body: ManyIn, request: Request, once: OnceOnly) -> Any:
+        """Ask for many decisions to be replayed."""
         return begin(
             body.scope,
             body,
             request,
-            key,
+            once,
             since_us=body.since_us,
             environment=body.environment,
             jobs=body.jobs,
@@ -152,8 +173,9 @@ def _config_in_force(services: Services, scope: str, environment: str) -> bytes:
 
 
 def _reading(api: APIRouter, services: Services) -> None:
-    @api.get("/verdicts/{verdict_id}")
-    def verdict(verdict_id: str) -> Any:
+    @api.get("/verdicts/{verdict_id}", responses=says(VerdictDoc))
+    def verdict(verdict_id: VerdictId) -> Any:
+        """A verdict, and what it rests on, each part looked at now."""
         row = services.replaying.verdict(verdict_id)
         newest = queries.replays(services.store.cursor(), subject=verdict_id, limit=_NEWEST)
         try:
@@ -163,56 +185,63 @@ def _reading(api: APIRouter, services: Services) -> None:
         return {**row, "capsule": row["capsule"], "rests_on": capsule,
                 "newest_replays": newest.to_dicts()}  # fmt: skip
 
-    @api.get("/replays")
+    @api.get("/replays", responses=says(PageOf[ReplayRowDoc]))
     def replays(
-        run: str = "",
-        verdict: str = "",
-        environment: str = "",
-        mode: str = "",
-        kind: str = "",
-        status: str = "",
-        result: str = "",
-        cause: str = "",
-        since_us: Annotated[int, Query(ge=0)] = 0,
-        n: int | None = None,
-        limit: Limit = 50,
-        before: int | None = None,
+        page: Paged,
+        run: Place = "",
+        verdict: Place = "",
+        environment: Place = "",
+        mode: Place = "",
+        kind: Place = "",
+        status: Place = "",
+        result: Place = "",
+        cause: Place = "",
+        since_us: SinceUs = 0,
+        n: Annotated[int | None, Query(ge=1, le=1_000_000_000)] = None,
     ) -> Any:
+        """Outcomes, and requests under way, the newest first."""
+        asked: dict[str, Any] = {
+            "run_id": run,
+            "subject": verdict,
+            "environment": environment,
+            "mode": mode,
+            "kind": kind,
+            "status": status,
+            "result": result,
+            "cause": cause,
+            "since_us": since_us,
+            "n": n,
+        }
+        of = filtered("replays", **asked)
+        behind = place_of(of, page.after, (int,))
         rows = queries.replays(
             services.store.cursor(),
-            run_id=run,
-            subject=verdict,
-            environment=environment,
-            mode=mode,
-            kind=kind,
-            status=status,
-            result=result,
-            cause=cause,
-            since_us=since_us,
-            n=n,
-            limit=limit,
-            before=before,
-        ).to_dicts()
-        return {"items": rows, "next": rows[-1]["key"] if len(rows) == limit else None}
+            **asked,
+            limit=page.limit + 1,
+            before=None if behind is None else int(behind[0]),
+        )
+        items, following = rows_page(rows.to_dicts(), page, of, "key")
+        return {"items": items, "next": following}
 
-    @api.get("/determinism")
-    def determinism(
-        run: str = "", environment: str = "", since_us: Annotated[int, Query(ge=0)] = 0
-    ) -> Any:
+    @api.get("/determinism", responses=says(DeterminismDoc))
+    def determinism(run: Place = "", environment: Place = "", since_us: SinceUs = 0) -> Any:
+        """How many recorded decisions replay."""
         return services.replaying.determinism(
             run_id=run, environment=environment, since_us=since_us
         ).document()
 
 
 def _reading_one(api: APIRouter, services: Services) -> None:
-    @api.get("/replays/{n}")
-    def replay(n: int, wait_s: Annotated[float, Query(ge=0, le=30)] = 0) -> Any:
+    @api.get("/replays/{n}", responses=says(ReplayProgressDoc))
+    def replay(n: Number, wait_s: Annotated[float, Query(ge=0, le=30)] = 0) -> Any:
+        """How far a replay is; waits for its end for as long as is asked."""
         found = services.replaying.wait(n, wait_s)
         rows = queries.replays(services.store.cursor(), n=n, limit=100)
         return {**found.document(), "items": rows.to_dicts()}
 
-    @api.get("/replays/{n}/flips")
-    def flips(n: int) -> Any:
+    @api.get("/replays/{n}/flips", responses=says(FlipsDoc))
+    def flips(n: Number) -> Any:
+        """Decisions that are others under a candidate policy, or today."""
         found = services.replaying.flips(n)
         unproven = services.replaying.unproven(n)
         return {
@@ -226,13 +255,18 @@ def _reading_one(api: APIRouter, services: Services) -> None:
             ],
         }  # fmt: skip
 
-    @api.get("/replays/{n}/report")
-    def report(n: int) -> Response:
+    @api.get(
+        "/replays/{n}/report",
+        response_class=Response,
+        responses=sends("text/markdown", told="the report of a policy pull request"),
+    )
+    def report(n: Number) -> Response:
         found = services.replaying.pull_request(n)
         return Response(markdown(found), media_type="text/markdown")
 
-    @api.get("/replays/{n}/{idx}")
-    def outcome(n: int, idx: int) -> Any:
+    @api.get("/replays/{n}/{idx}", responses=says(OutcomeDoc))
+    def outcome(n: Number, idx: Annotated[int, Path(ge=0, le=999_999)]) -> Any:
+        """One outcome, with everything that was found."""
         return services.replaying.detail(n, idx)
 
 

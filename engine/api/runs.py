@@ -1,21 +1,33 @@
-"""Runs over HTTP: request, look, act, follow."""
+"""Runs over HTTP: look and follow. What people do to them is in `acting`."""
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from data import queries
 from data.codec import to_document
+from engine.api.documents.base import PageOf, says, sends
+from engine.api.documents.house import RunRowDoc, SampleRowDoc
+from engine.api.documents.runs import (
+    ActionsDoc,
+    ApprovalsDoc,
+    EventDoc,
+    LogLineDoc,
+    RunNowDoc,
+    StepDoc,
+    StoryDoc,
+)
+from engine.api.etags import IfNoneMatch, tagged
 from engine.api.gate import principal_of
+from engine.api.pages import Paged, cursor_to, filtered, page_of, place_of, rows_page
 from engine.api.shapes import (
     action_shape,
     approvals_shape,
@@ -26,51 +38,18 @@ from engine.api.shapes import (
 )
 from engine.api.sse import Streams
 from engine.asker import Asker, asker_of
-from engine.core.commands import Action, Command
-from engine.core.digest import Digest
-from engine.core.errors import Conflict, Malformed, NotFound
-from engine.core.heirs import NEW_RUN
-from engine.core.overrides import OVERRIDABLE
+from engine.core.errors import NotFound
+from engine.core.run import Run
 from engine.core.state import StepState
+from engine.core.statemachine import RunStatus
 from engine.services import Services
 from engine.story import tell
 
-IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
-Limit = Annotated[int, Query(ge=1, le=100)]
-
-
-class PromotionIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    bundle: str = Field(description="digest, or a unique beginning of at least 8 hex digits")
-    environment: str
-    reason: str = ""
-    ticket: str = ""
-
-
-class ActionIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    action: Action
-    reason: str = ""
-    ticket: str = ""
-    binding: str | None = Field(default=None, description="approve, reject: what you looked at")
-    confirm: str = ""
-    scope: Literal["full", "target"] | None = Field(
-        default=None, description="rollback: every changed target, or those in `targets`"
-    )
-    targets: list[str] = Field(default=[], max_length=10_000)
-    plan: str | None = Field(
-        default=None, description="rollback: digest of the preview that you saw, to be compared"
-    )
-    dry_run: bool = False
-    lift_hold: bool = Field(
-        default=False, description="rerun, rollback_promotion: lift the bundle's hold with it"
-    )
-    override: bool = Field(
-        default=False, description="continue, resume: ask for, or confirm, what takes two people"
-    )
-    review: int = Field(
-        default=0, ge=0, description="review: its number; 0 = the oldest that you may close"
-    )
+RunId = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$", description="run-1", examples=["run-1"])]
+StepId = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$", examples=["canary-10"])]
+Attempt = Annotated[int, Query(ge=0, le=1_000_000, description="0 = the latest")]
+Place = Annotated[str, Query(max_length=200)]
+_LINES_MAX: Final = 1_000_000
 
 
 def asker(request: Request) -> Asker:
@@ -79,199 +58,179 @@ def asker(request: Request) -> Asker:
 
 def router(services: Services, streams: Streams) -> APIRouter:
     api = APIRouter()
-    _requests(api, services)
     _reading(api, services)
+    _steps(api, services)
     _telling(api, services)
     _following(api, services, streams)
     return api
 
 
-def _requests(api: APIRouter, services: Services) -> None:
-    @api.post("/promotions", status_code=202)
-    def promote(body: PromotionIn, request: Request, key: IdempotencyKey = "") -> Any:
-        bundle = services.catalog.find(body.bundle)
-        who = asker(request)
-        run = services.service.promote(
-            bundle.digest,
-            body.environment,
-            who,
-            reason=body.reason,
-            ticket=body.ticket,
-            command_id=f"{who.user}/{key}" if key else "",
-        )
-        if run.bundle != bundle.digest or run.environment != body.environment:
-            raise Conflict(f"Idempotency-Key {key!r} was used for another promotion.")
-        return run_shape(run)
-
-    @api.post("/runs/{run_id}/actions")
-    def act(run_id: str, body: ActionIn, request: Request, key: IdempotencyKey = "") -> Any:
-        if body.dry_run:
-            if body.action is Action.ROLLBACK_PROMOTION:
-                return services.service.promotion_preview(run_id).document()
-            if body.action is not Action.ROLLBACK:
-                raise Malformed("only rollback has a preview", where="dry_run")
-            return services.service.rollback_preview(run_id, _scoped(body)).document()
-        who = asker(request)
-        binding = Digest.parse(body.binding) if body.binding else None
-        command = Command(
-            action=body.action,
-            reason=body.reason,
-            ticket=body.ticket,
-            binding=binding,
-            confirm=body.confirm,
-            targets=_scoped(body),
-            plan=Digest.parse(body.plan) if body.plan else None,
-            override=_overriding(body),
-            review=_reviewing(body),
-            lift_hold=_lifting(body),
-        )
-        recorded = services.service.ask(
-            run_id, command, who, command_id=f"{who.user}/{key}" if key else ""
-        )
-        made = services.service.run(recorded[0].stream) if body.action in NEW_RUN else None
-        return {
-            "run": run_shape(services.service.run(run_id)),
-            "events": [event_shape(r, to_document(r.event)) for r in recorded],
-            "new_run": None if made is None else run_shape(made),
-        }
-
-    @api.post("/runs/{run_id}/approvals")
-    def approve(run_id: str, body: ActionIn, request: Request, key: IdempotencyKey = "") -> Any:
-        if body.action not in {Action.APPROVE, Action.REJECT, Action.WITHDRAW}:
-            raise Malformed(
-                f"expected approve, reject or withdraw, found {body.action.value!r}",
-                where="action",
-            )
-        return act(run_id, body, request, key)
-
-
-def _scoped(body: ActionIn) -> tuple[str, ...]:
-    """The targets of a rollback by name; empty = full. Half a wish is not guessed at."""
-    if body.targets and body.action is not Action.ROLLBACK:
-        raise Malformed(f"{body.action.value} takes none", where="targets")
-    if body.plan and body.action not in {Action.ROLLBACK, Action.RETRY_ROLLBACK}:
-        raise Malformed(f"{body.action.value} takes none", where="plan")
-    if body.scope == "target" and not body.targets:
-        raise Malformed("expected at least one with scope target, found none", where="targets")
-    if body.scope == "full" and body.targets:
-        raise Malformed(
-            f"expected none with scope full, found {len(body.targets)}", where="targets"
-        )
-    return tuple(sorted(set(body.targets)))
-
-
-def _overriding(body: ActionIn) -> bool:
-    if body.override and body.action not in OVERRIDABLE:
-        raise Malformed(f"{body.action.value} cannot be overridden", where="override")
-    return body.override
-
-
-def _reviewing(body: ActionIn) -> int:
-    if body.review and body.action is not Action.REVIEW:
-        raise Malformed(f"{body.action.value} is about none", where="review")
-    return body.review
-
-
-def _lifting(body: ActionIn) -> bool:
-    if body.lift_hold and body.action not in NEW_RUN:
-        raise Malformed(f"{body.action.value} lifts none", where="lift_hold")
-    return body.lift_hold
-
-
 def _reading(api: APIRouter, services: Services) -> None:
-    @api.get("/runs")
-    def runs(environment: str = "", status: str = "", limit: Limit = 50, after: str = "") -> Any:
-        before = _cursor(after)
+    @api.get("/runs", responses=says(PageOf[RunRowDoc]))
+    def runs(
+        page: Paged,
+        environment: Place = "",
+        status: RunStatus | Literal["", "OPEN"] = "",
+    ) -> Any:
+        """The newest runs first; status OPEN = those that have not ended."""
+        of = filtered("runs", environment=environment, status=status)
+        behind = place_of(of, page.after, (int,))
         frame = queries.runs_list(
             services.store.cursor(),
             environment=environment,
             status=status,
-            limit=limit,
-            before=before,
+            limit=page.limit + 1,
+            before=None if behind is None else int(behind[0]),
         )
-        rows = frame.to_dicts()
-        following = rows[-1]["number"] if len(rows) == limit else None
-        return {"items": rows, "next": None if following is None else _opaque(following)}
+        items, following = rows_page(frame.to_dicts(), page, of, "number")
+        return {"items": items, "next": following}
 
-    @api.get("/runs/{run_id}")
-    def run(run_id: str) -> Response:
+    @api.get("/runs/{run_id}", responses=says(RunNowDoc))
+    def run(run_id: RunId, known: IfNoneMatch = "") -> Response:
+        """One run. Its ETag goes into `If-Match` of what is then done to it."""
         found = services.service.run(run_id)
         hold = services.service.hold_on(found)
         beyond = {
             "hold": None if hold is None else hold_shape(hold),
             "new_runs": list(services.service.heirs(run_id)),
         }
-        return JSONResponse(run_shape(found) | beyond, headers={"ETag": f'"{found.version}"'})
+        return tagged(run_tag(found, beyond), known, lambda: run_shape(found) | beyond)
 
-    @api.get("/runs/{run_id}/steps/{step}")
-    def step(run_id: str, step: str) -> Any:
+    @api.get("/runs/{run_id}/actions", responses=says(ActionsDoc))
+    def actions(run_id: RunId, request: Request) -> Any:
+        """Every action, and whether who asks may do it now."""
+        found = services.service.run(run_id)
+        states = services.service.allowed(run_id, asker(request))
+        body = {
+            "run": run_id,
+            "version": found.version,
+            "items": [action_shape(state) for state in states],
+        }
+        return JSONResponse(body, headers={"ETag": f'"{found.version}"'})
+
+    @api.get("/runs/{run_id}/approvals", responses=says(ApprovalsDoc))
+    def approvals(run_id: RunId) -> Any:
+        return approvals_shape(services.service.run(run_id))
+
+
+def run_tag(run: Run, beyond: dict[str, Any]) -> str:
+    """The run's version; where others add to what is told of it, a digest of that behind a dot."""
+    if not any(beyond.values()):
+        return f'"{run.version}"'
+    more = hashlib.sha256(json.dumps(beyond, sort_keys=True).encode()).hexdigest()
+    return f'"{run.version}.{more[:12]}"'
+
+
+def _steps(api: APIRouter, services: Services) -> None:
+    @api.get("/runs/{run_id}/steps/{step}", responses=says(StepDoc))
+    def step(run_id: RunId, step: StepId) -> Any:
         return step_shape(_step(services, run_id, step))
 
-    @api.get("/runs/{run_id}/steps/{step}/logs")
+    @api.get(
+        "/runs/{run_id}/steps/{step}/logs",
+        responses=says(PageOf[LogLineDoc])
+        | {200: {"content": {"text/plain": {"schema": {"type": "string"}}},
+                 "model": PageOf[LogLineDoc]}},
+    )  # fmt: skip
     def logs(
-        run_id: str, step: str, attempt: int = 0, format: str = "json", limit: int = 10_000
+        run_id: RunId,
+        step: StepId,
+        page: Paged,
+        attempt: Attempt = 0,
+        format: Literal["json", "text"] = "json",
     ) -> Response:
+        """The log of one attempt, oldest line first; as text all of it at once."""
         state = _step(services, run_id, step)
         number = attempt or len(state.attempts)
         frame = queries.step_logs(
-            services.store.cursor(), run_id=run_id, step=step, attempt=number, limit=limit
+            services.store.cursor(), run_id=run_id, step=step, attempt=number, limit=_LINES_MAX
         )
         if format == "text":
-            text = queries.logs_as_text(frame)
             name = f"{run_id}-{step}-{number}.log"
             return PlainTextResponse(
-                text, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+                queries.logs_as_text(frame),
+                headers={"Content-Disposition": f'attachment; filename="{name}"'},
             )
-        return JSONResponse({"items": frame.to_dicts()})
+        of = filtered("logs", run=run_id, step=step, attempt=number)
+        behind = place_of(of, page.after, (int,))
+        rows = frame if behind is None else frame.filter(frame["n"] > int(behind[0]))
+        items, following = rows_page(rows.head(page.limit + 1).to_dicts(), page, of, "n")
+        return JSONResponse({"items": items, "next": following})
 
-    @api.get("/runs/{run_id}/steps/{step}/samples")
-    def samples(run_id: str, step: str) -> Any:
-        """One row per poll; `minutes`: of attempts whose single polls are not kept any more."""
+    @api.get("/runs/{run_id}/steps/{step}/samples", responses=says(PageOf[SampleRowDoc]))
+    def samples(
+        run_id: RunId, step: StepId, page: Paged, by: Literal["poll", "minute"] = "poll"
+    ) -> Any:
+        """Counts of a stage, oldest first. Minutes: of attempts whose single polls are not kept
+        any more."""
         _step(services, run_id, step)
         polls, minutes = queries.stage_kept(services.store.cursor(), run_id=run_id, step=step)
-        return {"items": polls.to_dicts(), "minutes": minutes.to_dicts()}
+        rows = (polls if by == "poll" else minutes).to_dicts()
+        of = filtered("samples", run=run_id, step=step, by=by)
+        items, following = page_of(
+            rows, page, of, lambda r: (r["attempt"], r["ts_us"], r["target"] or "", r["arm"] or "")
+        )
+        return {"items": items, "next": following}
 
 
 def _telling(api: APIRouter, services: Services) -> None:
-    @api.get("/runs/{run_id}/actions")
-    def actions(run_id: str, request: Request) -> Any:
-        states = services.service.allowed(run_id, asker(request))
-        return {"items": [action_shape(state) for state in states]}
-
-    @api.get("/runs/{run_id}/approvals")
-    def approvals(run_id: str) -> Any:
-        return approvals_shape(services.service.run(run_id))
-
-    @api.get("/runs/{run_id}/story")
-    def story(run_id: str) -> Any:
+    @api.get("/runs/{run_id}/story", responses=says(StoryDoc))
+    def story(run_id: RunId, page: Paged) -> Any:
+        """The run told in sentences, each with the event that it rests on."""
         recorded = services.store.load(run_id)
-        if not recorded:
+        if not recorded or not run_id.startswith("run-"):
             raise NotFound(f"There is no run {run_id}.")
-        return {"lines": [line.document() for line in tell(recorded)]}
+        of = filtered("story", run=run_id)
+        lines, following = page_of(tell(recorded), page, of, lambda line: (line.seq,))
+        return {"lines": [line.document() for line in lines], "next": following}
+
+
+_EVENTS: Final = sends("text/event-stream", told="a page of facts, or a stream of them")
 
 
 def _following(api: APIRouter, services: Services, streams: Streams) -> None:
-    @api.get("/runs/{run_id}/events")
+    @api.get(
+        "/runs/{run_id}/events",
+        responses={200: {**_EVENTS[200], **says(PageOf[EventDoc])[200]}},
+    )
     async def events(
-        run_id: str,
+        run_id: RunId,
         request: Request,
-        after: int = 0,
-        limit: Limit = 100,
-        last_event_id: Annotated[str, Header(alias="Last-Event-ID")] = "",
+        page: Paged,
+        last_event_id: Annotated[
+            str, Header(alias="Last-Event-ID", max_length=20, pattern=r"^([0-9]{1,9})?$")
+        ] = "",
     ) -> Response:
+        """The facts of a run, oldest first; with `Accept: text/event-stream` as a stream that goes
+        on as facts are recorded, and resumes behind `Last-Event-ID`.
+
+        `after` also takes the number of an event.
+        """
         await run_in_threadpool(services.service.run, run_id)
+        of = filtered("events", run=run_id)
+        after = _number(page.after)
+        if after is None:
+            behind = place_of(of, page.after, (int,))
+            after = 0 if behind is None else int(behind[0])
         if "text/event-stream" in request.headers.get("accept", ""):
-            start = int(last_event_id) if last_event_id.isdecimal() else after
+            start = int(last_event_id) if last_event_id else after
             return _sse(streams.events(run_id, start, principal_of(request)))
-        recorded = (await run_in_threadpool(services.store.load, run_id, after))[:limit]
-        items = [event_shape(r, to_document(r.event)) for r in recorded]
-        following = items[-1]["seq"] if len(items) == limit else None
+        recorded = await run_in_threadpool(services.store.load, run_id, after)
+        items = [event_shape(r, to_document(r.event)) for r in recorded[: page.limit]]
+        more = len(recorded) > len(items)
+        following = cursor_to(of, (items[-1]["seq"],)) if more else None
         return JSONResponse({"items": items, "next": following})
 
     @api.get("/runs/{run_id}/stream", include_in_schema=False)
     async def stream(run_id: str, request: Request) -> Response:
         await run_in_threadpool(services.service.run, run_id)
         return _sse(streams.snapshots(run_id, principal_of(request)))
+
+
+def _number(after: str) -> int | None:
+    """An event's number, as people write it; None for a cursor."""
+    plain = after.isascii() and after.isdecimal() and len(after) < 10
+    return int(after) if plain else None
 
 
 def _sse(body: AsyncIterator[bytes]) -> StreamingResponse:
@@ -287,20 +246,3 @@ def _step(services: Services, run_id: str, step: str) -> StepState:
         if state.id == step:
             return state
     raise NotFound(f"Run {run_id} has no step {step!r}.")
-
-
-def _opaque(number: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"n": number}).encode()).decode()
-
-
-def _cursor(text: str) -> int | None:
-    """The run number behind an opaque cursor; None for the first page."""
-    if not text:
-        return None
-    try:
-        number = json.loads(base64.urlsafe_b64decode(text.encode()))["n"]
-    except (ValueError, KeyError, TypeError):
-        raise Malformed("expected the `next` of an earlier page", where="after") from None
-    if not isinstance(number, int):
-        raise Malformed("expected the `next` of an earlier page", where="after")
-    return number

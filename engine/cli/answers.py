@@ -25,6 +25,14 @@ class Answers(ABC):
     def get(self, path: str, **params: Any) -> Any:
         return self._json("GET", path, params=params)
 
+    def whole(self, path: str, *, of: str = "items", **params: Any) -> Any:
+        """A list with the items of all its pages; beside them what the first page says."""
+        first = answer = self.get(path, **params)
+        while answer["next"] is not None:
+            answer = self.get(path, **params, after=answer["next"])
+            first[of] += answer[of]
+        return {name: value for name, value in first.items() if name != "next"}
+
     def post(self, path: str, body: Any = None, *, key: str = "", **more: Any) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         if body is not None:

@@ -56,7 +56,7 @@ def list_attestations(call: Call, bundle: str | None, run_id: str | None) -> Non
     """What was taken in before."""
     place = _place(bundle, run_id)
     with open_door(call) as door:
-        answer = door.get(place)
+        answer = door.whole(place)
     call.give(answer)
     call.table(_HEADS, [_row(one) for one in answer["items"]])
 

@@ -68,7 +68,7 @@ def create(
 def list_bundles(call: Call) -> None:
     """Every bundle of this home."""
     with open_door(call) as door:
-        answer = door.get("/bundles")
+        answer = door.whole("/bundles")
     call.give(answer)
     call.table(("NAME", "VERSION", "DIGEST"), page(answer["items"], "name", "version", "digest"))
 

@@ -26,7 +26,7 @@ def evidence() -> None:
 def list_evidence(call: Call, run_id: str) -> None:
     """What was sealed, in order."""
     with open_door(call) as door:
-        answer = door.get(f"/runs/{run_id}/evidence")
+        answer = door.whole(f"/runs/{run_id}/evidence")
     call.give(answer)
     rows = answer["items"]
     call.table(

@@ -28,7 +28,7 @@ def feeds() -> None:
 def status(call: Call, name: str | None) -> None:
     """Every feed against its limits; with NAME also what was tried, newest first."""
     with open_door(call) as door:
-        answer = door.get(f"/feeds/{name}" if name else "/feeds")
+        answer = door.get(f"/feeds/{name}") if name else door.whole("/feeds")
     call.give(answer)
     if answer["trouble"]:
         call.say(f"The snapshots cannot be read: {answer['trouble']}")
@@ -118,7 +118,7 @@ def _followed(call: Call, door: Door, names: list[str]) -> list[dict[str, Any]]:
     """Wait for the end of each sync, and tell on the way how far it is."""
     told: dict[str, str] = {}
     while True:
-        rows = {one["name"]: one for one in door.get("/feeds")["items"]}
+        rows = {one["name"]: one for one in door.whole("/feeds")["items"]}
         for name in names:
             said = _progress(rows[name]["progress"]) if name in rows else ""
             if said and told.get(name) != said:

@@ -19,7 +19,7 @@ def hold() -> None:
 def list_holds(call: Call, environment: str) -> None:
     """Every hold in force: what, where, by which run, since when and why."""
     with open_door(call) as door:
-        answer = door.get("/holds", environment=environment)
+        answer = door.whole("/holds", environment=environment)
     call.give(answer)
     call.table(
         ("ENVIRONMENT", "BUNDLE", "NAME", "RUN", "BY", "SINCE", "WHY"),

@@ -79,7 +79,7 @@ def snapshots_of(call: Call, folder: Path | None) -> Sequence[FeedSnapshot]:
         return FeedsDir(folder).snapshots()
     found = []
     with open_door(call) as door:
-        answer = door.get("/feeds")
+        answer = door.whole("/feeds")
         if answer["trouble"]:
             raise Ended(INPUT, f"The feeds cannot be read: {answer['trouble']}")
         for one in answer["items"]:

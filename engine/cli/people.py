@@ -44,7 +44,7 @@ def link(call: Call, user: str) -> None:
 def sessions(call: Call) -> None:
     """Who is signed in: everybody for an admin, your own sessions else."""
     with open_door(call) as door:
-        answer = door.get("/sessions")
+        answer = door.whole("/sessions")
     call.give(answer)
     call.table(
         ("ID", "USER", "BY", "OPENED", "LAST USED", "ENDS UNUSED"),
@@ -155,7 +155,7 @@ def create(
 def list_tokens(call: Call) -> None:
     """The tokens in force; their secrets are not kept."""
     with open_door(call) as door:
-        answer = door.get("/tokens")
+        answer = door.whole("/tokens")
     call.give(answer)
     call.table(
         ("ID", "USER", "KIND", "SCOPES", "ENVIRONMENTS", "EXPIRES", "LAST USED"),

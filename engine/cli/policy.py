@@ -144,7 +144,7 @@ def publish(
 def versions(call: Call) -> None:
     """Every policy that was in force: where, since when, by whom and why."""
     with open_door(call) as door:
-        answer = door.get("/policies")
+        answer = door.whole("/policies")
     call.give(answer)
     call.table(
         ("ENVIRONMENT", "POLICY", "VERSION", "SINCE", "UNTIL", "BY", "WHY"),

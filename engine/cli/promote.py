@@ -50,7 +50,9 @@ def promote(
         raise click.UsageError("--timeout needs --wait.")
     body = {"bundle": bundle, "environment": environment, "reason": reason, "ticket": ticket}
     with open_door(call) as door:
-        asked = door.post("/promotions", body, key=key or f"cli-{uuid.uuid4()}")
+        made = door.post("/promotions", body, key=key or f"cli-{uuid.uuid4()}")
+        # A key that was used before gets the answer of then; what is told here is the run of now.
+        asked = door.get(f"/runs/{made['id']}")
         call.say(f"{asked['id']}: {asked['status']}, {asked['bundle']} to {asked['environment']}")
         if waiting:
             return wait_and_tell(call, door, asked["id"], timeout_ms=timeout)

@@ -23,7 +23,7 @@ def review() -> None:
 def list_reviews(call: Call, only_open: bool) -> None:
     """Reviews, the one that is due first, first."""
     with open_door(call) as door:
-        answer = door.get("/reviews", open=only_open)
+        answer = door.whole("/reviews", open=only_open)
     call.give(answer)
     call.table(
         ("RUN", "NO", "KIND", "BY", "DUE", "STATE", "WHAT"),

@@ -71,7 +71,7 @@ def show(call: Call, run_id: str) -> None:
 def story(call: Call, run_id: str) -> None:
     """The run told in sentences, each naming the event that it rests on."""
     with open_door(call) as door:
-        told = door.get(f"/runs/{run_id}/story")
+        told = door.whole(f"/runs/{run_id}/story", of="lines")
     call.give(told)
     for line in told["lines"]:
         say_line(call, line)
@@ -137,7 +137,7 @@ class _Teller:
     def catch_up(self) -> None:
         self._last_s = time.monotonic()
         try:
-            lines = self._door.get(f"/runs/{self._run_id}/story")["lines"]
+            lines = self._door.whole(f"/runs/{self._run_id}/story", of="lines")["lines"]
         except Ended:
             return  # the server is away for a moment; the next event brings it all
         for line in lines:

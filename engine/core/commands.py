@@ -46,6 +46,7 @@ class Command:
         review: for review: its number; 0 = the oldest open one that they may close.
         targets: for rollback: those to send back by name; empty = full, every changed one.
         plan: for rollback: digest of the plan that they were shown; None = do not compare.
+        version: of the run that they looked at; None = whichever it is.
         plan_now: digest of the plan as the targets are seen now; made by the shell for `plan`.
     """
 
@@ -62,6 +63,7 @@ class Command:
     override: bool = False
     review: int = 0
     lift_hold: bool = False
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,8 +143,9 @@ def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tupl
     """Return the events that `command` causes.
 
     Raises:
-        Refused: with the sentence of `refusal`, or of a ticket that is missing.
+        Refused: with the sentence of `refusal`, or of a ticket that is missing. Outdated.
     """
+    guards.check_version(run, command)
     why_not = refusal(run, command, actor, now) or _unticketed(run, command)
     if why_not is not None:
         raise Refused(why_not.sentence, code=why_not.code, opens_at_us=why_not.opens_at_us)

@@ -53,6 +53,18 @@ class Conflict(ReleaselineError):
     """Somebody was faster: the stream is at another version. Load again, decide again."""
 
 
+class Outdated(ReleaselineError):
+    """Whoever asked looked at another version than there is now.
+
+    Attributes:
+        version: the one that there is now.
+    """
+
+    def __init__(self, message: str, *, version: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.version = version
+
+
 class IllegalTransition(ReleaselineError):
     """An event cannot follow in this state. It is damage, not a user error."""
 

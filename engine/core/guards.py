@@ -11,6 +11,7 @@ from typing import Final
 from engine.core import approvals, overrides
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, Command, Now, Refusal
+from engine.core.errors import Outdated
 from engine.core.spec import StepKind
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus, StepStatus
@@ -21,6 +22,16 @@ _AFTER_GOING_BACK: Final = frozenset(
 )
 # Attempts that said no, or could not say: a person may have another one made.
 _TRY_AGAIN: Final = frozenset({StepStatus.FAILED, StepStatus.ERRORED, StepStatus.INCONCLUSIVE})
+
+
+def check_version(run: Run, command: Command) -> None:
+    """Raise `Outdated` when whoever asks looked at another version of the run."""
+    if command.version not in {None, run.version}:
+        raise Outdated(
+            f"{run.run_id} is at version {run.version}, not {command.version}.",
+            version=run.version,
+            hint="Look at it again before you decide.",
+        )
 
 
 def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refusal | None:

@@ -75,7 +75,13 @@ class VerdictRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRow:
-    """What a client was answered, so that the same command id gets the same answer."""
+    """What a client asked for under a command id, so that asking again does nothing again.
+
+    Attributes:
+        status: HTTP status of the answer that was or will be given.
+        request_hash: SHA-256 hex of what was asked; the same id with another one is a conflict.
+        response: the answer, canonical JSON; empty where it is told by the events of the command.
+    """
 
     command_id: str
     ts_us: int

@@ -94,6 +94,16 @@ class Player:
         detail = response.json().get("detail", response.text)
         raise DemoFailed(f"{user}: {method} {path} -> {response.status_code}: {detail}")
 
+    def _story(self, run_id: str) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None:
+            page = {"after": after}
+            answer = self.call(OPERATOR, "GET", f"/runs/{run_id}/story", params=page)
+            lines += answer["lines"]
+            after = answer["next"]
+        return lines
+
     def bundle(self, kind: str) -> dict[str, Any]:
         """Build a bundle's artifacts and register it; the same `kind` gives a new build."""
         made = build(kind, self._folder / kind)
@@ -176,7 +186,7 @@ class Player:
         told, deadline_s = 0, time.monotonic() + timeout_s
         while True:
             run: dict[str, Any] = self.call(OPERATOR, "GET", f"/runs/{run_id}")
-            lines = self.call(OPERATOR, "GET", f"/runs/{run_id}/story")["lines"]
+            lines = self._story(run_id)
             for line in lines[told:]:
                 self.say(_line(line))
             told = len(lines)

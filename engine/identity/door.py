@@ -80,7 +80,7 @@ class Identity:
 
     # --- links and accounts open sessions -----------------------------------------------------
 
-    def create_link(self, user: str, *, actor: str) -> str:
+    def create_link(self, user: str, *, actor: str, command_id: str = "") -> str:
         """Return the secret of a new one-time link for `user`; it is never shown again."""
         secret = secrets.token_urlsafe(32)
         self._append(
@@ -90,6 +90,7 @@ class Identity:
                 expires_us=self._clock.now_us() + LINK_TTL_US,
             ),
             actor=actor,
+            command_id=command_id,
         )
         return secret
 
@@ -267,6 +268,7 @@ class Identity:
         ttl_us: int = TOKEN_DAYS * DAY_US,
         scopes: tuple[str, ...] = (),
         environments: tuple[str, ...] = (),
+        command_id: str = "",
     ) -> NewToken:
         """Make an API token of `user`.
 
@@ -283,7 +285,7 @@ class Identity:
             scopes=scopes,
             environments=environments,
         )
-        self._append(created, actor=actor)
+        self._append(created, actor=actor, command_id=command_id)
         return NewToken(token_id=token_id, token=token, expires_us=created.expires_us)
 
     def token(self, token: str) -> Principal:
@@ -353,8 +355,8 @@ class Identity:
             return False
         return True
 
-    def _append(self, event: Event, *, actor: str) -> None:
-        append_to(self._store, ADMIN, event, actor=actor)
+    def _append(self, event: Event, *, actor: str, command_id: str = "") -> None:
+        append_to(self._store, ADMIN, event, actor=actor, command_id=command_id)
 
     def _follow(self, recorded: tuple[Recorded, ...]) -> None:
         with self._lock:
@@ -363,11 +365,14 @@ class Identity:
                     self._state.apply(one)
 
 
-def append_to(store: EventStore, stream: str, event: Event, *, actor: str) -> None:
+def append_to(
+    store: EventStore, stream: str, event: Event, *, actor: str, command_id: str = ""
+) -> None:
     """Append one event at the end of a stream whose order does not matter to its meaning."""
     for _ in range(50):
         try:
-            store.append(stream, (event,), after=store.version(stream), actor=actor)
+            after = store.version(stream)
+            store.append(stream, (event,), after=after, actor=actor, command_id=command_id)
         except Conflict:
             continue
         return

@@ -84,7 +84,7 @@ def test_who_may_not_add_and_what_is_not_taken(
     twice = [("attach", ("a.txt", b"1")), ("attach", ("a.txt", b"2"))]
     doubled = client.post(path, headers=ana, data={"text": "x"}, files=twice)
     assert doubled.status_code == 422 and "twice" in doubled.json()["detail"]
-    assert client.get(path, headers=ana).json() == {"items": []}
+    assert client.get(path, headers=ana).json()["items"] == []
     assert (
         client.post(
             f"{API}/runs/run-999/evidence/addenda", headers=ana, data={"text": "x"}

@@ -37,6 +37,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "targets_of": {"run_id": "run-1"},
     "reviews": {"open_only": False},
     "audit": {"limit": 10},
+    "command": {"command_id": "ana/1"},
 }
 
 

@@ -1,0 +1,224 @@
+"""What every request to the API has to keep, whatever its route: size, speed, kind and patience.
+
+An ASGI middleware inside the application, so that its refusals are problems like all others and
+the paths of the routes are known: 413 for a body that is too long, 408 for one that does not come,
+415 for one of another kind than the route reads, 429 for a caller who asks too often, 504 for an
+answer that takes too long, and on a 405 every method that the path has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from fastapi import params
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine.api.gate import session_cookie
+from engine.api.once import REPLAYED
+from engine.api.problems import problem, request_id
+from engine.api.rate import Buckets
+
+JSON_BYTES_MAX: Final = 16 * 1024 * 1024
+UPLOAD_BYTES_MAX: Final = 1024 * 1024 * 1024
+_JSON: Final = "application/json"
+_FORM: Final = "multipart/form-data"
+_FORM_WITHOUT_FILES: Final = "application/x-www-form-urlencoded"
+
+
+class Conventions:
+    """Args:
+    routes: of the application, one by one.
+    buckets: None for callers in this process, who are nobody's load.
+    clock_s: monotonic seconds.
+    silence_s: how long a body may not come on.
+    answer_s: how long an answer may take to begin; a stream may then go on for ever.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Sequence[BaseRoute],
+        buckets: Buckets | None,
+        clock_s: Callable[[], float],
+        silence_s: float = 30.0,
+        answer_s: float = 120.0,
+    ) -> None:
+        self._app, self._routes, self._buckets = app, routes, buckets
+        self._clock_s, self._silence_s, self._answer_s = clock_s, silence_s, answer_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        refused = self._refused(request)
+        if refused is not None:
+            await refused(scope, receive, send)
+            return
+        body = _Body(receive, self._limit_of(request), self._silence_s)
+        answer = _Answer(send, scope, lambda: ", ".join(sorted(self._methods(scope))))
+        work = asyncio.create_task(self._work(scope, body, answer))
+        begun = asyncio.create_task(answer.begun.wait())
+        try:
+            await asyncio.wait(
+                {work, begun}, timeout=self._answer_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work.done() or answer.begun.is_set():
+                await work
+                return
+            await self._given_up(request, body, answer, work, send)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        finally:
+            begun.cancel()
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def _refused(self, request: Request) -> ASGIApp | None:
+        wait_s = self._wait_s(request)
+        rid = request_id(request)
+        if wait_s > 0:
+            return problem(
+                429,
+                "too_many_requests",
+                "You ask more often than this server answers one caller.",
+                request_id=rid,
+                hint="Wait for as many seconds as Retry-After says; server.rate_limit sets it.",
+                retry_after_s=math.ceil(wait_s),
+            )
+        limit = self._limit_of(request)
+        length = request.headers.get("content-length", "")
+        if length.isascii() and length.isdecimal() and int(length[:20]) > limit:
+            return problem(413, "too_large", _too_long(limit), request_id=rid)
+        expected = self._kind_of(request)
+        given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        has_body = length not in {"", "0"} or "transfer-encoding" in request.headers
+        fits = given == expected or (expected == _FORM and given == _FORM_WITHOUT_FILES)
+        if expected and has_body and not fits:
+            return problem(
+                415,
+                "unsupported_media_type",
+                f"Expected a body of {expected}, found {given or 'one without Content-Type'}.",
+                request_id=rid,
+            )
+        return None
+
+    def _wait_s(self, request: Request) -> float:
+        if self._buckets is None:
+            return 0.0
+        return self._buckets.take(caller_of(request.headers), self._clock_s())
+
+    def _limit_of(self, request: Request) -> int:
+        return UPLOAD_BYTES_MAX if self._kind_of(request) == _FORM else JSON_BYTES_MAX
+
+    def _kind_of(self, request: Request) -> str:
+        """The kind of body that the route reads; empty for none."""
+        for route in self._at(request.scope):
+            if not isinstance(route, APIRoute) or request.method not in (route.methods or ()):
+                continue
+            if route.body_field is not None:
+                return _FORM if isinstance(route.body_field.field_info, params.Form) else _JSON
+        return ""
+
+    def _methods(self, scope: Scope) -> set[str]:
+        return {method for route in self._at(scope) for method in route.methods or ()}
+
+    def _at(self, scope: Scope) -> Iterator[Route | APIRoute]:
+        """Every route of the path, whatever its method."""
+        for route in self._routes:
+            if isinstance(route, Route | APIRoute) and route.matches(scope)[0] is not Match.NONE:
+                yield route
+
+    async def _given_up(
+        self,
+        request: Request,
+        body: _Body,
+        answer: _Answer,
+        work: asyncio.Task[None],
+        send: Send,
+    ) -> None:
+        """Answer that there is none yet. What was begun goes on: a thread cannot be taken back."""
+        answer.closed = True
+        work.add_done_callback(_forgotten)
+        late = problem(
+            504,
+            "deadline",
+            f"There was no answer within {self._answer_s:.0f} s; what was begun may go on.",
+            request_id=request_id(request),
+            hint="Look at what it was about; the same Idempotency-Key asks for nothing twice.",
+        )
+        await late(request.scope, body, send)
+
+
+def caller_of(headers: Headers) -> str:
+    """Who a request is counted for: its token or its session, as a digest."""
+    shown = headers.get("authorization") or session_cookie(headers.get("cookie", ""))
+    return hashlib.sha256(shown.encode()).hexdigest()
+
+
+class _Body:
+    """`receive` that counts the bytes, and does not wait for ever while there are more to come.
+
+    Raises HTTPException, which FastAPI lets through while it reads a body: 413, 408.
+    """
+
+    def __init__(self, receive: Receive, limit: int, silence_s: float) -> None:
+        self._receive, self._limit, self._silence_s = receive, limit, silence_s
+        self._size, self._whole = 0, False
+
+    async def __call__(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._silence_s)
+        except TimeoutError:
+            raise HTTPException(
+                408, f"The body did not come on for {self._silence_s:.0f} s."
+            ) from None
+        if message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+            if self._size > self._limit:
+                raise HTTPException(413, _too_long(self._limit))
+        return message
+
+
+class _Answer:
+    """`send` that says when an answer begins, completes the `Allow` of a 405, and marks an answer
+    that was given before."""
+
+    def __init__(self, send: Send, scope: Scope, allow: Callable[[], str]) -> None:
+        self._send, self._scope, self._allow = send, scope, allow
+        self.begun, self.closed = asyncio.Event(), False
+
+    async def __call__(self, message: Message) -> None:
+        if self.closed:
+            return
+        if message["type"] == "http.response.start":
+            if message["status"] == 405:
+                MutableHeaders(scope=message)["Allow"] = self._allow()
+            if self._scope.get(REPLAYED):
+                MutableHeaders(scope=message)["Idempotent-Replayed"] = "true"
+            self.begun.set()
+        await self._send(message)
+
+
+def _too_long(limit: int) -> str:
+    return f"Expected a body of at most {limit} bytes, found more."
+
+
+def _forgotten(work: asyncio.Task[None]) -> None:
+    if not work.cancelled():
+        work.exception()  # its answer went nowhere; the handler of defects has logged it

@@ -1,0 +1,119 @@
+"""How an answer is described in the OpenAPI document: closed objects, rows of queries, problems.
+
+Descriptions only: nothing is checked or changed on its way out. Tests hold them against what the
+server really answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from pydantic import ConfigDict, Field, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+T = TypeVar("T")
+Responses = dict[int | str, dict[str, Any]]
+
+# An object with these members and no others.
+closed = with_config(ConfigDict(extra="forbid"))
+
+DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Anything = dict[str, Any]
+
+_KINDS: Final[Mapping[str, str]] = {
+    "VARCHAR": "string",
+    "BIGINT": "integer",
+    "INTEGER": "integer",
+    "HUGEINT": "integer",
+    "DOUBLE": "number",
+    "BOOLEAN": "boolean",
+}
+
+
+@with_config(ConfigDict(extra="allow"))
+class ProblemDoc(TypedDict):
+    """RFC 9457. `code` is stable, `detail` is one sentence for people.
+
+    Some say more: which fields, which version there is now, when it opens.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    hint: str
+
+
+@closed
+class PageOf(TypedDict, Generic[T]):
+    """`next` goes into `after` to get the page behind; null on the last one."""
+
+    items: list[T]
+    next: str | None
+
+
+def columns(sql: str) -> list[tuple[str, str]]:
+    """(column, type) of a query's contract, as its header promises them."""
+    header = "\n".join(line[2:].strip() for line in sql.splitlines() if line.startswith("--"))
+    match = re.search(r"returns: (.*?)\n(?:units|order):", header, re.DOTALL)
+    assert match is not None, "the header names no columns"
+    parts = re.split(r",\s*(?![^(]*\))", " ".join(match[1].split()))
+    return [(name, kind) for name, _, kind in (part.partition(" ") for part in parts)]
+
+
+def row_schema(sql: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON Schema of a query's row; every column may be null but those of `more`."""
+    properties = {name: _column(kind) for name, kind in columns(sql)} | dict(more or {})
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties),
+        "additionalProperties": False,
+    }
+
+
+def row_of(sql: str, **more: Any) -> Any:
+    """The type of a query's row, for descriptions."""
+    return Annotated[Anything, WithJsonSchema(row_schema(sql, more))]
+
+
+def says(model: Any, *, status: int = 200, example: Any = None) -> Responses:
+    """What a route answers when all is well."""
+    said: dict[str, Any] = {"model": model}
+    if example is not None:
+        said["content"] = {"application/json": {"example": example}}
+    return {status: said}
+
+
+def sends(*media_types: str, told: str) -> Responses:
+    """A route that answers with something else than a JSON document of ours."""
+    schema = {"type": "string"}
+    return {200: {"description": told, "content": {m: {"schema": schema} for m in media_types}}}
+
+
+def problems(codes: Iterable[tuple[int, str]]) -> Responses:
+    """The problems that any route may answer with."""
+    found: Responses = {}
+    for status, told in codes:
+        found[status] = {
+            "description": told,
+            "content": {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDoc"}}
+            },
+        }
+    return found
+
+
+def _column(kind: str) -> dict[str, Any]:
+    if kind.endswith("[]"):
+        inner = kind.removesuffix("[]")
+        items = {} if inner.startswith("STRUCT") else {"type": _KINDS[inner]}
+        return {"type": ["array", "null"], "items": items}
+    if kind.startswith("STRUCT"):
+        return {"type": ["object", "null"]}
+    return {"type": [_KINDS[kind], "null"]}
