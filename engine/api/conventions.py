@@ -133,7 +133,11 @@ class Conventions:
         return ""
 
     def _methods(self, scope: Scope) -> set[str]:
-        return {method for route in self._at(scope) for method in route.methods or ()}
+        routes = list(self._at(scope))
+        # `/feeds/sync` is also a `/feeds/{name}`; its methods are those of its own address.
+        closest = min((route.path.count("{") for route in routes), default=0)
+        own = [route for route in routes if route.path.count("{") == closest]
+        return {method for route in own for method in route.methods or ()}
 
     def _at(self, scope: Scope) -> Iterator[Route | APIRoute]:
         """Every route of the path, whatever its method."""

@@ -92,6 +92,7 @@ def _document(api: FastAPI, prefix: str) -> dict[str, Any]:
         schemas.pop(name, None)
     problem = TypeAdapter(ProblemDoc).json_schema()
     schemas["ProblemDoc"] = {**problem, "examples": [_EXAMPLE]}
+    parts["responses"] = {str(status): said for status, said in PROBLEMS.items()}
     parts["securitySchemes"] = _SECURITY
     made["security"] = [{"token": []}, {"session": []}]
     for operations in made["paths"].values():
@@ -102,7 +103,8 @@ def _document(api: FastAPI, prefix: str) -> dict[str, Any]:
 
 def _finish(operation: dict[str, Any]) -> None:
     answers = operation["responses"]
-    answers.update({str(status): said for status, said in PROBLEMS.items()})
+    refer = "#/components/responses/"
+    answers.update({str(status): {"$ref": f"{refer}{status}"} for status in PROBLEMS})
     if any(one["name"] == "If-None-Match" for one in operation.get("parameters", ())):
         answers["304"] = {"description": "it is still what you hold"}
     operation["responses"] = dict(sorted(answers.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -21,7 +22,6 @@ from engine.api.pages import Paged, page_of
 from engine.api.places import DigestPath
 from engine.api.runs import RunId, asker
 from engine.core.digest import Digest
-from engine.core.jcs import canonical
 from engine.core.policy_versions import PolicyPublished, Version
 from engine.policy.lint import lint
 from engine.policy.model import policy_from_blob
@@ -88,7 +88,7 @@ def router(services: Services) -> APIRouter:
     @api.post("/policies", status_code=201, responses=says(PublishedItemsDoc, status=201))
     def publish(body: PublicationIn, request: Request, once: OnceOnly) -> Any:
         """Bring a policy into force for runs requested from now on; all its tests have to hold."""
-        with once.doing(body.policy, body.config, body.tests, *body.environments,
+        with once.doing(body.policy, body.config, _tests(body).decode(), *body.environments,
                         body.reason) as asked:  # fmt: skip
             events = book.publish(
                 _publication(body, tuple(body.environments), body.reason),
@@ -109,10 +109,15 @@ def _publication(body: PolicyIn, environments: tuple[str, ...], reason: str) -> 
     return Publication(
         policy=body.policy.encode(),
         config=body.config.encode(),
-        tests=b"" if body.tests is None else canonical(body.tests),
+        tests=_tests(body),
         environments=environments,
         reason=reason,
     )
+
+
+def _tests(body: PolicyIn) -> bytes:
+    """The cases as a document that is still to be judged; empty without any."""
+    return b"" if body.tests is None else json.dumps(body.tests, sort_keys=True).encode()
 
 
 def _version(one: Version) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -67,7 +68,7 @@ class Server:
             Route("/metrics", self._metrics),
             Route("/log/{path:path}", self._log_file, methods=["GET"]),
             *sign_in.routes(lambda: self.services),
-            Mount(PREFIX, self._mounted),
+            _whole(Mount(PREFIX, self._mounted)),
         ]
 
     def middleware(self) -> list[Middleware]:
@@ -93,6 +94,12 @@ class Server:
     async def _metrics(self, _: Request) -> Response:
         text = await run_in_threadpool(exposition, self.services)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+def _whole(mount: Mount) -> Mount:
+    """The mount, for a path with line breaks in it too: what it is told is ours to say."""
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 def _on_stop_signals(close: Callable[[], None]) -> Callable[[], None]:

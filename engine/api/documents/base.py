@@ -77,9 +77,10 @@ def row_schema(sql: str, more: Mapping[str, Any] | None = None) -> dict[str, Any
     }
 
 
-def row_of(sql: str, **more: Any) -> Any:
-    """The type of a query's row, for descriptions."""
-    return Annotated[Anything, WithJsonSchema(row_schema(sql, more))]
+def row_of(sql: str, *, whole: bool = True, **more: Any) -> Any:
+    """The type of a query's row, for descriptions; not `whole` = others may be beside it."""
+    schema = row_schema(sql, more) | ({} if whole else {"additionalProperties": True})
+    return Annotated[Anything, WithJsonSchema(schema)]
 
 
 def says(model: Any, *, status: int = 200, example: Any = None) -> Responses:
@@ -92,8 +93,8 @@ def says(model: Any, *, status: int = 200, example: Any = None) -> Responses:
 
 def sends(*media_types: str, told: str) -> Responses:
     """A route that answers with something else than a JSON document of ours."""
-    schema = {"type": "string"}
-    return {200: {"description": told, "content": {m: {"schema": schema} for m in media_types}}}
+    schemas = {m: {} if m == "application/json" else {"type": "string"} for m in media_types}
+    return {200: {"description": told, "content": {m: {"schema": s} for m, s in schemas.items()}}}
 
 
 def problems(codes: Iterable[tuple[int, str]]) -> Responses:

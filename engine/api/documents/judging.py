@@ -17,6 +17,7 @@ VerdictDoc = row_of(
 )
 OutcomeDoc = row_of(
     replay_queries.SQL["replays"],
+    whole=False,
     then={},
     now={},
     gate={},
