@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
+from engine.core.data_health import Level
 from engine.core.statemachine import RunStatus
 from engine.services import Services
+
+_LEVELS: Final = (Level.OK, Level.WARN, Level.FAIL, Level.UNKNOWN)
 
 
 def exposition(services: Services) -> str:
@@ -43,5 +47,14 @@ def exposition(services: Services) -> str:
         "gauge",
         "1 while nothing can be recorded.",
         ("", int(health.storage_full)),
+    )
+    metric(
+        "releaseline_integration_level",
+        "gauge",
+        "Whether an integration works: 0 OK, 1 WARN, 2 FAIL, 3 UNKNOWN.",
+        *(
+            (f'{{name="{one.name}",kind="{one.kind}"}}', _LEVELS.index(one.level))
+            for one in services.prober.integrations()
+        ),
     )
     return "\n".join(lines) + "\n"

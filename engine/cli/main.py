@@ -36,6 +36,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify-bundle": ("bundle_check:verify_bundle", "Check any Sigstore bundle about a file."),
     "drill": ("drill:drill", "Break scratch copies of a pack, and show which check sees it."),
     "feeds": ("feeds:feeds", "Advisory feeds: how fresh they are, and syncing them."),
+    "integration": ("integration:integration", "Servers that promotions depend on: do they work?"),
     "log": ("log:log", "The transparency log: its head, proofs, and a check of all of it."),
     "keys": ("keys:keys", "Show the keys of a home, or make some of them anew."),
     "fsck": ("checks:fsck", "Rebuild what the store derives, and compare."),

@@ -102,7 +102,7 @@ class Prober:
     def begin_round(self) -> None:
         """A round in the background; nothing when the one before has not ended."""
         with self._lock:
-            if self._stopped.is_set() or self._round.is_alive():
+            if not self._probes or self._stopped.is_set() or self._round.is_alive():
                 return
             self._round = threading.Thread(target=self.look_at_all, name="probes", daemon=True)
             self._round.start()

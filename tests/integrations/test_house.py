@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine import wiring
 from engine.adapters.feeds_dir import write_index
 from engine.api.app import PREFIX, in_process
+from engine.api.metrics import exposition
 from engine.cli.doctor import inputs, integrations
 from engine.core.data_health import DataHealth, Level, Source
 from engine.core.house import ADMIN, CommandRejected
@@ -146,6 +147,14 @@ def test_the_page_and_the_banner_say_it(
     assert isinstance(rows, list) and len(rows) == 1
     assert rows[0]["cells"][1]["look"]["word"] == "FAIL"
     assert rows[0]["cells"][1]["sub"] in {"it is sealed", "being looked at now"}
+
+
+def test_its_levels_are_metrics(rig: tuple[Services, Server]) -> None:
+    services, _ = rig
+    services.prober.look_at_all()
+    lines = exposition(services).splitlines()
+    assert 'releaseline_integration_level{name="vault",kind="vault"} 2' in lines
+    assert 'releaseline_integration_level{name="consul",kind="consul"} 0' in lines
 
 
 def test_doctor_looks_too(rig: tuple[Services, Server]) -> None:
