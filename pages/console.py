@@ -162,5 +162,12 @@ _page = st.navigation(
 )
 _house = session.services()
 cards.menu(_house, _promotions, _reviews, _evidence, _insights, _operations)
-st.fragment(cards.banner, run_every=_BANNER_EVERY_S)(_house)
+
+
+@st.fragment(run_every=_BANNER_EVERY_S)
+def _banner() -> None:
+    cards.banner(session.services(used=False))
+
+
+_banner()
 _page.run()

@@ -66,8 +66,9 @@ if why_not is not None:
 @st.fragment(run_every=_LOOK_EVERY_S, key="integrations.live")
 def draw() -> None:
     """What the engine found lately; reads its memory and asks nobody."""
-    now_us = house.clock.now_us()
-    rows = look(house)
+    now = session.services(used=False)
+    now_us = now.clock.now_us()
+    rows = look(now)
     told = integrations_models.summary(rows, house.prober.every_s)
     st.markdown(f":gray[{words.plain(told)}]")
     shown = [one for one in rows if name in {integrations_models.ALL, one.name}]

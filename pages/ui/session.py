@@ -17,15 +17,20 @@ from engine.services import Services
 from engine.wiring import running
 
 
-def services() -> Services:
-    """The running house, for somebody who is signed in; for others the page ends here."""
+def services(*, used: bool = True) -> Services:
+    """The running house, for somebody who is signed in; for others the page ends here.
+
+    Args:
+        used: somebody clicked. False where a page draws a part of itself again: that keeps no
+            session alive, and shows nothing to one that has ended.
+    """
     try:
         house = running()
     except RuntimeError:
         st.error("The engine is not running in this process. Start it with `./run serve`.")
         st.stop()
     try:
-        _asker(house)
+        house.identity.session(cookie(), used=used)
     except Unauthenticated as error:
         _signed_out(str(error))
     return house
