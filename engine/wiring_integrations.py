@@ -98,8 +98,7 @@ def prometheus_of(
 def prober_of(
     settings: Settings, store: EventStore, clock: Clock, env: Mapping[str, str]
 ) -> Prober:
-    probes = probes_of(settings, env)
-    return Prober(store=store, clock=clock, probes=probes, every_s=settings.integrations.every_s)
+    return Prober(store=store, clock=clock, settings=settings, probes=probes_of(settings, env))
 
 
 def health_of(outside: Outside, worker: Worker, prober: Prober) -> HealthDesk:

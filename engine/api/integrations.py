@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from engine.api.pages import Paged, page_of
 from engine.api.runs import asker
 from engine.core.errors import NotFound
-from engine.integrations.read import IntegrationRow, look, looker
-from engine.service import LOCAL_ADMIN
+from engine.integrations.read import IntegrationRow, look
 from engine.services import Services
 
 
@@ -76,9 +75,7 @@ def router(services: Services) -> APIRouter:
     @api.post("/integrations/{name}/probe", status_code=202)
     def probe(name: Named, request: Request) -> IntegrationShape:
         """Have it looked at now, in the background; the answer is what is known so far."""
-        user = asker(request).user
-        who = looker(services.settings, user, local=user == LOCAL_ADMIN)
-        services.prober.wake(name, who)
+        services.prober.wake(name, asker(request))
         return _named(services, name)
 
     return api

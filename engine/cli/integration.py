@@ -26,7 +26,7 @@ def integration() -> None:
 def list_them(call: Call) -> None:
     """Every integration as it is known now."""
     with open_door(call) as door:
-        answer = door.get("/integrations")
+        answer = door.whole("/integrations")
     call.give(answer)
     _table(call, answer["items"])
 

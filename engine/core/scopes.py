@@ -25,6 +25,7 @@ REPLAY: Final = "replay"
 LIFT_HOLD: Final = "lift_hold"
 PUBLISH_POLICY: Final = "publish_policy"
 SYNC_FEEDS: Final = "sync_feeds"
+PROBE_INTEGRATION: Final = "probe_integration"
 ADMINISTER: Final = "administer"
 # In no scope: a token that is limited makes none that is less so, and no link either.
 MAKE_CREDENTIALS: Final = "make_credentials"
@@ -64,6 +65,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.ROLLBACK_PROMOTION,
             Action.COMMENT,
             LIFT_HOLD,
+            PROBE_INTEGRATION,
         }
     ),
     Scope.APPROVE: frozenset(

@@ -13,34 +13,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from engine.asker import Asker, refusal_of
 from engine.core.commands import Refusal
 from engine.core.data_health import Integration, Level, answered, known_at, not_answered
 from engine.core.errors import AdapterFailed, Conflict, NotFound, Refused, ReleaselineError
 from engine.core.events import Recorded
 from engine.core.health_events import HEALTH, DataHealthChanged
 from engine.core.house import ADMIN, CommandRejected
+from engine.core.scopes import PROBE_INTEGRATION
 from engine.core.statemachine import Role
 from engine.identity import append_to
 from engine.ports import Clock, EventStore
 from engine.ports_integrations import Probe
+from engine.redact import redact
+from engine.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 8
 _STOP_S: Final = 1.0
 _MAY_LOOK: Final = frozenset({Role.ADMIN, Role.SRE, Role.RELEASE_MANAGER})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looker:
-    """Somebody who asks for a look, with the roles that they have in any environment.
-
-    `local`: by a shell on the home.
-    """
-
-    user: str
-    roles: frozenset[Role]
-    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +44,13 @@ class Probed:
 
 
 class Prober:
-    """Thread-safe. `every_s` between two looks at each integration."""
+    """Thread-safe. `every_s`: between two looks at each integration."""
 
     def __init__(
-        self, *, store: EventStore, clock: Clock, probes: Sequence[Probed], every_s: int
+        self, *, store: EventStore, clock: Clock, settings: Settings, probes: Sequence[Probed]
     ) -> None:
-        self._store, self._clock, self.every_s = store, clock, every_s
+        self._store, self._clock, self._settings = store, clock, settings
+        self.every_s = settings.integrations.every_s
         self._probes = {one.probe.name: one for one in probes}
         self._lock = threading.Lock()
         self._looking: set[str] = set()
@@ -107,16 +100,15 @@ class Prober:
             self._round = threading.Thread(target=self.look_at_all, name="probes", daemon=True)
             self._round.start()
 
-    def why_not(self, name: str, who: Looker) -> Refusal | None:
-        """Why this person may not have it looked at now; None when they may."""
-        if not (who.local or who.roles & _MAY_LOOK):
-            names = " or ".join(sorted(role.value.replace("_", " ") for role in _MAY_LOOK))
-            return Refusal(sentence=f"Probing an integration needs the role {names}.", code="role")
-        if name in self.looking():
+    def why_not(self, name: str, asker: Asker) -> Refusal | None:
+        """Why they may not have it looked at now; None when they may."""
+        what = "have an integration probed"
+        why = refusal_of(self._settings, asker, PROBE_INTEGRATION, _MAY_LOOK, what=what)
+        if why is None and name in self.looking():
             return Refusal(sentence=f"{name} is being looked at right now.", code="state")
-        return None
+        return why
 
-    def wake(self, name: str, who: Looker) -> None:
+    def wake(self, name: str, asker: Asker) -> None:
         """Have the integration looked at now, in the background.
 
         Raises:
@@ -126,15 +118,15 @@ class Prober:
         if name not in self._probes:
             known = ", ".join(self._probes) or "none"
             raise NotFound(f"There is no integration {name!r}; there are: {known}.")
-        why = self.why_not(name, who)
+        why = self.why_not(name, asker)
         if why is not None:
             event = CommandRejected(
-                action="probe_integration",
+                action=PROBE_INTEGRATION,
                 run="",
                 code=why.code,
-                reason=f"{who.user}: {why.sentence}",
+                reason=f"{asker.user}: {why.sentence}",
             )
-            append_to(self._store, ADMIN, event, actor=who.user)
+            append_to(self._store, ADMIN, event, actor=asker.user)
             raise Refused(why.sentence, code=why.code)
         thread = self._thread(name)
         with self._lock:
@@ -180,9 +172,10 @@ class Prober:
         except AdapterFailed as failed:
             at_us = self._clock.now_us()
             if failed.transient:
-                return not_answered(before, str(failed), at_us=at_us)
+                return not_answered(before, redact(str(failed)), at_us=at_us)
             took_ms = int((time.monotonic() - began_s) * 1000)
-            return answered(before, Level.FAIL, str(failed), latency_ms=took_ms, at_us=at_us)
+            told = redact(str(failed))
+            return answered(before, Level.FAIL, told, latency_ms=took_ms, at_us=at_us)
         except Exception as defect:
             # A defect of ours says nothing about the other side, and must not end the round.
             _log.exception("looking at %s failed by a defect", probe.name)
@@ -194,7 +187,7 @@ class Prober:
         return answered(
             before,
             found.level,
-            found.reason,
+            redact(found.reason),
             latency_ms=found.latency_ms,
             at_us=self._clock.now_us(),
         )

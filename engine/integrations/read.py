@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.core.data_health import Look
-from engine.core.statemachine import Role
 from engine.integrations.desk import HealthDesk
-from engine.integrations.prober import Looker, Prober
-from engine.settings import Settings
+from engine.integrations.prober import Prober
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +62,3 @@ def look(house: _House) -> tuple[IntegrationRow, ...]:
         )
         for one in house.prober.integrations()
     )
-
-
-def looker(settings: Settings, user: str, *, local: bool) -> Looker:
-    """Somebody with all the roles that they have in any environment."""
-    roles: frozenset[Role] = frozenset()
-    for environment in settings.environments:
-        roles |= settings.roles_of(user, environment)
-    return Looker(user=user, roles=roles, local=local)

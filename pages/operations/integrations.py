@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.core.errors import ReleaselineError
-from engine.integrations.read import look, looker
+from engine.integrations.read import look
 from engine.services import Services
 from pages.ui import evidence_parts, integrations_models, session, words
 
@@ -31,7 +31,7 @@ def _choose(names: list[str]) -> str:
 def _probe(house: Services, name: str) -> None:
     """Ask the engine for a look; the answer comes in the background."""
     try:
-        house.prober.wake(name, looker(house.settings, session.asker().user, local=False))
+        house.prober.wake(name, session.asker())
     except ReleaselineError as error:
         st.error(words.plain(str(error)), icon=":material/block:")
 
@@ -46,8 +46,7 @@ if not found:
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     name = _choose([one.name for one in found])
     one_chosen = name != integrations_models.ALL
-    who = looker(house.settings, session.asker().user, local=False)
-    why_not = house.prober.why_not(name, who) if one_chosen else None
+    why_not = house.prober.why_not(name, session.asker()) if one_chosen else None
     help_text = None if one_chosen else "Choose an integration first."
     pressed = st.button(
         "Probe now",

@@ -29,6 +29,7 @@ NEEDED = {
     "cancel": {"operate"},
     "close_failed": {"operate"},
     "lift_hold": {"operate"},
+    "probe_integration": {"operate"},
     "approve": {"approve"},
     "reject": {"approve"},
     "withdraw": {"approve"},

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 from data.store import Store
+from engine.asker import Asker
 from engine.core.data_health import Level
 from engine.core.errors import AdapterFailed, NotFound, Refused
 from engine.core.health_events import HEALTH, DataHealthChanged
 from engine.core.house import ADMIN, CommandRejected
-from engine.core.statemachine import Role
-from engine.integrations.prober import Looker, Probed, Prober
+from engine.core.scopes import Limits, Scope
+from engine.integrations.prober import Probed, Prober
 from engine.ports_integrations import ProbeResult
 from tests.faults.outside_world import SimClock
+from tests.faults.small_house import settings
 
-SRE = Looker(user="sam", roles=frozenset({Role.SRE}))
-VIEWER = Looker(user="eve", roles=frozenset({Role.VIEWER}))
+SRE, VIEWER = Asker(user="sam"), Asker(user="eve")
+FEEDS_TOKEN = Asker(user="sam", limits=Limits(scopes=frozenset({Scope.FEEDS})))
 
 
 class Told:
@@ -45,7 +47,7 @@ class Told:
 
 class Rig:
     def __init__(self, home: Path) -> None:
-        self.clock = SimClock()
+        self.home, self.clock = home, SimClock()
         self.store = Store.open(home, clock=self.clock)
         self.a, self.b = Told("a"), Told("b")
         self.prober = self.again()
@@ -53,7 +55,9 @@ class Rig:
     def again(self) -> Prober:
         """Another life of the engine on the same home."""
         probes = [Probed(probe=one, deadline_s=1.0) for one in (self.a, self.b)]
-        return Prober(store=self.store, clock=self.clock, probes=probes, every_s=30)
+        return Prober(
+            store=self.store, clock=self.clock, settings=settings(self.home), probes=probes
+        )
 
     def levels(self) -> list[Level]:
         return [one.level for one in self.prober.integrations()]
@@ -140,11 +144,13 @@ def test_a_look_on_request_runs_in_the_background(rig: Rig) -> None:
 
 
 def test_who_may_not_ask_is_told_so_and_it_is_on_record(rig: Rig) -> None:
-    with pytest.raises(Refused, match="needs the role admin or release manager or sre"):
+    with pytest.raises(Refused, match="may not have an integration probed: this needs the role"):
         rig.prober.wake("a", VIEWER)
     with pytest.raises(NotFound, match="there are: a, b"):
         rig.prober.wake("c", SRE)
-    (denied,) = [one.event for one in rig.store.load(ADMIN)]
-    assert isinstance(denied, CommandRejected)
-    assert (denied.action, denied.code) == ("probe_integration", "role")
+    with pytest.raises(Refused, match="probe integration is in none of them"):
+        rig.prober.wake("a", FEEDS_TOKEN)
+    denied = [one.event for one in rig.store.load(ADMIN)]
+    told = [(one.action, one.code) for one in denied if isinstance(one, CommandRejected)]
+    assert told == [("probe_integration", "role"), ("probe_integration", "scope")]
     assert rig.a.asked == 0
