@@ -69,7 +69,7 @@ def _row(one: IntegrationRow, now_us: int) -> dict[str, Any]:
             when(one.since_us, now_us, ago=False),
             when(one.last_good_us, now_us, ago=True),
             latency(one),
-            {"text": "\n".join(one.depends) or "–", "sub": "" if one.depends else "nothing"},
+            {"text": "; ".join(one.depends)} if one.depends else {"sub": "nothing"},
         ],
     }
 

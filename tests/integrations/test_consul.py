@@ -45,6 +45,7 @@ def test_a_key_with_odd_letters_is_one_key(server: Server) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.fault
 def test_a_faulty_way_is_an_error_in_bounded_time(server: Server, fault: str) -> None:
     consul_says(server, "a", b"planted-5a1c")
     with faulty(server.url, fault) as url:

@@ -89,6 +89,7 @@ def test_what_an_answer_means(
 
 @pytest.mark.parametrize("kind", MAKE)
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.fault
 def test_a_faulty_way_is_no_answer(server: Server, kind: str, fault: str) -> None:
     server.says("/v1/sys/health", HEALTH)
     server.says("/v1/status/leader", "10.1.10.12:8300")

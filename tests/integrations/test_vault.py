@@ -169,6 +169,7 @@ def test_one_that_is_stopped_or_sealed_gives_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.fault
 def test_a_faulty_way_is_an_error_in_bounded_time(server: Server, fault: str) -> None:
     vault_says(server, "kv/a", {"password": "planted-5a1c"})
     assert resolve(of(server), "kv/a#password").version == "3"
