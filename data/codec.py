@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, cast
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.events import EVENT_TYPES, Event
+from engine.core.hook_rows import HookMessage, HookTry
 from engine.core.jcs import canonical
 from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import (
@@ -46,6 +47,8 @@ ROW_TYPES: Final[Mapping[str, type[Row]]] = {
     "retired": Retired,
     "replay_request": ReplayRequest,
     "replay": ReplayRow,
+    "hook_message": HookMessage,
+    "hook_try": HookTry,
 }
 ROW_KINDS: Final = {cls: kind for kind, cls in ROW_TYPES.items()}
 

@@ -24,6 +24,7 @@ from data.migrate import migrate, migrations
 from data.project import Projected
 from data.replays import count
 from engine.core.errors import UnsafeConfig
+from engine.core.hook_rows import HookMessage, HookTry
 from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import (
     CommandRow,
@@ -49,6 +50,8 @@ TABLES: Final[dict[type, str]] = {
     Retired: "retired",
     ReplayRequest: "replay_requests",
     ReplayRow: "replays",
+    HookMessage: "outbox",
+    HookTry: "hook_tries",
     Projected: "projections",
 }
 

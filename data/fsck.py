@@ -21,6 +21,7 @@ from data.replays import KEY as COUNT_KEY
 from data.replays import TABLE as COUNTS
 from data.replays import counted
 from engine.core.errors import IllegalTransition, Malformed
+from engine.core.hook_rows import HookMessage, HookTry
 from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import (
     CommandRow,
@@ -45,6 +46,8 @@ _KEYS: Final[Mapping[type, tuple[str, ...]]] = {
     Retired: ("run_id", "step", "attempt"),
     ReplayRequest: ("n",),
     ReplayRow: ("n", "idx"),
+    HookMessage: ("hook", "gseq", "idx", "wave"),
+    HookTry: ("hook", "gseq", "idx", "wave", "n"),
     Projected: ("number", "kind", "name", "idx"),
 }
 
@@ -58,6 +61,8 @@ _ROWS: Final = (
     Retired,
     ReplayRequest,
     ReplayRow,
+    HookMessage,
+    HookTry,
 )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from data.chain import ZEROS, EventText, row_record
 from data.codec import canonical_body, kind_of
 from data.database import Batch
+from data.outbox import Box, Outgoing, check_try, note
 from data.project import changes
 from engine.core.errors import Conflict, IllegalTransition, Malformed, NotFound
 from engine.core.events import Event, Recorded
@@ -21,6 +22,10 @@ from engine.core.feed_events import FEEDS
 from engine.core.health_events import HEALTH
 from engine.core.holds import Holds
 from engine.core.holds import evolve as evolve_holds
+from engine.core.hook_book import Hooks
+from engine.core.hook_book import evolve as evolve_hooks
+from engine.core.hook_events import HOOKS
+from engine.core.hook_rows import HookTry, Key
 from engine.core.house import ADMIN, BUNDLES, HouseEvent
 from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
@@ -61,11 +66,11 @@ class Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
             is_run(stream)
-            or stream in {BUNDLES, ADMIN, FEEDS, HEALTH}
+            or stream in {BUNDLES, ADMIN, FEEDS, HEALTH, HOOKS}
             or stream.startswith(("engine:", "sched:"))
         ):
             raise Malformed(
-                "expected a run, bundles, admin, feeds, data-health, engine: or sched:",
+                "expected a run, bundles, admin, feeds, hooks, data-health, engine: or sched:",
                 where=stream,
             )
         for text in (stream, actor, command_id):
@@ -98,6 +103,9 @@ class Facts:
         holds: what is held where; empty in a draft, for it follows what is recorded.
         started: environment to the runs that took it, in that order; empty in a draft.
         heirs: a finished run to those that were made from it, in order; empty in a draft.
+        hooks: webhooks in force, by id; in a draft: with what it changes.
+        outbox: messages that are not settled, by webhook and key; empty in a draft.
+        tried: of a draft: messages with a try in it.
     """
 
     gseq: int = 0
@@ -113,6 +121,9 @@ class Facts:
     holds: Holds = field(default_factory=dict)
     started: dict[str, list[str]] = field(default_factory=dict)
     heirs: dict[str, list[str]] = field(default_factory=dict)
+    hooks: Hooks = field(default_factory=dict)
+    outbox: Box = field(default_factory=dict)
+    tried: set[Key] = field(default_factory=set)
 
 
 class Ledger:
@@ -163,6 +174,7 @@ class Ledger:
                 note_meaning(mine, one, None, "")
             else:
                 note_meaning(mine, one, of.request, of.requested_by)
+        note(mine.outbox, draft.batch.rows, mine.hooks)
         self._forget_ended()
 
     def _forget_ended(self) -> None:
@@ -178,7 +190,7 @@ class Draft:
 
     def __init__(self, ledger: Ledger, now_us: Callable[[], int]) -> None:
         self._ledger, self._now_us = ledger, now_us
-        self.facts = Facts(gseq=ledger.facts.gseq)
+        self.facts = Facts(gseq=ledger.facts.gseq, hooks=ledger.facts.hooks)
         self.batch = Batch()
         self.lines: list[tuple[str, ...]] = []
         self.recorded: list[Recorded] = []
@@ -193,16 +205,20 @@ class Draft:
         """
         if append.command_id and append.events and self.command(append.command_id) is not None:
             return None
-        texts, recorded, run = self._events(append)
+        told = Outgoing(self.facts.hooks)
+        texts, recorded, run = self._events(append, told)
         new = self._rows(append.rows)
         self._keep(append, texts, recorded, run)
+        self.facts.hooks = told.hooks
         self.facts.ticks.update(new.ticks)
         self.facts.names |= new.names
+        self.facts.tried |= new.tried
         self.facts.leaves += new.leaves
         self.facts.last_replay = max(self.facts.last_replay, new.last_replay)
-        self.batch.rows.extend(append.rows)
+        self.batch.rows.extend((*append.rows, *told.messages))
         if texts or append.rows:
-            self.lines.append((*(text.record() for text in texts), *append.row_records))
+            events = (text.record() for text in texts)
+            self.lines.append((*events, *append.row_records, *told.records()))
         return tuple(recorded)
 
     def command(self, command_id: str) -> tuple[str, int, int] | None:
@@ -217,7 +233,9 @@ class Draft:
             self.batch.projected += fresh
         return self.batch
 
-    def _events(self, append: Append) -> tuple[list[EventText], list[Recorded], Run | None]:
+    def _events(
+        self, append: Append, told: Outgoing
+    ) -> tuple[list[EventText], list[Recorded], Run | None]:
         if not append.events:
             return [], [], None
         stream = append.stream
@@ -247,6 +265,7 @@ class Draft:
                 _check_number(one)
             elif not isinstance(event, HouseEvent):
                 raise IllegalTransition(f"{event.TYPE} is no event of {stream}")
+            told.take(one, run)
             prev = text.hash
             texts.append(text)
             recorded.append(one)
@@ -304,6 +323,9 @@ class Draft:
                     if name in new.names or name in mine.names or name in known.names:
                         raise Conflict(f"{name} is on record already.")
                     new.names.add(name)
+                case HookTry():
+                    check_try(known.outbox, row, new.tried | mine.tried)
+                    new.tried.add(row.key)
                 case _:
                     pass
         return new
@@ -333,8 +355,9 @@ def note_numbers(facts: Facts, event: Event, environment: str) -> None:
 def note_meaning(
     facts: Facts, recorded: Recorded, request: RunRequested | None, requested_by: str
 ) -> None:
-    """Keep what an event means beyond its own stream: holds, and which run came after which."""
+    """Keep what an event means beyond its own stream: holds, webhooks, which run came after."""
     facts.holds = evolve_holds(facts.holds, recorded, request, requested_by=requested_by)
+    facts.hooks = evolve_hooks(facts.hooks, recorded)
     match recorded.event:
         case RunStarted() if request is not None:
             facts.started.setdefault(request.environment, []).append(recorded.stream)

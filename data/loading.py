@@ -13,10 +13,12 @@ from data.chain import ZEROS, EventText
 from data.database import Batch, Database, columns
 from data.journal import Journal, Position
 from data.ledger import Facts, note_meaning
+from data.outbox import unsettled
 from data.project import changes
 from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
 from engine.core.holds import FOLDED
+from engine.core.hook_book import FOLDED as HOOKS_FOLDED
 from engine.core.rows import GateTick, TlogEntry, TlogHead
 from engine.core.run import Run, evolve, fold
 from engine.core.run_events import RunRequested
@@ -131,6 +133,7 @@ def facts_from(database: Database) -> Facts:
     ]
     _numbers(database, facts)
     _meanings(database, facts)
+    facts.outbox = unsettled(database, facts.hooks)
     ended = ["CANCELLED", "EXPIRED", "FAILED", "REJECTED", "ROLLED_BACK", "SUCCEEDED"]
     for (run_id,) in database.rows(
         "SELECT run_id FROM runs WHERE status NOT IN (SELECT unnest(?)) ORDER BY number", [ended]
@@ -155,8 +158,8 @@ def _numbers(database: Database, facts: Facts) -> None:
 
 
 def _meanings(database: Database, facts: Facts) -> None:
-    """What is held, and which run came after which: from the few kinds of event that say so."""
-    kinds = [kind.TYPE for kind in (RunRequested, *FOLDED)]
+    """Holds, webhooks, which run came after which: from the few kinds of event that say so."""
+    kinds = [kind.TYPE for kind in (RunRequested, *FOLDED, *HOOKS_FOLDED)]
     requests: dict[str, tuple[RunRequested, str]] = {}
     for recorded in _recorded(
         database, f"{_EVENTS} WHERE kind IN (SELECT unnest(?)) ORDER BY gseq", [kinds]

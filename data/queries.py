@@ -154,6 +154,48 @@ def command(cursor: duckdb.DuckDBPyConnection, *, command_id: str) -> pl.DataFra
     return _read(cursor, "command", command_id=command_id)
 
 
+def deliveries(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    hook: str = "",
+    outcome: str = "",
+    dead: bool = False,
+    limit: int = 100,
+    before: int | None = None,
+    gseq: int = 0,
+    idx: int = 0,
+) -> pl.DataFrame:
+    """Messages to webhooks, the newest first.
+
+    Args:
+        before: a `place`: the page behind it.
+        gseq, idx: of one message, in all its waves; 0 = of every one.
+    """
+    return _read(
+        cursor,
+        "deliveries",
+        hook=hook,
+        outcome=outcome,
+        dead=dead,
+        limit=limit,
+        before=before,
+        gseq=gseq,
+        idx=idx,
+    )
+
+
+def webhook_counts(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Per webhook that was ever told something: how many messages wait, arrived, are dead."""
+    return _read(cursor, "webhook_counts")
+
+
+def delivery_tries(
+    cursor: duckdb.DuckDBPyConnection, *, hook: str, gseq: int, idx: int
+) -> pl.DataFrame:
+    """Every try at one message."""
+    return _read(cursor, "delivery_tries", hook=hook, gseq=gseq, idx=idx)
+
+
 def audit(cursor: duckdb.DuckDBPyConnection, *, limit: int = 200) -> pl.DataFrame:
     return _read(cursor, "audit", limit=limit)
 

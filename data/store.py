@@ -36,6 +36,7 @@ from data.writer import Writer
 from engine.core.digest import Digest
 from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
+from engine.core.hook_book import Hook, Waiting
 from engine.core.retirement import Retirement
 from engine.core.rows import CommandRow, GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
 from engine.core.run import Run
@@ -231,6 +232,19 @@ class Store:
     def hold(self, environment: str, bundle: Digest) -> Hold | None:
         with self._lock:
             return self._shelf.ledger.facts.holds.get((environment, bundle))
+
+    def hooks(self) -> tuple[Hook, ...]:
+        with self._lock:
+            found = self._shelf.ledger.facts.hooks.values()
+        return tuple(sorted(found, key=lambda hook: hook.name))
+
+    def outbox(self, hook: str) -> tuple[Waiting, ...]:
+        with self._lock:
+            return tuple(self._shelf.ledger.facts.outbox.get(hook, {}).values())
+
+    def waiting_hooks(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(id for id, box in self._shelf.ledger.facts.outbox.items() if box)
 
     def runs_started(self, environment: str) -> tuple[str, ...]:
         with self._lock:

@@ -19,9 +19,11 @@ from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
 from engine.core.house import BUNDLES, BundleCreated
+from engine.core.statemachine import Role
 from engine.identity import append_to
 from engine.ports import EventStore
 
+MAY_CREATE: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 APP_MEDIA_TYPE: Final = "application/vnd.releaseline.app+zip"
 _MEDIA_BY_SUFFIX: Final = {
     ".zip": APP_MEDIA_TYPE,
@@ -129,6 +131,24 @@ class Catalog:
             raise Malformed(f"{prefix!r} names {len(found)} bundles", where="bundle")
         if not found:
             raise NotFound(f"There is no bundle {text}.")
+        return self.get(found[0])
+
+    def named(self, name: str, version: str) -> Bundle:
+        """The bundle of this name and version.
+
+        Raises:
+            NotFound: there is none.
+            Malformed: there are several, which only their digests tell apart.
+        """
+        with self._lock:
+            found = [d for d, c in self._created.items() if (c.name, c.version) == (name, version)]
+        if len(found) > 1:
+            raise Malformed(
+                f"{name} {version} names {len(found)} bundles; name one by its digest",
+                where="bundle",
+            )
+        if not found:
+            raise NotFound(f"There is no bundle {name} {version}.")
         return self.get(found[0])
 
     def _has(self, digest: Digest) -> bool:

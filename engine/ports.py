@@ -17,6 +17,7 @@ from typing import Protocol
 from engine.core.bundle import Bundle
 from engine.core.digest import Digest
 from engine.core.events import Event, Recorded
+from engine.core.hook_book import Hook, Waiting
 from engine.core.metrics import Reading
 from engine.core.plan import Observation, StagePlan
 from engine.core.rows import GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
@@ -132,6 +133,16 @@ class EventStore(Protocol):
     def hold(self, environment: str, bundle: Digest) -> Hold | None:
         """The hold on this bundle there; None when it is free. As true as the newest append."""
         ...
+
+    def hooks(self) -> tuple[Hook, ...]:
+        """Every webhook in force, by name."""
+        ...
+
+    def outbox(self, hook: str) -> tuple[Waiting, ...]:
+        """Messages to this webhook (of `waiting_hooks`) neither delivered nor dead; unordered."""
+        ...
+
+    def waiting_hooks(self) -> tuple[str, ...]: ...
 
     def runs_started(self, environment: str) -> tuple[str, ...]:
         """Runs that ever held the environment, in the order in which they took it."""
@@ -384,15 +395,5 @@ class FeedSource(Protocol):
 
         Raises:
             Malformed: a snapshot is unreadable; names the file and the field.
-        """
-        ...
-
-
-class Notifier(Protocol):
-    def deliver(self, delivery_id: str, body: bytes) -> None:
-        """Deliver at least once; idempotent at the receiver by `delivery_id`.
-
-        Raises:
-            AdapterFailed: not delivered; `transient` says whether to try again.
         """
         ...

@@ -13,6 +13,7 @@ from engine.blocking import Blocking
 from engine.catalog import Catalog
 from engine.feeds_desk import FeedDesk
 from engine.fleet.control import Fleet
+from engine.hooks.room import HookRoom
 from engine.identity import Identity
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
@@ -61,6 +62,7 @@ class Services:
     archivist: Archivist
     retention: Retention
     replaying: Replaying
+    hooks: HookRoom
     live: Live
     fleets: Mapping[str, Fleet]
     engine_id: str

@@ -8,6 +8,7 @@ is `engine.settings_shape`, and the JSON Schema that users see is generated from
 from __future__ import annotations
 
 from engine.settings_feeds import FeedOrigin
+from engine.settings_hooks import InboundConfig, OutboundConfig, WebhookConfig
 from engine.settings_integrations import IntegrationConfig, IntegrationsConfig
 from engine.settings_read import read_settings
 from engine.settings_values import (
@@ -39,15 +40,18 @@ __all__ = [
     "FeedsConfig",
     "Grant",
     "GroupConfig",
+    "InboundConfig",
     "IntegrationConfig",
     "IntegrationsConfig",
     "MetricsConfig",
+    "OutboundConfig",
     "Person",
     "PolicyFiles",
     "RetentionConfig",
     "ServerConfig",
     "Settings",
     "Stage",
+    "WebhookConfig",
     "Workflow",
     "read_settings",
 ]

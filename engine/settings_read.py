@@ -15,6 +15,7 @@ from engine.core.health_parse import parse_gate
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import SeriesNames
 from engine.settings_feeds import origins_of
+from engine.settings_hooks import inbound_of, outbound_of, webhooks_of
 from engine.settings_integrations import integrations_of
 from engine.settings_openslo import OpenSloFiles
 from engine.settings_problems import check_shape, gate_problems
@@ -292,6 +293,8 @@ def _settings(
     trust = anchors_of(home, file.trust)
     # Settings that trust nobody keep the digest that they had before there was such a section.
     left_out = {"workflows"} if trust else {"workflows", "trust"}
+    # The same holds for sections that came later.
+    left_out |= {"outbound", "webhooks", "hooks"} - file.model_fields_set
     written = file.model_dump(mode="json", by_alias=True, exclude=left_out)
     if not file.integrations.servers:
         del written["integrations"]
@@ -336,6 +339,9 @@ def _settings(
         integrations=integrations_of(home, file.integrations),
         retention=RetentionConfig(samples_days=days(file.retention.samples)),
         trust=trust,
+        outbound=outbound_of(file.outbound),
+        webhooks=webhooks_of(file.webhooks),
+        hooks=inbound_of(file.hooks),
     )
 
 

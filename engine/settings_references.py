@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from engine.core.health_criteria import shown
 from engine.home import is_loopback
 from engine.settings_feeds import check_feeds
+from engine.settings_hooks import check_hooks
 from engine.settings_integrations import check_integrations
 from engine.settings_shape import share_bp
 from engine.settings_trust import check_trust
@@ -34,7 +35,7 @@ def check_references(document: Located, home: Path) -> list[Problem]:
         check.environments()
         check.people()
         check.workflows()
-    others = (check_trust, check_feeds, check_integrations)
+    others = (check_trust, check_feeds, check_integrations, check_hooks)
     return check.problems + [problem for other in others for problem in other(document, home)]
 
 

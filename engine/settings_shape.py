@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 from engine.settings_feeds import FeedsSection
+from engine.settings_hooks import HookSection, OutboundSection, WebhookSection
 from engine.settings_integrations import IntegrationsSection
 from engine.settings_parts import Name, RateLimitSection, Text
 from engine.settings_trust import TrustSection
@@ -380,6 +381,9 @@ class SettingsFile(_Part):
     workflows: Annotated[list[PromotionWorkflow], Field(min_length=1)]
     environments: Annotated[list[EnvironmentSection], Field(min_length=1)]
     people: Annotated[list[PersonSection], Field(min_length=1)]
+    outbound: OutboundSection = OutboundSection()
+    webhooks: Annotated[list[WebhookSection], Field(max_length=50)] = []
+    hooks: Annotated[list[HookSection], Field(max_length=50)] = []
 
 
 def json_schema() -> dict[str, Any]:

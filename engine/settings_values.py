@@ -14,6 +14,7 @@ from engine.core.metrics import SeriesNames
 from engine.core.statemachine import Role
 from engine.evidence.imported import Anchor
 from engine.settings_feeds import FeedOrigin
+from engine.settings_hooks import InboundConfig, OutboundConfig, WebhookConfig
 from engine.settings_integrations import IntegrationsConfig
 
 
@@ -229,6 +230,8 @@ class Settings:
         have their own digests.
     grants: roles by user.
     trust: whose attestations may be imported, in the order of the file.
+    webhooks: who is told what happens here.
+    hooks: who may call in.
     """
 
     home: Path
@@ -244,6 +247,9 @@ class Settings:
     retention: RetentionConfig = RetentionConfig()
     trust: tuple[Anchor, ...] = ()
     oidc: OidcConfig | None = None
+    outbound: OutboundConfig = field(default_factory=OutboundConfig)
+    webhooks: tuple[WebhookConfig, ...] = ()
+    hooks: tuple[InboundConfig, ...] = ()
 
     def environment(self, name: str) -> Environment:
         """Raises `NotFound`, naming what there is."""
@@ -251,6 +257,11 @@ class Settings:
             known = ", ".join(self.environments)
             raise NotFound(f"There is no environment {name!r}; there are {known}.")
         return self.environments[name]
+
+    @property
+    def console_url(self) -> str:
+        """Where people reach the console, without a last slash; for links in messages."""
+        return self.outbound.public_url or self.server.url
 
     def person(self, user: str) -> Person:
         """Raises `NotFound`."""

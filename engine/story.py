@@ -50,7 +50,7 @@ def tell(log: Iterable[Recorded]) -> list[Line]:
     """The sentences of a run, in order. Events that only repeat another are left out."""
     lines = []
     for recorded in log:
-        text = _sentence(recorded.event, recorded.actor)
+        text = sentence(recorded.event, recorded.actor)
         if text:
             lines.append(
                 Line(
@@ -67,7 +67,8 @@ def tell(log: Iterable[Recorded]) -> list[Line]:
 _DOUBLE_STOP: Final = re.compile(r"(?<!\.)\.\.(?=\s|$)")
 
 
-def _sentence(event: Event, actor: str) -> str:
+def sentence(event: Event, actor: str) -> str:
+    """What happened, in one sentence; empty for an event that only repeats another."""
     teller = _TELLERS.get(type(event))
     # A reason that people ended with a full stop must not get a second one.
     return "" if teller is None else _DOUBLE_STOP.sub(".", teller(event, actor))

@@ -36,6 +36,7 @@ from engine.feeds_desk import FeedDesk
 from engine.fleet.control import Fleet
 from engine.gate_now import GateNow
 from engine.home import HomeLock
+from engine.hooks.room import HookRoom, hook_room
 from engine.identity import Identity, append_to
 from engine.identity.home import identity_of, renew_local_token
 from engine.identity.used import SAVE_EVERY_S
@@ -132,8 +133,9 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         live = Live(store, clock)
         service = _service(outside, book, speed)
         replaying = _replaying(settings, store, clock, outside, service)
+        hooks = hook_room(settings, store, clock, keys.input_key, service, catalog)
         undo.pop_all()
-    keepers = (replaying, feeds, book, archivist, retention, prober)
+    keepers = (hooks, replaying, feeds, book, archivist, retention, prober)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -144,6 +146,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         attestations=Attestations(store=store, settings=settings, catalog=catalog),
         service=service,
         replaying=replaying,
+        hooks=hooks,
         feeds=feeds,
         policies=book,
         blocking=Blocking(store, settings.home / "blobs"),
@@ -166,13 +169,8 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
 
 
 def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
-    return PolicyBook(
-        store=store,
-        settings=settings,
-        clock=clock,
-        files=policies_of(settings),
-        tests=tests_of(settings),
-    )
+    files, tests = policies_of(settings), tests_of(settings)
+    return PolicyBook(store=store, settings=settings, clock=clock, files=files, tests=tests)
 
 
 def _service(outside: Outside, book: PolicyBook, speed: int) -> Service:
@@ -280,6 +278,7 @@ def start(services: Services) -> None:
     services.store.subscribe(services.archivist.recorded)
     services.archivist.start(services.store.left_open())
     services.worker.start()
+    services.hooks.start()
 
 
 def _watchdog(store: Store, engine_id: str) -> Callable[[int, str], None]:
@@ -297,7 +296,9 @@ def _closer(
     identity: Identity,
     catalog: Catalog,
     worker: Worker,
-    keepers: Sequence[Archivist | FeedDesk | PolicyBook | Prober | Replaying | Retention],
+    keepers: Sequence[
+        HookRoom | Archivist | FeedDesk | PolicyBook | Prober | Replaying | Retention
+    ],
     live: Live,
     engine_id: str,
 ) -> Callable[[], None]:

@@ -32,6 +32,8 @@ class Question:
     """Attributes:
     headers, body: may hold secrets; neither is ever part of an error.
     ca: PEM file of the authorities to trust; empty = those of this machine.
+    name: of the server, where `url` holds the address that was checked for it: what its
+        certificate has to name. Empty = as in `url`.
     """
 
     url: str
@@ -40,6 +42,7 @@ class Question:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     ca: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,11 @@ class Reply:
     took_ms: int
 
 
-def ask(question: Question, *, deadline_s: float, bytes_max: int) -> Reply:
+def ask(question: Question, *, deadline_s: float, bytes_max: int, cut: bool = False) -> Reply:
     """Ask once, and return whatever was answered, of any status.
+
+    Args:
+        cut: what an answer has beyond `bytes_max` is not read, and no error.
 
     Raises:
         AdapterFailed: no whole answer within `deadline_s`; says why in one sentence, without a
@@ -66,7 +72,7 @@ def ask(question: Question, *, deadline_s: float, bytes_max: int) -> Reply:
 
     def work() -> None:
         try:
-            said.put(asyncio.run(_exchange(question, deadline_s, bytes_max)))
+            said.put(asyncio.run(_exchange(question, deadline_s, bytes_max, cut=cut)))
         except AdapterFailed as failed:
             said.put(failed)
         except Exception as error:
@@ -88,7 +94,7 @@ def short(text: str, length_max: int = _TOLD_MAX) -> str:
     return kept if len(kept) <= length_max else f"{kept[:length_max]}..."
 
 
-async def _exchange(question: Question, deadline_s: float, bytes_max: int) -> Reply:
+async def _exchange(question: Question, deadline_s: float, bytes_max: int, *, cut: bool) -> Reply:
     # Unpacked answers would have no bound that is known beforehand.
     headers = {"Accept-Encoding": "identity", "Accept": "application/json", **question.headers}
     began_s = time.monotonic()
@@ -107,6 +113,7 @@ async def _exchange(question: Question, deadline_s: float, bytes_max: int) -> Re
                 params=question.params or None,
                 headers=headers,
                 content=question.body or None,
+                extensions={"sni_hostname": question.name} if question.name else None,
             ) as answer,
         ):
             if answer.headers.get("content-encoding", "identity") != "identity":
@@ -114,6 +121,8 @@ async def _exchange(question: Question, deadline_s: float, bytes_max: int) -> Re
             content = bytearray()
             async for piece in answer.aiter_raw():
                 content += piece
+                if cut and len(content) > bytes_max:
+                    break
                 if len(content) > bytes_max:
                     raise AdapterFailed(f"answers more than {_size(bytes_max)}", transient=False)
             return Reply(

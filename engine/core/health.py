@@ -103,6 +103,11 @@ _RESUMED: Final = "went on after a pause"
 _GAP_POLLS_MAX: Final = 2
 
 
+def word_of_row(row: int) -> GateWord:
+    """What a row of the gate's table amounts to; 0 = before the first answer."""
+    return _WORD_OF_ROW.get(row, GateWord.WARMING_UP)
+
+
 def new_gate(
     criteria: Criteria | Mapping[str, Any],
     history: History | None,
@@ -221,7 +226,7 @@ class Gate:
     def word(self) -> GateWord:
         if self._ticks <= 1 and self._answer.row in {0, 10}:
             return GateWord.WARMING_UP
-        return _WORD_OF_ROW.get(self._answer.row, GateWord.WARMING_UP)
+        return word_of_row(self._answer.row)
 
     @property
     def trigger(self) -> Trigger:

@@ -14,6 +14,14 @@ from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.feed_events import FeedSynced, FeedSyncFailed, FeedSyncStarted
 from engine.core.health_events import DataHealthChanged
+from engine.core.hook_events import (
+    HookReceived,
+    NoticeRaised,
+    RedeliveryRequested,
+    WebhookRemoved,
+    WebhookSet,
+    WebhookTested,
+)
 from engine.core.policy_versions import PolicyPublished
 
 BUNDLES = "bundles"
@@ -262,4 +270,10 @@ HouseEvent: TypeAlias = (
     | FeedSyncFailed
     | PolicyPublished
     | DataHealthChanged
+    | WebhookSet
+    | WebhookRemoved
+    | WebhookTested
+    | RedeliveryRequested
+    | NoticeRaised
+    | HookReceived
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from engine.core.hook_rows import HookMessage, HookTry
 from engine.core.replays import ReplayRequest, ReplayRow
 
 
@@ -136,6 +137,8 @@ Row: TypeAlias = (
     | Retired
     | ReplayRequest
     | ReplayRow
+    | HookMessage
+    | HookTry
 )
 
 

@@ -38,7 +38,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "reviews": {"open_only": False},
     "audit": {"limit": 10},
     "command": {"command_id": "ana/1"},
-}
+    "deliveries": {
+        "hook": "", "outcome": "", "dead": False, "limit": 10, "before": None, "gseq": 0, "idx": 0,
+    },
+    "webhook_counts": {},
+    "delivery_tries": {"hook": "wh_1", "gseq": 1, "idx": 0},
+}  # fmt: skip
 
 
 def promised(sql: str) -> list[tuple[str, str]]:

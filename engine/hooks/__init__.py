@@ -1,0 +1,1 @@
+"""Webhooks: telling others what happens here, and letting others ask for something."""

@@ -1,0 +1,204 @@
+"""What a message says to a person: what happened, what waits for whom, and where to look. Pure.
+
+The sentence is the one of the run's story, so that a chat, a page and the audit pack agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from engine.core import approvals
+from engine.core.events import Recorded
+from engine.core.fact_events import ApprovalRequested
+from engine.core.hook_events import NoticeRaised, WebhookTested
+from engine.core.hook_names import WAITING
+from engine.core.house import ReplayFinished
+from engine.core.state import Run
+from engine.story import sentence
+
+HEADS: Final = {
+    "approval.approved": "Approved",
+    "approval.expired": "Approval expired",
+    "approval.nobody_eligible": "Nobody can approve",
+    "approval.rejected": "Approval rejected",
+    "approval.requested": "Approval wanted",
+    "approval.stale": "Approvals no longer count",
+    "environment.modified": "Targets changed",
+    "evidence.captured": "Evidence signed",
+    "evidence.missing": "Evidence missing",
+    "evidence.sealed": "Evidence sealed",
+    "gate.breached": "Health gate breached",
+    "gate.warned": "Health gate warns",
+    "override.requested": "Override wanted",
+    "override.used": "Override used",
+    "replay.completed": "Replay completed",
+    "replay.mismatch": "Replay does not match",
+    "review.due": "Review wanted",
+    "review.overdue": "Review overdue",
+    "rollback.failed": "Rollback failed",
+    "rollback.started": "Rolling back",
+    "run.cancelled": "Cancelled",
+    "run.expired": "Expired",
+    "run.failed": "Failed",
+    "run.paused": "Paused",
+    "run.rejected": "Rejected",
+    "run.requested": "Requested",
+    "run.resumed": "Resumed",
+    "run.rolled_back": "Rolled back",
+    "run.scheduled": "Scheduled",
+    "run.sealed": "Sealed",
+    "run.started": "Started",
+    "run.succeeded": "Succeeded",
+    "service.deployed": "Deployed",
+    "service.rolled_back": "Service rolled back",
+    "service.upgraded": "Upgraded",
+    "step.errored": "Step got no answer",
+    "step.failed": "Step failed",
+    "step.inconclusive": "Step without an answer",
+    "step.started": "Step started",
+    "step.succeeded": "Step succeeded",
+    "verify.finished": "Verification finished",
+    "webhook.test": "Test message",
+}
+# What those who are waited for may do.
+_DEEDS: Final = {
+    "approval.nobody_eligible": "an admin has to give somebody the role approver",
+    "approval.requested": "approve or reject",
+    "override.requested": "confirm or decline within the hour",
+    "review.due": "look at what was done, and close the review",
+    "review.overdue": "look at what was done, and close the review",
+    "rollback.failed": "retry the rollback, or close the run",
+    "run.paused": "resume, retry or roll back",
+}
+_BAD: Final = frozenset(
+    {
+        "approval.expired",
+        "approval.rejected",
+        "evidence.missing",
+        "gate.breached",
+        "replay.mismatch",
+        "run.expired",
+        "run.failed",
+        "run.rejected",
+        "step.errored",
+        "step.failed",
+    }
+)
+_GOOD: Final = frozenset(
+    {"approval.approved", "run.succeeded", "service.deployed", "service.upgraded"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Attributes:
+    head: two or three words.
+    label: what it is about: bundle and environment; empty for what is about no run.
+    text: the sentence.
+    deed: what somebody has to do; empty when nobody has to.
+    people: users who may do it, sorted.
+    url: the page to look at.
+    """
+
+    name: str
+    head: str
+    label: str
+    text: str
+    deed: str
+    people: tuple[str, ...]
+    run: str
+    url: str
+
+    @property
+    def sign(self) -> str:
+        if self.name in WAITING:
+            return "🟠"
+        if self.name in _BAD:
+            return "🔴"
+        return "🟢" if self.name in _GOOD else "🔵"
+
+    @property
+    def waits(self) -> str:
+        """`Waits for bob.smith, carol.wu: approve or reject.`; empty when nothing waits."""
+        if not self.deed:
+            return ""
+        if not self.people:
+            return f"Waits for somebody: {self.deed}."
+        return f"Waits for {', '.join(self.people)}: {self.deed}."
+
+    def line(self) -> str:
+        """All of it on one line, for lists."""
+        about = f" · {self.label}" if self.label else ""
+        return f"{self.head}{about}"
+
+
+def tell(
+    name: str, recorded: Recorded, run: Run | None, people: tuple[str, ...], *, base: str
+) -> Told:
+    """Args:
+    run: as it was after the event; None for what is about no run.
+    people: who may do what is waited for.
+    base: address of the console, without a last slash.
+    """
+    run_id = "" if run is None else run.run_id
+    return Told(
+        name=name,
+        head=HEADS[name],
+        label="" if run is None else f"{run.label} → {run.environment}",
+        text=_text(recorded, run),
+        deed=_DEEDS.get(name, ""),
+        people=people,
+        run=run_id,
+        url=f"{base}{_page(name, run_id)}",
+    )
+
+
+def _page(name: str, run_id: str) -> str:
+    if name.startswith("replay."):
+        return "/replay"
+    if not run_id:
+        return "/"
+    return f"/run?run={run_id}"
+
+
+def _text(recorded: Recorded, run: Run | None) -> str:
+    match recorded.event:
+        case NoticeRaised(text=text):
+            return text
+        case WebhookTested():
+            return f"{recorded.actor} wants to see that a message arrives here."
+        case ReplayFinished() as e:
+            proven = e.matching + e.mismatching
+            return f"{e.replay} {e.status.lower()}: {e.matching} of {proven} decisions match."
+        case ApprovalRequested(expires_us=expires_us) if run is not None:
+            return _asked(run, expires_us)
+        case event:
+            return sentence(event, recorded.actor) or f"{recorded.stream} goes on."
+
+
+def _asked(run: Run, expires_us: int) -> str:
+    lacks = "; ".join(approvals.missing(run)) or "nothing"
+    until = f"{datetime.fromtimestamp(expires_us / 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+    verdict = run.verdict
+    said = ""
+    if verdict is not None:
+        warn = f" with {verdict.warn} warnings" if verdict.warn else ""
+        said = f" The policy gate said {verdict.decision}{warn}."
+    return f"{run.requested_by} asked for it. So far: {lacks}.{said} It expires at {until}."
+
+
+def slack(told: Told) -> dict[str, str]:
+    """The body that Slack, and chats that take the same, show as a message."""
+    about = f" {_safe(told.label)}" if told.label else ""
+    link = f"<{told.url}|{_safe(told.run or 'Releaseline')}>"
+    lines = [f"{told.sign} *{_safe(told.head)}*{about} ({link})", _safe(told.text)]
+    if told.waits:
+        lines.append(f"*{_safe(told.waits)}*")
+    return {"text": "\n".join(lines)}
+
+
+def _safe(text: str) -> str:
+    """Nothing in it can mention a channel or make a link."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("*", "∗")
