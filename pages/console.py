@@ -122,6 +122,12 @@ _operations = [
         icon=":material/hub:",
         url_path="integrations",
     ),
+    st.Page(
+        "operations/dead_letter.py",
+        title="Dead Letter",
+        icon=":material/outgoing_mail:",
+        url_path="dead-letter",
+    ),
 ]
 _page = st.navigation(
     {

@@ -25,6 +25,7 @@ from engine.api import (
     feeds,
     findings,
     gates,
+    hooks,
     integrations,
     log,
     people,
@@ -33,6 +34,7 @@ from engine.api import (
     replays,
     reviews,
     runs,
+    webhooks,
 )
 from engine.api.conventions import Conventions
 from engine.api.once import Keys
@@ -76,6 +78,8 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
         drills.router(services),
         policies.router(services),
         replays.router(services),
+        webhooks.router(services),
+        hooks.router(services),
     )
     for router in routers:
         api.include_router(router)

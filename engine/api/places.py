@@ -29,15 +29,13 @@ from engine.api.pages import Paged, page_of
 from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.api.shapes import bundle_shape, hold_shape
-from engine.catalog import BundleFiles
+from engine.catalog import MAY_CREATE, BundleFiles
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.jcs import JsonValue
 from engine.core.scopes import CREATE_BUNDLE
-from engine.core.statemachine import Role
 from engine.services import Services
 
-_MAY_CREATE = frozenset({Role.RELEASE_MANAGER, Role.CI})
 _UPLOAD_MAX = 200 * 1024 * 1024
 DigestPath = Annotated[
     str, PathPart(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0f" * 32])
@@ -68,7 +66,7 @@ def _bundles(api: APIRouter, services: Services) -> None:
         bundle."""
         who = asker(request)
         await run_in_threadpool(
-            services.service.require, who, CREATE_BUNDLE, _MAY_CREATE, what="create bundles"
+            services.service.require, who, CREATE_BUNDLE, MAY_CREATE, what="create bundles"
         )
         with tempfile.TemporaryDirectory(prefix="rl-upload-") as folder:
             place = Path(folder)

@@ -35,6 +35,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("checks:verify", "Check evidence offline, without any home."),
     "verify-bundle": ("bundle_check:verify_bundle", "Check any Sigstore bundle about a file."),
     "drill": ("drill:drill", "Break scratch copies of a pack, and show which check sees it."),
+    "webhook": ("webhook:webhook", "Who is told what happens here, and what became of it."),
     "feeds": ("feeds:feeds", "Advisory feeds: how fresh they are, and syncing them."),
     "integration": ("integration:integration", "Servers that promotions depend on: do they work?"),
     "log": ("log:log", "The transparency log: its head, proofs, and a check of all of it."),

@@ -141,14 +141,15 @@ class WebhookDesk:
         self._append([event], asker.user)
 
     def rotate(self, name: str, asker: Asker, *, command_id: str = "") -> str:
-        """Make a new secret and return it; the one before signs beside it for a day.
+        """Make a new secret and return it; the one before signs beside it for a day. Empty when
+        the same `command_id` made it before: it was shown then.
 
         Raises:
             NotFound, Refused: as `remove`; also when its secret is not one that we made.
         """
         hook = self._own("rotate_webhook", name, asker)
         if command_id and self._store.by_command(command_id):
-            raise Conflict("this secret was made and shown already; rotate it once more")
+            return ""
         if not hook.asked.secret.startswith(f"{MADE}:"):
             self._refuse("rotate_webhook", asker, f"The secret of {name} is not kept by us.")
         event = replace(

@@ -23,6 +23,7 @@ PAGES: Final = {
     "evidence-item": "evidence/item.py",
     "feeds": "operations/feeds.py",
     "integrations": "operations/integrations.py",
+    "dead-letter": "operations/dead_letter.py",
     "replay": "evidence/replay.py",
     "replay-run": "evidence/replay_run.py",
     "replay-request": "evidence/replay_one.py",

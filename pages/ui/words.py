@@ -162,6 +162,16 @@ FEED_TRY: Final[Mapping[str, Look]] = {
     "UNDER WAY": _look("UNDER WAY", "play", "run", "sync"),
     "INTERRUPTED": _look("INTERRUPTED", "bang", "err", "error"),
 }
+# A message to a webhook (engine.core.hook_rows).
+DELIVERY: Final[Mapping[str, Look]] = {
+    "WAITING": _look("ON THE WAY", "clock", "wait", "schedule_send"),
+    "FAILED": _look("TRYING AGAIN", "warn", "warn", "autorenew"),
+    "DELIVERED": _look("DELIVERED", "check", "ok", "check_circle"),
+    "DEAD": _look("DEAD", "cross", "err", "error"),
+    "DROPPED": _look("DROPPED", "dash", "idle", "remove_circle_outline"),
+}
+NO_ANSWER: Final = _look("NO ANSWER", "question", "warn", "help")
+TRY_FAILED: Final = _look("FAILED", "cross", "warn", "cancel")
 # A policy decision, by (decision, has warnings).
 VERDICT: Final[Mapping[tuple[str, bool], Look]] = {
     ("PASS", False): _look("PASS", "check", "ok", "check_circle"),
