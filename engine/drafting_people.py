@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from engine.core import approvals
+from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event, Recorded
 from engine.core.fact_events import ApprovalsStale, ApprovalWithdrawn, EvidenceCaptured
@@ -28,6 +29,8 @@ class _Facts(Protocol):
     def base(self) -> str: ...
     @property
     def identity(self) -> Callable[[str], str]: ...
+    @property
+    def blob(self) -> Callable[[Digest], bytes]: ...
     def events(self) -> Iterator[Event]: ...
 
 
@@ -35,6 +38,9 @@ def approval(facts: _Facts, attempt: Attempt) -> Draft:
     """The next decision; they are captured one by one, in the order in which they were made.
 
     After the last one: how the step ended.
+
+    Raises:
+        NotFound, Malformed: what the approver was shown is gone or damaged.
     """
     decisions = [a for a in facts.run.approvals if a.attempt == attempt.number]
     done = len(attempt.evidence)
@@ -56,6 +62,7 @@ def approval(facts: _Facts, attempt: Attempt) -> Draft:
         approver=facts.identity(given.person),
         basis=_judged(facts.run, before),
         bound=approvals.binding_document(fold(facts.run.run_id, before)),
+        saw=None if given.view == given.binding else facts.blob(given.view),
     )
 
 

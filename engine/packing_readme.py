@@ -150,6 +150,13 @@ These commands leave files behind that are not of the pack; the script will say 
 
 
 def _told(kind: str, files: Mapping[str, bytes]) -> str:
+    views = any(name.endswith("-view.json") for name in files)
+    seen = (
+        "An approval's NAME-view.json is what the approver was shown; its SHA-256 stands in the\n"
+        "statement, as `saw`.\n"
+        if views
+        else ""
+    )
     events = next((name for name in sorted(files) if name.endswith("run-events.ndjson")), "")
     story = (
         f"{verify.STORY} tells the run; each of its sentences cites the event that it rests on.\n"
@@ -157,8 +164,8 @@ def _told(kind: str, files: Mapping[str, bytes]) -> str:
         else ""
     )
     if not events:
-        return story
-    return f"""{story}The events are in {events},
+        return f"{story}{seen}"
+    return f"""{story}{seen}The events are in {events},
 one a line. The hash of an event is the SHA-256 of its line without the members "hash" and "type";
 "prev" is that of the event before.
 """

@@ -64,6 +64,7 @@ class Service:
             it stops between targets, never inside the switch of one.
         observe: looks at the targets of an environment; raises `AdapterFailed`.
         now: what is known of a run at this moment beyond its events (`engine.gate_now`).
+        shown: adds to a decision what would be shown now (`engine.approving.views`).
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class Service:
         observe: Callable[[str], Observation],
         now: Callable[[Run], Now] = lambda _: UNKNOWN,
         policy_authors: Callable[[str], tuple[str, ...]] = lambda _: (),
+        shown: Callable[[Run, Command], Command] = lambda _, command: command,
     ) -> None:
         self._store, self._settings, self._catalog = store, settings, catalog
         self._policy_digest, self._speed, self._interrupt = policy_digest, speed, interrupt
         self._observe, self._moment, self._policy_authors = observe, now, policy_authors
+        self._shown = shown
         self._numbering = threading.Lock()
         self._again = Again(
             store=store,
@@ -207,6 +210,7 @@ class Service:
                 command = replace(command, plan_now=plan.digest)
             try:
                 actor = self.actor(asker, run.environment)
+                command = self._shown(run, command)
                 events = decide(run, command, actor, self._now(run))
             except Refused as refused:
                 self._deny(asker, command.action.value, run_id, refused.code, str(refused))

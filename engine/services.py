@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.approving.views import Views
 from engine.archiving import Archivist
 from engine.attestations import Attestations
 from engine.blocking import Blocking
@@ -49,6 +50,7 @@ class Services:
     catalog: Catalog
     attestations: Attestations
     service: Service
+    views: Views
     feeds: FeedDesk
     policies: PolicyBook
     blocking: Blocking

@@ -25,6 +25,7 @@ from engine.adapters.driver_local_fleet import LocalFleetDriver
 from engine.adapters.metrics_prometheus import PrometheusMetrics
 from engine.adapters.metrics_router import RouterMetrics
 from engine.adapters.runtime_fleet import FleetRuntime
+from engine.approving.views import Views
 from engine.archiving import Archivist
 from engine.attestations import Attestations
 from engine.blocking import Blocking
@@ -40,6 +41,7 @@ from engine.hooks.room import HookRoom, hook_room
 from engine.identity import Identity, append_to
 from engine.identity.home import identity_of, renew_local_token
 from engine.identity.used import SAVE_EVERY_S
+from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
 from engine.live import Live
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
@@ -126,12 +128,12 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
         engine_id = secrets.token_hex(4)
-        archivist = Archivist(store.put_away)
         retention = _retention(settings, store, clock)
         prober = prober_of(settings, store, clock, os.environ)
         worker = _worker(store, runner, retention, identity, prober, engine_id)
-        live = Live(store, clock)
-        service = _service(outside, book, speed)
+        archivist, live = Archivist(store.put_away), Live(store, clock)
+        health = health_of(outside, worker, prober)
+        service, views = _service(outside, book, health, speed)
         replaying = _replaying(settings, store, clock, outside, service)
         hooks = hook_room(settings, store, clock, keys.input_key, service, catalog)
         undo.pop_all()
@@ -145,6 +147,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         catalog=catalog,
         attestations=Attestations(store=store, settings=settings, catalog=catalog),
         service=service,
+        views=views,
         replaying=replaying,
         hooks=hooks,
         feeds=feeds,
@@ -152,7 +155,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         blocking=Blocking(store, settings.home / "blobs"),
         outside=outside,
         prober=prober,
-        health=health_of(outside, worker, prober),
+        health=health,
         sealer=sealer,
         logbook=logbook,
         runner=runner,
@@ -173,8 +176,11 @@ def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
     return PolicyBook(store=store, settings=settings, clock=clock, files=files, tests=tests)
 
 
-def _service(outside: Outside, book: PolicyBook, speed: int) -> Service:
-    return Service(
+def _service(
+    outside: Outside, book: PolicyBook, health: HealthDesk, speed: int
+) -> tuple[Service, Views]:
+    views = Views(outside, health=health.now)
+    service = Service(
         store=outside.store,
         settings=outside.settings,
         catalog=outside.catalog,
@@ -184,7 +190,9 @@ def _service(outside: Outside, book: PolicyBook, speed: int) -> Service:
         interrupt=outside.interrupts.raise_for,
         observe=partial(observe, outside),
         now=GateNow(outside.store, outside.clock),
+        shown=views.shown,
     )
+    return service, views
 
 
 def _outside(

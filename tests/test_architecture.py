@@ -86,6 +86,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                        "engine.going_back", "engine.sealing", "engine.settling",
                        "engine.watch")),
     ("engine.worker", (*_SHELL, "apscheduler")),
+    ("engine.approving", (*_SHELL, "engine.findings", "engine.inputs", "engine.live",
+                          "engine.policy")),
     ("engine.archiving", ("engine.core",)),
     ("engine.hooks", (*_SHELL, "engine.adapters", "engine.service", "engine.story")),
     ("engine.drilling", ("engine.core", "engine.evidence", "engine.ports")),
@@ -101,7 +103,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     # What an auditor reads: nothing here signs, records or decides.
     ("engine.audit", ("engine.core", "engine.evidence", "engine.ports", "engine.services",
                       "data.queries", "cryptography")),
-    ("engine.services", (*_SHELL, "engine.archiving", "engine.blocking", "engine.feeds",
+    ("engine.services", (*_SHELL, "engine.approving",
+                         "engine.archiving", "engine.blocking", "engine.feeds",
                          "engine.hooks", "engine.integrations", "engine.live", "engine.policy_book",
                          "engine.logbook", "engine.replaying", "engine.retention",
                          "engine.runner", "engine.sealing", "engine.service", "engine.worker",
@@ -109,7 +112,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.wiring", ("engine", "data.store", "data.queries")),
     (
         "engine.api",
-        (*_SHELL, "engine.backtest", "engine.blocking", "engine.drilling", "engine.feeds",
+        (*_SHELL, "engine.approving",
+         "engine.backtest", "engine.blocking", "engine.drilling", "engine.feeds",
          "engine.findings", "engine.gate_replay", "engine.hooks", "engine.integrations",
          "engine.live", "engine.policy", "engine.policy_book", "engine.replaying", "engine.service",
          "engine.services", "engine.story", "engine.wiring", "engine.home", "data.queries",
@@ -126,7 +130,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                           "engine.services", "pages.ui", "streamlit")),
     (
         "pages.ui",
-        ("engine.core", "engine.ports", "engine.audit", "engine.drilling", "engine.evidence",
+        ("engine.core", "engine.ports", "engine.approving",
+         "engine.audit", "engine.drilling", "engine.evidence",
          "engine.feeds", "engine.findings", "engine.hooks", "engine.integrations",
          "engine.live", "engine.policy", "engine.service", "engine.services", "engine.story",
          "engine.worker", "data.queries", "streamlit", "plotly", "polars", "duckdb"),

@@ -11,7 +11,7 @@ from data.codec import to_document
 from engine.api.documents.base import says
 from engine.api.documents.runs import DoneDoc, RunDoc
 from engine.api.documents.ways import PreviewDoc
-from engine.api.once import OnceOnly, run_then
+from engine.api.once import Once, OnceOnly, run_then
 from engine.api.runs import asker
 from engine.api.shapes import event_shape, run_shape
 from engine.core.commands import Action, Command
@@ -64,6 +64,9 @@ class ActionIn(BaseModel):
     binding: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
         default=None, description="approve, reject: what you looked at"
     )
+    view: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
+        default=None, description="approve, reject: digest of the approval view that you were shown"
+    )
     confirm: Words = ""
     scope: Literal["full", "target"] | None = Field(
         default=None, description="rollback: every changed target, or those in `targets`"
@@ -113,24 +116,19 @@ def router(services: Services) -> APIRouter:
         """Do something to a run; with `dry_run`, tell what a rollback would do."""
         if body.dry_run:
             return _preview(services, run_id, body)
-        with once.doing(body.model_dump(mode="json")) as asked:
-            command = _command(body, match)
-            recorded = services.service.ask(run_id, command, asker(request), command_id=asked.id)
-            return _done(services, run_id, body.action, recorded)
-
-    @api.post("/runs/{run_id}/approvals", responses=says(DoneDoc))
-    def approve(
-        run_id: str, body: ActionIn, request: Request, once: OnceOnly, match: IfMatch = ""
-    ) -> Any:
-        """Approve, reject, or withdraw an approval."""
-        if body.action not in {Action.APPROVE, Action.REJECT, Action.WITHDRAW} or body.dry_run:
-            raise Malformed(
-                f"expected approve, reject or withdraw, found {body.action.value!r}",
-                where="action",
-            )
-        return act(run_id, body, request, once, match)
+        return acted(services, run_id, body, request, once, match)
 
     return api
+
+
+def acted(
+    services: Services, run_id: str, body: ActionIn, request: Request, once: Once, match: str
+) -> Any:
+    """Do what `body` asks for and say what it caused. Raises as `Service.ask`."""
+    with once.doing(body.model_dump(mode="json")) as asked:
+        command = _command(body, match)
+        recorded = services.service.ask(run_id, command, asker(request), command_id=asked.id)
+        return _done(services, run_id, body.action, recorded)
 
 
 def _preview(services: Services, run_id: str, body: ActionIn) -> Any:
@@ -147,6 +145,7 @@ def _command(body: ActionIn, match: str) -> Command:
         reason=body.reason,
         ticket=body.ticket,
         binding=Digest.parse(body.binding) if body.binding else None,
+        view=_seen(body),
         confirm=body.confirm,
         targets=_scoped(body),
         plan=Digest.parse(body.plan) if body.plan else None,
@@ -182,6 +181,12 @@ def _scoped(body: ActionIn) -> tuple[str, ...]:
             f"expected none with scope full, found {len(body.targets)}", where="targets"
         )
     return tuple(sorted(set(body.targets)))
+
+
+def _seen(body: ActionIn) -> Digest | None:
+    if body.view and body.action not in {Action.APPROVE, Action.REJECT}:
+        raise Malformed(f"{body.action.value} takes none", where="view")
+    return Digest.parse(body.view) if body.view else None
 
 
 def _overriding(body: ActionIn) -> bool:

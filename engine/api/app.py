@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.api import (
     acting,
     again,
+    approvals,
     attestations,
     drills,
     evidence,
@@ -64,6 +65,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
     routers = (
         acting.router(services),
         runs.router(services, streams),
+        approvals.router(services, streams),
         places.router(services),
         people.router(services),
         evidence.router(services),

@@ -214,7 +214,7 @@ def _following(api: APIRouter, services: Services, streams: Streams) -> None:
             after = 0 if behind is None else int(behind[0])
         if "text/event-stream" in request.headers.get("accept", ""):
             start = int(last_event_id) if last_event_id else after
-            return _sse(streams.events(run_id, start, principal_of(request)))
+            return sse(streams.events(run_id, start, principal_of(request)))
         recorded = await run_in_threadpool(services.store.load, run_id, after)
         items = [event_shape(r, to_document(r.event)) for r in recorded[: page.limit]]
         more = len(recorded) > len(items)
@@ -224,7 +224,7 @@ def _following(api: APIRouter, services: Services, streams: Streams) -> None:
     @api.get("/runs/{run_id}/stream", include_in_schema=False)
     async def stream(run_id: str, request: Request) -> Response:
         await run_in_threadpool(services.service.run, run_id)
-        return _sse(streams.snapshots(run_id, principal_of(request)))
+        return sse(streams.snapshots(run_id, principal_of(request)))
 
 
 def _number(after: str) -> int | None:
@@ -233,7 +233,8 @@ def _number(after: str) -> int | None:
     return int(after) if plain else None
 
 
-def _sse(body: AsyncIterator[bytes]) -> StreamingResponse:
+def sse(body: AsyncIterator[bytes]) -> StreamingResponse:
+    """An answer that stays open and tells what happens."""
     return StreamingResponse(
         body,
         media_type="text/event-stream",

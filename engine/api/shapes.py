@@ -184,6 +184,7 @@ def approvals_shape(run: Run) -> dict[str, Any]:
                 "groups": list(a.groups),
                 "counts": a.counts,
                 "attempt": a.attempt,
+                "view": None if a.view == a.binding else str(a.view),
             }
             for a in run.approvals
         ],

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from data.codec import to_document
 from engine.api.shapes import event_shape
+from engine.approving.inbox import signature
 from engine.core.events import Recorded
 from engine.identity import Principal
 from engine.services import Services
@@ -78,6 +79,23 @@ class Streams:
                 # Ticks and log lines are no events: the snapshot is looked at again soon anyway.
                 await _woken(wake, _SNAPSHOT_S)
 
+    async def approvals(self, who: Principal) -> AsyncIterator[bytes]:
+        """A sign whenever something else waits for approval, or waits otherwise; ends as those."""
+        told = ""
+        with self._listening() as wake:
+            while not self._closed.is_set():
+                wake.clear()
+                if not self._services.identity.still(who):
+                    yield _SIGNED_OUT
+                    return
+                runs = await run_in_threadpool(self._services.store.runs_open)
+                if (found := signature(runs)) != told:
+                    told = found
+                    yield _sign(self._services.clock.now_us() // 1000, found)
+                    continue
+                if not await _woken(wake, _KEEP_ALIVE_S):
+                    yield b": still here\n\n"
+
     @contextmanager
     def _listening(self) -> Iterator[asyncio.Event]:
         waker = (asyncio.get_running_loop(), asyncio.Event())
@@ -103,6 +121,12 @@ class Streams:
 def _fact(recorded: Recorded) -> bytes:
     body = json.dumps(event_shape(recorded, to_document(recorded.event)))
     return f"id: {recorded.seq}\nevent: {recorded.event.TYPE}\ndata: {body}\n\n".encode()
+
+
+def _sign(seq: int, sig: str) -> bytes:
+    """As a page's live document, without a run in it."""
+    body = json.dumps({"run": "", "seq": seq, "sig": sig, "end": False})
+    return f"event: snapshot\nid: {seq}\ndata: {body}\n\n".encode()
 
 
 async def _woken(wake: asyncio.Event, timeout_s: float) -> bool:

@@ -16,6 +16,11 @@ def act(call: Call, run_id: str, body: dict[str, Any], key: str) -> None:
     """Do it and say what it caused. `key` makes a repeated call the same call."""
     with open_door(call) as door:
         answer = door.post(f"/runs/{run_id}/actions", body, key=key or f"cli-{uuid.uuid4()}")
+    told(call, run_id, answer)
+
+
+def told(call: Call, run_id: str, answer: Any) -> None:
+    """Say what an action caused."""
     call.give(answer)
     for event in answer["events"]:
         call.say(f"{event['seq']:>4}  {event['kind']}")
@@ -75,44 +80,6 @@ def close_review(
     """
     body = {"action": "review", "reason": reason, "ticket": ticket, "review": number or 0}
     act(call, run_id, body, key)
-
-
-@click.command(cls=Leaf)
-@click.argument("run_id", metavar="RUN")
-@click.option("--reason", default="", help="A comment; needed when the verdict has warnings.")
-@click.option("--binding", default="", metavar="DIGEST", help="What you looked at, from run show.")
-@click.option("--idempotency-key", "key", default="", metavar="KEY")
-@pass_call
-def approve(call: Call, run_id: str, reason: str, binding: str, key: str) -> None:
-    """Approve what the run would deploy now.
-
-    The approval is bound to bundle, inputs, policy, verdict and rollout plan; it is void as soon
-    as one of them changes.
-    """
-    _decide(call, run_id, "approve", reason, binding, key)
-
-
-@click.command(cls=Leaf)
-@click.argument("run_id", metavar="RUN")
-@click.option("--reason", required=True, help="Why it must not go out.")
-@click.option("--binding", default="", metavar="DIGEST", help="What you looked at, from run show.")
-@click.option("--idempotency-key", "key", default="", metavar="KEY")
-@pass_call
-def reject(call: Call, run_id: str, reason: str, binding: str, key: str) -> None:
-    """Reject the run; this ends it."""
-    _decide(call, run_id, "reject", reason, binding, key)
-
-
-def _decide(call: Call, run_id: str, action: str, reason: str, binding: str, key: str) -> None:
-    """Approve or reject what stands there now, unless `binding` says what was looked at."""
-    with open_door(call) as door:
-        found = door.get(f"/runs/{run_id}")
-    bound = binding or found.get("binding")
-    call.say(
-        f"{run_id}: {found['bundle_name']} {found['bundle_version']} to {found['environment']}, "
-        f"bound to {bound or 'nothing yet'}"
-    )
-    act(call, run_id, {"action": action, "reason": reason, "binding": bound}, key)
 
 
 @click.command(cls=Leaf)
@@ -202,9 +169,6 @@ def close(call: Call, run_id: str, reason: str, confirm: str, key: str) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    approve,
-    reject,
-    _simple("withdraw", "withdraw", "Take back your approval.", reason_required=False),
     _simple("pause", "pause", "Stop the run at the next safe point."),
     _overridable("resume", "resume", "Let a paused run go on."),
     _overridable("continue", "continue", "Let a stage pass now, when its criteria are met."),

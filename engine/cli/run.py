@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from engine.cli import actions, again
+from engine.cli import actions, again, approvals
 from engine.cli.call import Call, Noun, moment, page, pass_call, short
 from engine.cli.door import Door, open_door
 from engine.cli.exits import Ended, of_run
@@ -24,7 +24,7 @@ def run() -> None:
     """Look at runs, follow them and act on them."""
 
 
-for _command in (*actions.COMMANDS, *again.COMMANDS):
+for _command in (*approvals.COMMANDS, *actions.COMMANDS, *again.COMMANDS):
     run.add_command(_command)
 
 

@@ -38,7 +38,8 @@ class Command:
     Attributes:
         reason: why, in their words; for approve it is the comment.
         binding: for approve and reject: the binding that they saw and mean.
-        view: digest of what they were shown; the binding again where nothing more was shown.
+        view: digest of the document that they were shown; None where nothing but the binding was.
+        view_now: digest of what would be shown now; made by the shell for `view`.
         nonce: makes an approval unique; made by the shell.
         confirm: for close_failed: the run id, typed once more.
         override: for continue and resume: although something stands against it.
@@ -55,6 +56,7 @@ class Command:
     ticket: str = ""
     binding: Digest | None = None
     view: Digest | None = None
+    view_now: Digest | None = None
     nonce: str = ""
     confirm: str = ""
     targets: tuple[str, ...] = ()

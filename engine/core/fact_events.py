@@ -109,7 +109,7 @@ class ApprovalRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalApproved:
-    """`view`: digest of what the approver was shown; `nonce` makes the approval unique."""
+    """`view`: blob of what the approver saw, else the binding again; `nonce` makes it unique."""
 
     TYPE: ClassVar = "approval.approved/1"
     via: str

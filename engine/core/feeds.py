@@ -101,6 +101,26 @@ def freshness(as_of_s: int | None, limits: AgeLimits | None, *, now_s: int) -> F
     return Freshness.STALE if age_s > limits.warn_s else Freshness.FRESH
 
 
+def standing(
+    as_of_s: Mapping[str, int], config: Mapping[str, Any], *, now_s: int
+) -> tuple[tuple[str, Freshness], ...]:
+    """Every feed that a policy names, by name, against its limits there.
+
+    One that is missing counts only when the policy requires it; one that no policy names decides
+    nothing.
+
+    Args:
+        as_of_s: by feed, up to when its snapshot is known, UTC seconds.
+        config: the policy's.
+    """
+    required = frozenset(config.get("required_feeds", ()))
+    return tuple(
+        (name, freshness(as_of_s.get(name), limits_of(config, name), now_s=now_s))
+        for name in sorted({*config.get("feeds", {}), *required})
+        if name in as_of_s or name in required
+    )
+
+
 def dated(
     before: FeedSynced | None,
     *,

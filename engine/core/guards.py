@@ -44,7 +44,7 @@ def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refus
             why = approvals.conflict(run, actor)
             if why is not None:
                 return Refusal(sentence=why, code="conflict_of_interest")
-            if command.binding != run.binding:
+            if command.binding != run.binding or command.view != command.view_now:
                 return Refusal(
                     sentence="What you saw has changed since; look at it again and decide then.",
                     code="stale",

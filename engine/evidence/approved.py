@@ -12,6 +12,7 @@ from engine.core.event_parts import NamedDigest
 from engine.core.jcs import canonical
 from engine.core.statemachine import RunStatus
 from engine.evidence.about import About
+from engine.evidence.approved_view import check_view
 from engine.evidence.chain import ProofChain
 from engine.evidence.item import Item
 from engine.evidence.report import Ledger
@@ -33,11 +34,13 @@ def is_approval(item: Item) -> bool:
 def check_approval(
     item: Item,
     items: Sequence[Item],
+    files: Mapping[str, bytes],
     about: About,
     ledger: Ledger,
     nonces: set[str],
 ) -> None:
-    """The decision is for this run, bundle, environment and policy decision, by its approver.
+    """The decision is for this run, bundle, environment and policy decision, by its approver, on
+    what they were shown.
 
     Raises:
         Malformed: it does not have the form of an approval.
@@ -80,6 +83,7 @@ def check_approval(
     _check_times(item, ledger)
     judged = _check_basis(item, items, ledger)
     _check_binding(item, scope, judged, about, ledger)
+    check_view(item, scope, files, ledger)
 
 
 def check_approved(chain: ProofChain, items: Sequence[Item], ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
@@ -15,6 +15,8 @@ from engine.evidence.drill_forger import Forger
 from engine.evidence.drill_script import Act, Script, acted, files_of, rewritten
 from engine.evidence.drill_stolen import stolen
 from engine.evidence.predicates import SUMMARY
+
+_NOTHING: Final = {"sha256": "0" * 64}
 
 
 def approval_drills(script: Script, by: Forger) -> Iterator[Scratch]:
@@ -52,7 +54,7 @@ def _lies(script: Script, given: Sequence[Act]) -> Iterator[tuple[str, str, dict
         return name, what, {"scope": {**scope, **change}}
 
     yield other("approval.run", "was given for another run", runId="run-0")
-    yield other("approval.bundle", "was given for another bundle", bundle={"sha256": "0" * 64})
+    yield other("approval.bundle", "was given for another bundle", bundle=_NOTHING)
     yield other("approval.attempt", "was given for another attempt", attempt=99)
     there = {**dict(scope.get("bound", {})), "environment": "elsewhere"}
     yield other(
@@ -64,6 +66,7 @@ def _lies(script: Script, given: Sequence[Act]) -> Iterator[tuple[str, str, dict
     )
     bound = {**dict(scope.get("bound", {})), "plan": f"sha256:{'0' * 64}"}
     yield other("approval.binding", "is bound to another plan than its digest says", bound=bound)
+    yield other("approval.view", "was given on another view than lies beside it", view=_NOTHING)
     past, future = (
         "2000-01-01T00:00:00Z",
         {
@@ -76,7 +79,7 @@ def _lies(script: Script, given: Sequence[Act]) -> Iterator[tuple[str, str, dict
     requester = {"requestedBy": said["approver"]["user"]}
     yield "approval.requester", "is by the person who asked for the promotion", requester
     if any(one.statement.predicate_type == SUMMARY for one in script.acts):
-        basis = [{"name": said["basis"][0]["name"], "digest": {"sha256": "0" * 64}}]
+        basis = [{"name": said["basis"][0]["name"], "digest": _NOTHING}]
         yield "approval.basis", "rests on another policy decision", {"basis": basis}
     if len(given) > 1:
         nonce = given[1].statement.predicate["nonce"]

@@ -48,7 +48,7 @@ def check_items(
         _check_references(item, files, ledger)
         if is_approval(item):
             with ledger.judging(item.path, "approval"):
-                check_approval(item, items, about, ledger, nonces)
+                check_approval(item, items, files, about, ledger, nonces)
         else:
             ledger.equal(
                 item.path,

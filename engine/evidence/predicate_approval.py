@@ -31,14 +31,19 @@ def approval(
     approver: str,
     basis: Sequence[NamedDigest],
     bound: Mapping[str, str | int],
+    saw: bytes | None = None,
 ) -> Draft:
     """One person's decision, bound to everything that they decided about.
 
     Args:
         bound: the document that `binding` is the SHA-256 of (RFC 8785), as it was then.
+        saw: the document that they were shown, whose SHA-256 is `view`; None when they were shown
+            nothing but the binding, which is the view then.
     """
+    stem = _numbered("approval", number)
+    file = NamedDigest(name=f"{stem}-view.json", digest=given.view)
     return Draft(
-        stem=_numbered("approval", number),
+        stem=stem,
         predicate_type=f"{base}/approval/v1",
         predicate={
             "decision": given.decision,
@@ -58,7 +63,9 @@ def approval(
                 "view": {"sha256": given.view.hex},
             },
             "basis": [resource(one) for one in basis],
+            **({} if saw is None else {"saw": resource(file)}),
         },
+        files=() if saw is None else ((file.name, saw),),
         person=given.person,
     )
 

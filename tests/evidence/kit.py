@@ -15,6 +15,8 @@ from typing import Any, cast
 
 from data.store import Store
 from engine import keystore
+from engine.core.approval_facts import ViewFacts
+from engine.core.approval_view import View, view
 from engine.core.approvals import Actor
 from engine.core.commands import Action, Command
 from engine.core.decide import decide
@@ -109,6 +111,7 @@ class World:
     before: called with each effect before it is carried out.
     findings: of the policy gate.
     run_id: of the run that is played; a home may hold several.
+    shows: approvers see the whole view; else nothing but the binding, as in homes of old.
     """
 
     home: Path
@@ -121,6 +124,7 @@ class World:
     before: Callable[[World, object], None] = lambda _world, _effect: None
     findings: tuple[Mapping[str, Any], ...] = FINDINGS
     run_id: str = RUN
+    shows: bool = True
 
     @property
     def run(self) -> Run:
@@ -182,11 +186,33 @@ class World:
                 self.append(answer(self, run, effect))
 
     def approve(self, user: str) -> None:
+        """As the service does it: what is shown is kept, then the decision that names it."""
         actor = Actor(user=user, roles=frozenset({Role.APPROVER}))
+        shown = self.store.blobs.put(self.view().content) if self.shows else None
         command = Command(
-            action=Action.APPROVE, reason="seen", binding=self.run.binding, nonce=self._nonce(user)
+            action=Action.APPROVE,
+            reason="seen",
+            binding=self.run.binding,
+            view=shown,
+            view_now=shown,
+            nonce=self._nonce(user),
         )
         self.append(decide(self.run, command, actor), actor=user)
+
+    def view(self) -> View:
+        return view(
+            ViewFacts(
+                run=self.run,
+                frozen=None,
+                why_not="the capsule is made up",
+                live=None,
+                policy_version="1",
+                policy_changes=(),
+                health=(),
+                may=("carol",),
+                may_not=(),
+            )
+        )
 
     def _nonce(self, user: str) -> str:
         return f"nonce-{user}" if self.run_id == RUN else f"nonce-{user}-{self.run_id}"

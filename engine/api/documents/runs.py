@@ -63,7 +63,8 @@ class TargetDoc(TypedDict):
 
 @closed
 class DecisionDoc(TypedDict):
-    """`counts`: it is bound to what would go out now, by somebody who may still approve."""
+    """`counts`: it is bound to what would go out now, by somebody who may still approve. `view`:
+    digest of what they were shown; null where that was the binding alone."""
 
     person: str
     decision: str
@@ -72,6 +73,7 @@ class DecisionDoc(TypedDict):
     groups: list[str]
     counts: bool
     attempt: int
+    view: DigestText | None
 
 
 @closed
