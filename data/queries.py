@@ -196,6 +196,13 @@ def delivery_tries(
     return _read(cursor, "delivery_tries", hook=hook, gseq=gseq, idx=idx)
 
 
+def decisions_of(
+    cursor: duckdb.DuckDBPyConnection, *, person: str, limit: int = 20
+) -> pl.DataFrame:
+    """What a person decided about promotions, newest first."""
+    return _read(cursor, "decisions_of", person=person, limit=limit)
+
+
 def audit(cursor: duckdb.DuckDBPyConnection, *, limit: int = 200) -> pl.DataFrame:
     return _read(cursor, "audit", limit=limit)
 

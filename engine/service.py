@@ -195,7 +195,7 @@ class Service:
             AdapterFailed: a plan came along, and the targets cannot be looked at to compare it.
         """
         if command.action in {Action.APPROVE, Action.REJECT} and not command.nonce:
-            command = _with_nonce(command)
+            command = replace(command, nonce=secrets.token_hex(16))
         if command.action in NEW_RUN:
             return self._new_run(run_id, command, asker, command_id)
         earlier = self._store.by_command(command_id) if command_id else ()
@@ -210,8 +210,7 @@ class Service:
                 command = replace(command, plan_now=plan.digest)
             try:
                 actor = self.actor(asker, run.environment)
-                command = self._shown(run, command)
-                events = decide(run, command, actor, self._now(run))
+                events = decide(run, self._shown(run, command), actor, self._now(run))
             except Refused as refused:
                 self._deny(asker, command.action.value, run_id, refused.code, str(refused))
                 raise
@@ -395,7 +394,3 @@ class Service:
     def _deny(self, asker: Asker, action: str, run_id: str, code: str, reason: str) -> None:
         event = CommandRejected(action=action, run=run_id, code=code, reason=reason)
         append_to(self._store, ADMIN, event, actor=asker.user)
-
-
-def _with_nonce(command: Command) -> Command:
-    return replace(command, nonce=secrets.token_hex(16))

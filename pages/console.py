@@ -30,6 +30,9 @@ st.logo(
 _promotions = st.Page(
     "releases/promotions.py", title="Promotions", icon=":material/rocket_launch:", default=True
 )
+_approvals = st.Page(
+    "releases/approvals.py", title="Approvals", icon=":material/how_to_reg:", url_path="approvals"
+)
 _reviews = st.Page(
     "releases/reviews.py", title="Reviews", icon=":material/rate_review:", url_path="reviews"
 )
@@ -133,7 +136,11 @@ _page = st.navigation(
     {
         "Releases": [
             _promotions,
+            _approvals,
             _reviews,
+            st.Page(
+                "releases/approval.py", title="Approval", url_path="approval", visibility="hidden"
+            ),
             st.Page("releases/run.py", title="Run", url_path="run", visibility="hidden"),
             st.Page("releases/step.py", title="Step", url_path="step", visibility="hidden"),
             st.Page(
@@ -167,7 +174,7 @@ _page = st.navigation(
     position="hidden",  # the menu is drawn by hand, with the open runs in it
 )
 _house = session.services()
-cards.menu(_house, _promotions, _reviews, _evidence, _insights, _operations)
+cards.menu(_house, _promotions, _approvals, _reviews, _evidence, _insights, _operations)
 
 
 @st.fragment(run_every=_BANNER_EVERY_S)

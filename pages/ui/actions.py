@@ -12,7 +12,6 @@ from typing import Final
 import streamlit as st
 
 from engine.core.commands import Action, Command
-from engine.core.digest import Digest
 from engine.core.errors import Conflict, ReleaselineError
 from engine.core.heirs import NEW_RUN
 from engine.core.run import Run
@@ -21,16 +20,18 @@ from engine.story import tell
 from pages.ui import models, people_models, session, words
 
 _OPEN: Final = "actions.open"
-_SEEN: Final = "actions.seen"
 _RECORDED: Final = "actions.recorded"
-_EXAMPLE: Final = {
-    Action.APPROVE: "why the warnings are all right",
-    Action.REJECT: "what has to change first",
-    Action.COMMENT: "what others should know about this run",
+_EXAMPLE: Final = {Action.COMMENT: "what others should know about this run"}
+# What these would do, or let through, is shown before they are done: that needs a page of its own.
+_BACK: Final = "releases/rollback.py"
+_APPROVAL: Final = "releases/approval.py"
+_OWN_PAGE: Final = {
+    Action.APPROVE: _APPROVAL,
+    Action.REJECT: _APPROVAL,
+    Action.ROLLBACK: _BACK,
+    Action.RETRY_ROLLBACK: _BACK,
+    **dict.fromkeys(NEW_RUN, _BACK),
 }
-_WIDE: Final = frozenset({Action.APPROVE, Action.REJECT})
-# What these would do to each target is shown before they are done: that needs a page of its own.
-_OWN_PAGE: Final = frozenset({Action.ROLLBACK, Action.RETRY_ROLLBACK}) | NEW_RUN
 
 
 def row(house: Services, run: Run, *, only: Sequence[Action] = ()) -> None:
@@ -88,7 +89,7 @@ def dialog(house: Services, run: Run) -> None:
     button = words.ACTION[action]
     titled = st.dialog(
         f"{button.label}: {words.plain(run.label)}",
-        width="medium" if action in _WIDE else "small",
+        width="small",
         icon=f":material/{button.icon}:",
         on_dismiss=_close,
     )
@@ -98,11 +99,10 @@ def dialog(house: Services, run: Run) -> None:
 def _open(run: Run, offer: models.Offer) -> None:
     if offer.action in _OWN_PAGE:
         st.switch_page(
-            "releases/rollback.py", query_params={"run": run.run_id, "do": offer.action.value}
+            _OWN_PAGE[offer.action], query_params={"run": run.run_id, "do": offer.action.value}
         )
     overriding = offer.override is not None
     st.session_state[_OPEN] = (run.run_id, offer.action.value, overriding)
-    st.session_state[_SEEN] = "" if run.binding is None else str(run.binding)
     st.session_state.pop(_RECORDED, None)
 
 
@@ -115,8 +115,6 @@ def _body(house: Services, run_id: str, action: Action, *, overriding: bool) -> 
     label = words.ACTION[action].label
     ticket, confirm = "", ""
     match action:
-        case Action.APPROVE | Action.REJECT | Action.WITHDRAW:
-            _binding(run)
         case Action.PAUSE:
             st.markdown(models.pause_after_text(run))
         case Action.CLOSE_FAILED:
@@ -133,20 +131,18 @@ def _body(house: Services, run_id: str, action: Action, *, overriding: bool) -> 
     if action is Action.REVIEW:
         st.markdown(words.plain(people_models.review_text(run)))
     reason = st.text_area(
-        _reason_label(run, action, overriding=overriding),
+        _reason_label(action, overriding=overriding),
         key="actions.reason",
         placeholder=_EXAMPLE.get(action, "incident #1234: elevated latency"),
         height=80,
     )
     if action is Action.REVIEW or overriding:
         ticket = st.text_input(_ticket_label(action), key="actions.ticket", placeholder="INC-1234")
-    seen = st.session_state.get(_SEEN)
     command = Command(
         action=action,
         reason=reason,
         ticket=ticket,
         confirm=confirm,
-        binding=Digest.parse(seen) if seen else None,
         override=overriding,
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -199,34 +195,10 @@ def _ticket_label(action: Action) -> str:
     return follow_up if action is Action.REVIEW else "Ticket (optional)"
 
 
-def _reason_label(run: Run, action: Action, *, overriding: bool) -> str:
+def _reason_label(action: Action, *, overriding: bool) -> str:
     if overriding:
         return "Reason (required, goes on record)"
-    card = models.approval_card(run)
-    if action is Action.APPROVE:
-        required = card is not None and card.comment_required
-        return "Comment (required: the verdict has warnings)" if required else "Comment (optional)"
     if action is Action.COMMENT:
         return "Comment"
     optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW}
     return "Reason (optional)" if action in optional else "Reason (required, goes on record)"
-
-
-def _binding(run: Run) -> None:
-    """What the decision is bound to, as the person sees it now."""
-    card = models.approval_card(run)
-    if card is None:
-        return
-    st.markdown(f"Requested by **{card.requester}** · {card.given} · expires {card.expires}")
-    st.table(
-        {
-            "Bound to": [name for name, _ in card.facts],
-            "Seen": [text for _, text in card.facts],
-        },
-        border="horizontal",
-    )
-    st.markdown(
-        f":gray[Binding {card.binding_short}: should any of this change, it counts no more.]"
-    )
-    if st.session_state.get(_SEEN) != card.binding:
-        st.warning("What you saw has changed since; look at it again.", icon=":material/sync:")

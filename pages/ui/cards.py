@@ -18,6 +18,8 @@ from engine.core.state import StepState
 from engine.services import Services
 from engine.story import tell
 from pages.ui import (
+    approvals_models,
+    approvals_parts,
     evidence_card,
     health,
     models,
@@ -102,6 +104,12 @@ def approval(run: Run) -> None:
             )
         text = f"Requested by {card.requester}. Bound to {card.binding_short}."
         st.markdown(f":gray[:small[{words.plain(text)}]]")
+        st.page_link(
+            "releases/approval.py",
+            label=card.link,
+            icon=":material/how_to_reg:",
+            query_params={"run": run.run_id},
+        )
 
 
 def story(house: Services, run: Run, *, last: int = 6) -> None:
@@ -317,6 +325,7 @@ def _reviews_open(_home: str, _now: int) -> int:
 def menu(
     house: Services,
     promotions: Any,
+    approvals: Any,
     reviews: Any,
     evidence: Sequence[Any],
     insights: Sequence[Any],
@@ -329,6 +338,10 @@ def menu(
         with st.container(gap=None):
             for run in reversed(house.store.runs_open()[-5:]):
                 _open_run(run)
+        mine = sum(one.mine for one in approvals_parts.waiting(house))
+        st.page_link(
+            approvals, label=approvals_models.menu_label(mine), icon=":material/how_to_reg:"
+        )
         waiting = _reviews_open(str(house.home), house.clock.now_us() // _COUNT_FOR_US)
         label = f"Reviews ({waiting} open)" if waiting else "Reviews"
         st.page_link(reviews, label=label, icon=":material/rate_review:")

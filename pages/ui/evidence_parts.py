@@ -28,6 +28,7 @@ PAGES: Final = {
     "replay-run": "evidence/replay_run.py",
     "replay-request": "evidence/replay_one.py",
     "policies": "insights/policies.py",
+    "approval": "releases/approval.py",
     "run": "releases/run.py",
     "step": "releases/step.py",
 }

@@ -262,40 +262,23 @@ def verdict_text(decision: str, warn: int, fail: int, error: bool) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalCard:
-    """What a decision is about, and who has decided so far."""
+    """Who has decided so far. `link`: what the page of the approval is good for now."""
 
     given: str
     requester: str
-    binding: str
     binding_short: str
-    expires: str
     decisions: tuple[tuple[str, str, str], ...]
-    facts: tuple[tuple[str, str], ...]
-    comment_required: bool
+    link: str
 
 
 def approval_card(run: Run) -> ApprovalCard | None:
     """None while nobody is asked and nobody was."""
     if run.binding is None and not run.approvals:
         return None
-    verdict = run.verdict
-    facts = [
-        ("Bundle", f"sha256:{run.bundle.short}"),
-        ("Environment", run.environment),
-        ("Inputs", "–" if run.resolved_inputs is None else f"sha256:{run.resolved_inputs.short}"),
-        ("Rollout plan", "–" if run.plan is None else f"sha256:{run.plan.short}"),
-    ]
-    if verdict is not None:
-        said = verdict_text(verdict.decision, verdict.warn, verdict.fail, verdict.error)
-        facts.insert(2, ("Verdict", words.with_verdicts(f"{verdict.verdict_id}: {said}")))
-        facts.insert(3, ("Policy", f"sha256:{verdict.policy.short}"))
-    expires = run.approval_expires_us
     return ApprovalCard(
         given=f"{len(run.counting_approvals)} of {run.request.approval.min_approvals} approvals",
         requester=run.requested_by,
-        binding="" if run.binding is None else str(run.binding),
         binding_short="" if run.binding is None else f"sha256:{run.binding.short}",
-        expires="" if expires is None else day_time(expires),
         decisions=tuple(
             (
                 a.person,
@@ -304,8 +287,7 @@ def approval_card(run: Run) -> ApprovalCard | None:
             )
             for a in run.approvals
         ),
-        facts=tuple(facts),
-        comment_required=verdict is not None and verdict.warn > 0,
+        link="Look at it and decide" if approval_first(run) else "What they saw",
     )
 
 

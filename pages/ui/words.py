@@ -172,6 +172,13 @@ DELIVERY: Final[Mapping[str, Look]] = {
 }
 NO_ANSWER: Final = _look("NO ANSWER", "question", "warn", "help")
 TRY_FAILED: Final = _look("FAILED", "cross", "warn", "cancel")
+# What somebody decided about a promotion, by (decision, still counts).
+DECISION: Final[Mapping[tuple[str, bool], Look]] = {
+    ("approved", True): _look("APPROVED", "check", "ok", "check_circle"),
+    ("approved", False): _look("NO LONGER COUNTS", "undo", "idle", "history"),
+    ("rejected", True): _look("REJECTED", "block", "err", "block"),
+    ("rejected", False): _look("REJECTED", "block", "err", "block"),
+}
 # A policy decision, by (decision, has warnings).
 VERDICT: Final[Mapping[tuple[str, bool], Look]] = {
     ("PASS", False): _look("PASS", "check", "ok", "check_circle"),

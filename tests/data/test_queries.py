@@ -36,6 +36,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "run_events": {"run_id": "run-1"},
     "targets_of": {"run_id": "run-1"},
     "reviews": {"open_only": False},
+    "decisions_of": {"person": "bob", "limit": 10},
     "audit": {"limit": 10},
     "command": {"command_id": "ana/1"},
     "deliveries": {
