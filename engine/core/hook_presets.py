@@ -177,8 +177,8 @@ def _registry(body: Mapping[str, Any]) -> tuple[Wish, ...]:
         if _REPOSITORY.fullmatch(repository) is None:
             raise Malformed(f"expected a name, found {repository[:80]!r}", where=where)
         digest = _digest(target.get("digest"), f"{where}.digest")
-        tag = target.get("tag")
-        version = _version(tag) if isinstance(tag, str) and tag else digest.hex[:12]
+        tagged = target.get("tag") not in (None, "")
+        version = _version(_text(target, "tag", where)) if tagged else digest.hex[:12]
         name = repository.rpartition("/")[2]
         url = target.get("url")
         manifest = None
@@ -192,7 +192,7 @@ def _registry(body: Mapping[str, Any]) -> tuple[Wish, ...]:
 
 def _standard(body: Mapping[str, Any]) -> tuple[Wish, ...]:
     data = _object(body, "data")
-    what = str(body.get("type", "call"))[:100]
+    what = _text(body, "type", "") if body.get("type") is not None else "call"
     if data.get("bundle") is not None:
         return (Wish(what=what, digest=_digest(data["bundle"], "data.bundle")),)
     name, version = _text(data, "name", "data"), _text(data, "version", "data")

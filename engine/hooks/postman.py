@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 DEADLINE_S: Final = 5.0
 LOOK_EVERY_S: Final = 30.0
 _FULL_S: Final = 5.0
+# Between two looks at the outbox, however busy the log is.
+_PAUSE_S: Final = 0.05
 _LEAVE_S: Final = 1.0
 
 
@@ -86,6 +88,7 @@ class Postman:
                 _log.exception("the postman could not look at the outbox")
                 wait_s = _FULL_S
             self._wake.wait(wait_s)
+            self._stopping.wait(_PAUSE_S)
 
     def _notice(self) -> float:
         """Look at what no event says, when it is time. Returns seconds until it is again."""

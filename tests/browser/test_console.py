@@ -24,6 +24,7 @@ PAGES = {
     "packets": "/evidence-packets",
     "proof-chains": "/proof-chains",
     "exports": "/exports",
+    "dead-letter": "/dead-letter",
 }
 READY = ".rl, .stMain h1, .stMain h2"  # drawn by us, or a page's own title
 

@@ -13,7 +13,7 @@ from engine.core.fact_events import Commented
 from engine.core.hook_events import MessageRef
 from tests.data.kit import history, play
 from tests.hooks.kit import ROOT, HookHouse
-from tests.hooks.receiver import BIG, DRIP, HANG, RESET, TRUNCATE, Receiver, receiving
+from tests.hooks.receiver import HANG, Receiver, receiving
 
 
 def refs(house: HookHouse, **asked: object) -> list[MessageRef]:
@@ -134,34 +134,6 @@ def test_what_follows_waits_for_what_is_tried_again_but_other_runs_do_not(
     house.until(house.settled, forward_s=2)
     runs = [json.loads(got.body)["subject"] for got in receiver.got]
     assert runs.index("run-2") < len(runs) - runs[::-1].index("run-1")
-
-
-@pytest.mark.parametrize("way", [HANG, RESET, TRUNCATE, DRIP])
-def test_receivers_that_misbehave_are_bounded_and_named(
-    way: str, tmp_path: Path, receiver: Receiver
-) -> None:
-    house = HookHouse(tmp_path / "home")
-    receiver.always = way
-    try:
-        house.add(receiver.url)
-        house.desk.test("ci", ROOT)
-        (hook,) = house.real.hooks()
-        (waiting,) = house.real.outbox(hook.id)
-        letter = house.letters.letter(hook, waiting.message, now_us=house.clock.now_us())
-        answer = house.http.deliver(letter, deadline_s=0.4)
-        assert answer.status == 0 and not answer.final
-        assert ("no answer within 0.4 s" in answer.note) == (way in {HANG, DRIP}), answer.note
-    finally:
-        house.close()
-
-
-def test_an_endless_answer_is_cut_and_counts(house: HookHouse, receiver: Receiver) -> None:
-    receiver.always = BIG
-    house.add(receiver.url)
-    house.desk.test("ci", ROOT)
-    house.postman.start()
-    house.until(house.settled)
-    assert house.rows()[0]["outcome"] == "DELIVERED"
 
 
 def test_a_hanging_receiver_delays_nobody(house: HookHouse, receiver: Receiver) -> None:
