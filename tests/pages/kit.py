@@ -124,7 +124,7 @@ class Play:
                 step="inputs",
                 attempt=1,
                 result="RESOLVED",
-                summary="1 inputs resolved, 3 artifacts re-hashed, 0 missing",
+                summary="environment 1 resolved, 3 artifacts re-hashed, 0 missing",
                 outputs=(NamedDigest(name="resolved-inputs.json", digest=resolved),),
             ),
         )
