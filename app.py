@@ -22,6 +22,7 @@ _server = Server()
 # link would run a page without the frame and its sign-in.
 app = st.App(
     Path(__file__).parent / "pages" / "console.py",
+    secrets=_server.secrets(),
     lifespan=_server.lifespan,
     routes=_server.routes(),
     middleware=_server.middleware(),

@@ -32,10 +32,10 @@ from engine.core.plan import Observation
 from engine.core.rollback_preview import RollbackPreview, from_record, plan_back, preview
 from engine.core.run import Run
 from engine.core.run_events import RunRequested
-from engine.core.scopes import ADMINISTER, ANNOTATE, DRILL, EXPORT, LIFT_HOLD, PROMOTE
+from engine.core.scopes import ANNOTATE, DRILL, EXPORT, LIFT_HOLD, PROMOTE
 from engine.core.standing import Hold
 from engine.core.statemachine import Role
-from engine.identity import SessionInfo, append_to
+from engine.identity import append_to
 from engine.ports import EventStore
 from engine.requests import build_request
 from engine.settings import Settings
@@ -43,7 +43,6 @@ from engine.settings import Settings
 __all__ = ["LOCAL_ADMIN", "Asker", "Service"]
 
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
-_ADMIN: Final = frozenset({Role.ADMIN})
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 
 
@@ -110,11 +109,6 @@ class Service:
         if why_not is not None:
             self._deny(asker, verb, "", why_not.code, why_not.sentence)
             raise Refused(why_not.sentence, code=why_not.code)
-
-    def sessions_of(self, sessions: Sequence[SessionInfo], asker: Asker) -> tuple[SessionInfo, ...]:
-        """Those of these sessions that the asker may see and end: one's own, all for an admin."""
-        own = refusal_of(self._settings, asker, ADMINISTER, _ADMIN, what="see all sessions")
-        return tuple(one for one in sessions if own is None or one.user == asker.user)
 
     def run(self, run_id: str) -> Run:
         """Raises `NotFound`."""
@@ -390,6 +384,15 @@ class Service:
             why = f"The targets cannot be looked at: {failed}. This is what was last on record."
             return replace(told, warnings=(why, *told.warnings))
         return preview(run, observation, targets)
+
+    def sign_in_refused(self, user: str, code: str, reason: str) -> None:
+        """Put on record that a provider vouched for somebody who is not let in.
+
+        Args:
+            user: as the provider calls them; empty when it does not say.
+        """
+        event = CommandRejected(action="sign_in", run="", code=code, reason=reason)
+        append_to(self._store, ADMIN, event, actor=user or "unknown")
 
     def _deny(self, asker: Asker, action: str, run_id: str, code: str, reason: str) -> None:
         event = CommandRejected(action=action, run=run_id, code=code, reason=reason)

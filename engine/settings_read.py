@@ -24,7 +24,6 @@ from engine.settings_shape import (
     EnvironmentSection,
     HealthGate,
     MetricsSource,
-    PersonSection,
     PromotionWorkflow,
     SettingsFile,
     WorkflowStage,
@@ -32,6 +31,7 @@ from engine.settings_shape import (
     duration_ms,
     share_bp,
 )
+from engine.settings_sign_in import grants_of, oidc_of
 from engine.settings_trust import anchors_of
 from engine.settings_values import (
     ApprovalConfig,
@@ -40,7 +40,6 @@ from engine.settings_values import (
     Environment,
     EvidenceConfig,
     FeedsConfig,
-    Grant,
     GroupConfig,
     MetricsConfig,
     Person,
@@ -300,6 +299,8 @@ def _settings(
         del written["integrations"]
     if not file.feeds.sources:
         del written["feeds"]["sources"]
+    if file.sign_in.oidc is None:
+        del written["sign_in"]
     for environment in written["environments"]:  # nor do environments that need no ticket change it
         if environment["rollback_ticket"] is None:
             del environment["rollback_ticket"]
@@ -335,13 +336,14 @@ def _settings(
             base_uri=file.evidence.base_uri,
         ),
         people={one.user: Person(user=one.user, email=one.email) for one in file.people},
-        grants={one.user: _grants(one) for one in file.people},
+        grants={one.user: grants_of(one.roles) for one in file.people},
         integrations=integrations_of(home, file.integrations),
         retention=RetentionConfig(samples_days=days(file.retention.samples)),
         trust=trust,
         outbound=outbound_of(file.outbound),
         webhooks=webhooks_of(file.webhooks),
         hooks=inbound_of(file.hooks),
+        oidc=oidc_of(file.sign_in),
     )
 
 
@@ -372,11 +374,4 @@ def _environment(
         ),
         on_breach=one.on_breach,
         rollback_ticket=one.rollback_ticket or "",
-    )
-
-
-def _grants(person: PersonSection) -> tuple[Grant, ...]:
-    return tuple(
-        Grant(role=one.role, environments=None if one.in_ is None else frozenset(one.in_))
-        for one in person.roles
     )

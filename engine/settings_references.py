@@ -19,6 +19,7 @@ from engine.settings_feeds import check_feeds
 from engine.settings_hooks import check_hooks
 from engine.settings_integrations import check_integrations
 from engine.settings_shape import share_bp
+from engine.settings_sign_in import check_sign_in
 from engine.settings_trust import check_trust
 from engine.settings_yaml import KeyPath, Located, Problem, problem_at
 
@@ -35,7 +36,7 @@ def check_references(document: Located, home: Path) -> list[Problem]:
         check.environments()
         check.people()
         check.workflows()
-    others = (check_trust, check_feeds, check_integrations, check_hooks)
+    others = (check_trust, check_feeds, check_integrations, check_hooks, check_sign_in)
     return check.problems + [problem for other in others for problem in other(document, home)]
 
 

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from engine.core.metrics import SeriesNames
-from engine.core.statemachine import Role
 from engine.settings_feeds import FeedsSection
 from engine.settings_hooks import HookSection, OutboundSection, WebhookSection
 from engine.settings_integrations import IntegrationsSection
 from engine.settings_parts import Name, RateLimitSection, Text
+from engine.settings_sign_in import PersonSection, SignInSection
 from engine.settings_trust import TrustSection
 
 SERIES: Final = SeriesNames()
@@ -333,17 +333,6 @@ class EnvironmentSection(_Part):
     rollback_ticket: Pattern | None = None
 
 
-class RoleGrant(_Part):
-    role: Annotated[Role, Field(strict=False)]
-    in_: Annotated[list[Name] | None, Field(alias="in", min_length=1)] = None
-
-
-class PersonSection(_Part):
-    user: Name
-    email: Annotated[str, Field(pattern=r"^\S+@\S+$")]
-    roles: list[RoleGrant] = []
-
-
 class RetentionSection(_Part):
     """Roll-ups by the minute stay for ever; the raw samples beneath them so long."""
 
@@ -372,6 +361,7 @@ class SettingsFile(_Part):
 
     version: Literal[1]
     server: ServerSection = ServerSection()
+    sign_in: SignInSection = SignInSection()
     evidence: EvidenceSection
     trust: list[TrustSection] = []
     feeds: FeedsSection

@@ -24,13 +24,14 @@ from engine.adapters.clock_system import SystemClock
 from engine.adapters.driver_local_fleet import LocalFleetDriver
 from engine.adapters.metrics_prometheus import PrometheusMetrics
 from engine.adapters.metrics_router import RouterMetrics
+from engine.adapters.references import secret_from
 from engine.adapters.runtime_fleet import FleetRuntime
 from engine.approving.views import Views
 from engine.archiving import Archivist
 from engine.attestations import Attestations
 from engine.blocking import Blocking
 from engine.catalog import Catalog
-from engine.core.errors import Malformed, UnsafeConfig
+from engine.core.errors import AdapterFailed, Malformed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
 from engine.core.retirement import DAY_US
 from engine.feeds_desk import FeedDesk
@@ -97,6 +98,15 @@ def open_house(env: Mapping[str, str]) -> Services:
     if port:
         settings = replace(settings, server=replace(settings.server, port=_number(port, "PORT")))
     return build(settings, speed=_number(env.get("RELEASELINE_SPEED", "1"), "SPEED"))
+
+
+def client_secret(settings: Settings, env: Mapping[str, str]) -> str:
+    """Of the OpenID provider. Raises `UnsafeConfig` when it is not where the settings say."""
+    assert settings.oidc is not None
+    try:
+        return secret_from(settings.oidc.client_secret, settings.home, env, what="client secret")()
+    except AdapterFailed as failed:
+        raise UnsafeConfig(f"sign_in.oidc: {failed}") from None
 
 
 def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) -> Services:

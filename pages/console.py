@@ -131,6 +131,12 @@ _operations = [
         icon=":material/outgoing_mail:",
         url_path="dead-letter",
     ),
+    st.Page(
+        "operations/people.py",
+        title="People & tokens",
+        icon=":material/badge:",
+        url_path="people",
+    ),
 ]
 _page = st.navigation(
     {

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.api.gate import session_cookie
+from engine.api.cookies import session_cookie
 from engine.api.once import REPLAYED
 from engine.api.problems import problem, request_id
 from engine.api.rate import Buckets

@@ -12,7 +12,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -22,14 +21,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.api.cookies import session_cookie
 from engine.api.log_files import is_open
 from engine.api.problems import problem
 from engine.core.errors import Unauthenticated
+from engine.home import is_loopback
 from engine.identity import Principal
 from engine.services import Services
 from engine.settings import ServerConfig
 
-COOKIE: Final = "rl_session"
 _OPEN_PATHS: Final = (
     "/healthz",
     "/readyz",
@@ -37,6 +37,9 @@ _OPEN_PATHS: Final = (
     "/first-run",
     "/sign-in",
     "/sign-in/script.js",
+    "/sign-in/oidc",
+    "/auth/login",
+    "/oauth2callback",
     "/signed-out",
 )
 _OPEN_PREFIXES: Final = ("/static/", "/app/static/", "/_stcore/health", "/favicon")
@@ -66,8 +69,16 @@ class Gate:
         await self._app(scope, receive, self._with_headers(scope, send))
 
     def _refused(self, scope: Scope, headers: Headers, request_id: str) -> Response | None:
-        host = headers.get("host", "").lower()
-        hosts = own_hosts(self._services().settings.server)
+        server = self._services().settings.server
+        if not server.behind_proxy and not _on_loopback(scope):
+            return problem(
+                421,
+                "wrong_address",
+                "This server answers on a loopback address only.",
+                request_id=request_id,
+                hint="For others to reach it, put a proxy with TLS in front: server.behind_proxy.",
+            )
+        host, hosts = headers.get("host", "").lower(), own_hosts(server)
         if host not in hosts:
             return problem(
                 421,
@@ -146,6 +157,12 @@ class Gate:
         return wrapped
 
 
+def _on_loopback(scope: Scope) -> bool:
+    """Whether the connection came in on a loopback address, however the server was started."""
+    address, port = scope.get("server") or ("", None)
+    return port is None or is_loopback(address)  # without a port it is a socket in the file system
+
+
 def own_hosts(server: ServerConfig) -> frozenset[str]:
     """Host header values that are ours, lower case: with our port, and bare behind a proxy."""
     names = {server.host, "127.0.0.1", "localhost", *server.allowed_hosts}
@@ -153,15 +170,6 @@ def own_hosts(server: ServerConfig) -> frozenset[str]:
     if server.behind_proxy:
         hosts |= {name.lower() for name in server.allowed_hosts}
     return frozenset(hosts)
-
-
-def session_cookie(cookie_header: str) -> str:
-    """The session secret of a Cookie header; empty when there is none or it is malformed."""
-    try:
-        morsel = SimpleCookie(cookie_header).get(COOKIE)
-    except CookieError:
-        return ""
-    return "" if morsel is None else morsel.value
 
 
 def content_security_policy() -> str:

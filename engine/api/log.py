@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from engine.admitting import admin_of
 from engine.api.documents.base import says
 from engine.api.documents.house import ConsistencyDoc, HeadDoc, LogCheckDoc
-from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.services import Services
 

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from engine.api.cookies import COOKIE
 from engine.api.documents.base import ProblemDoc, Responses, problems
-from engine.api.gate import COOKIE
 
 _TOLD: Final = """\
 Runs a release promotion and tells it as one auditable story.

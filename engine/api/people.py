@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine import admitting
+from engine.admitting import TokenWish
 from engine.api.acting import Name
 from engine.api.documents.base import PageOf, says
 from engine.api.documents.people import (
@@ -22,15 +24,12 @@ from engine.api.gate import principal_of
 from engine.api.once import OnceOnly
 from engine.api.pages import Paged, page_of
 from engine.api.runs import asker
-from engine.asker import Asker
 from engine.core.events import Recorded
 from engine.core.house import TokenCreated
-from engine.core.scopes import ADMINISTER, MAKE_CREDENTIALS, PIPELINE, Scope
-from engine.core.statemachine import Role
-from engine.identity import DAY_US, TOKEN_DAYS, TOKEN_DAYS_MAX, SessionInfo, TokenInfo
+from engine.core.scopes import Scope
+from engine.identity import TOKEN_DAYS, TOKEN_DAYS_MAX, SessionInfo, TokenInfo
 from engine.services import Services
 
-_ADMIN: Final = frozenset({Role.ADMIN})
 Reason = Annotated[str, Query(max_length=400)]
 Key = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$")]
 
@@ -63,16 +62,6 @@ def router(services: Services) -> APIRouter:
     return api
 
 
-def admin_of(services: Services, who: Asker, what: str, *, verb: str = ADMINISTER) -> str:
-    """The user, who has to be an admin or to have a shell on the home.
-
-    Raises:
-        Refused: they are not. The attempt is on record.
-    """
-    services.service.require(who, verb, _ADMIN, what=what)
-    return who.user
-
-
 def _people(api: APIRouter, services: Services) -> None:
     @api.get("/whoami", responses=says(WhoDoc))
     def whoami(request: Request) -> Any:
@@ -90,19 +79,18 @@ def _people(api: APIRouter, services: Services) -> None:
     @api.post("/links", status_code=201, responses=says(LinkDoc, status=201))
     def link(body: LinkIn, request: Request, once: OnceOnly) -> Any:
         """Make a link that signs somebody in once. Its secret is in the first answer only."""
-        who = admin_of(services, asker(request), "make sign-in links", verb=MAKE_CREDENTIALS)
-        services.settings.person(body.user)
+        who = asker(request)
+        admitting.check_link(services, who, body.user)
         with once.doing(body.model_dump()) as asked:
             secret = None
             if not asked.again:
-                secret = services.identity.create_link(body.user, actor=who, command_id=asked.id)
+                secret = admitting.make_link(services, who, body.user, command_id=asked.id)
         return {"user": body.user, "secret": secret}
 
     @api.delete("/people/{user}/account", responses=says(ReleasedDoc))
     def release(user: Key, request: Request, reason: Reason = "released") -> Any:
         """Let another account of the OpenID provider sign in as this person."""
-        who = admin_of(services, asker(request), "release accounts")
-        services.identity.release_account(user, actor=who, reason=reason)
+        admitting.release_account(services, asker(request), user, reason=reason)
         return {"released": user}
 
 
@@ -112,7 +100,7 @@ def _sessions(api: APIRouter, services: Services) -> None:
         """All of them for an admin, their own for everybody else."""
         who = asker(request)
         found, following = page_of(
-            services.service.sessions_of(services.identity.sessions(), who),
+            admitting.sessions(services, who),
             page,
             "sessions",
             lambda one: (one.opened_us, one.session_id),
@@ -125,11 +113,7 @@ def _sessions(api: APIRouter, services: Services) -> None:
     @api.delete("/sessions/{key}", responses=says(RevokedDoc))
     def end(key: Key, request: Request, reason: Reason = "revoked") -> Any:
         """End a session at once; one's own, or anybody's as an admin."""
-        who = asker(request)
-        found = [one for one in services.identity.sessions() if one.session_id == key]
-        if who.limits.scopes or not services.service.sessions_of(found, who):
-            admin_of(services, who, "end sessions of others")
-        services.identity.end_session(key, actor=who.user, reason=reason)
+        admitting.end_session(services, asker(request), key, reason=reason)
         return {"revoked": key}
 
 
@@ -137,30 +121,24 @@ def _tokens(api: APIRouter, services: Services) -> None:
     @api.post("/tokens", status_code=201, responses=says(TokenMadeDoc, status=201))
     def create(body: TokenIn, request: Request, once: OnceOnly) -> Any:
         """Make a token. It is in the first answer only: when that was lost, revoke it."""
-        who = admin_of(services, asker(request), "make tokens", verb=MAKE_CREDENTIALS)
-        services.settings.person(body.user)
-        for name in body.environments:
-            services.settings.environment(name)
-        scopes = body.scopes
-        if scopes is None:
-            scopes = list(PIPELINE) if body.service else []
+        who = asker(request)
+        wish = TokenWish(
+            user=body.user,
+            service=body.service,
+            scopes=body.scopes,
+            environments=body.environments,
+            days=body.days,
+        )
+        admitting.check_token(services, who, wish)
         with once.doing(body.model_dump(mode="json")) as asked:
             if asked.again:
                 return _made_before(asked.earlier)
-            made = services.identity.create_token(
-                body.user,
-                service=body.service,
-                actor=who,
-                ttl_us=body.days * DAY_US,
-                scopes=tuple(dict.fromkeys(scopes)),
-                environments=tuple(dict.fromkeys(body.environments)),
-                command_id=asked.id,
-            )
+            made = admitting.make_token(services, who, wish, command_id=asked.id)
         return {
             "id": made.token_id,
             "user": body.user,
             "token": made.token,
-            "scopes": list(dict.fromkeys(scopes)),
+            "scopes": list(wish.granted),
             "environments": list(dict.fromkeys(body.environments)),
             "expires_us": made.expires_us,
         }
@@ -168,17 +146,15 @@ def _tokens(api: APIRouter, services: Services) -> None:
     @api.get("/tokens", responses=says(PageOf[TokenDoc]))
     def tokens(request: Request, page: Paged) -> Any:
         """The tokens in force; their secrets are not kept."""
-        admin_of(services, asker(request), "list tokens")
         found, following = page_of(
-            services.identity.tokens(), page, "tokens", lambda one: (one.token_id,)
+            admitting.tokens(services, asker(request)), page, "tokens", lambda one: (one.token_id,)
         )
         return {"items": [_token(one) for one in found], "next": following}
 
     @api.delete("/tokens/{token_id}", responses=says(RevokedDoc))
     def revoke(token_id: Key, request: Request, reason: Reason = "revoked") -> Any:
         """End a token at once."""
-        who = admin_of(services, asker(request), "revoke tokens")
-        services.identity.revoke_token(token_id, actor=who, reason=reason)
+        admitting.revoke_token(services, asker(request), token_id, reason=reason)
         return {"revoked": token_id}
 
 

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from data import queries
+from engine.admitting import admin_of
 from engine.api.acting import BundleText
 from engine.api.documents.base import PageOf, says, sends
 from engine.api.documents.house import (
@@ -26,7 +27,6 @@ from engine.api.documents.house import (
 from engine.api.etags import IfNoneMatch, is_known, tagged
 from engine.api.once import Once, OnceOnly
 from engine.api.pages import Paged, page_of
-from engine.api.people import admin_of
 from engine.api.runs import asker
 from engine.api.shapes import bundle_shape, hold_shape
 from engine.catalog import MAY_CREATE, BundleFiles

@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 
 from engine import wiring
+from engine.api.oidc import check_safe
 from engine.core.errors import UnsafeConfig
 from engine.home import remove_server_file, write_server_file
 from engine.services import Services
@@ -68,11 +69,12 @@ def serve(services: Services, *, beside: Callable[[Callable[[], None]], None]) -
         The signal that ended it; None when `beside` did.
 
     Raises:
-        UnsafeConfig: the port is taken.
+        UnsafeConfig: the port is taken, or an option of Streamlit is not safe.
     """
     config = services.settings.server
     check_port(config.host, config.port)
     os.chdir(_SOURCE)
+    check_safe(os.environ)
     # Before the pages are loaded, which takes seconds: open runs must not wait for a web server.
     wiring.start(services)
     server = _Uvicorn(

@@ -10,10 +10,11 @@ import asyncio
 import os
 import re
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -28,8 +29,12 @@ from engine.api import log_files, sign_in
 from engine.api.app import PREFIX, build_api
 from engine.api.gate import Gate
 from engine.api.metrics import exposition
+from engine.api.oidc import Exchange, check_safe, streamlit_secrets
 from engine.api.sse import Streams
+from engine.core.errors import UnsafeConfig
 from engine.services import Services
+
+_BAD_CONFIG: Final = 78  # as the command line has it; it imports us, not we it
 
 
 class Server:
@@ -72,7 +77,22 @@ class Server:
         ]
 
     def middleware(self) -> list[Middleware]:
-        return [Middleware(Gate, services=lambda: self.services)]
+        return [
+            Middleware(Gate, services=lambda: self.services),
+            Middleware(Exchange, services=lambda: self.services),
+        ]
+
+    def secrets(self) -> dict[str, Any] | None:
+        """For Streamlit's login, which asks for them when the application is made.
+
+        Whoever started the process, an unsafe one ends here, with a sentence and exit code 78.
+        """
+        try:
+            check_safe(os.environ)
+            return streamlit_secrets(os.environ)
+        except UnsafeConfig as error:
+            print(error, error.hint, sep="\n  ", file=sys.stderr, flush=True)
+            raise SystemExit(_BAD_CONFIG) from None
 
     async def _mounted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._api is None:

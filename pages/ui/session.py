@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.api.gate import COOKIE
+from engine.api.cookies import COOKIE
 from engine.asker import Asker, asker_of
 from engine.core.errors import NotFound, Unauthenticated
 from engine.core.run import Run
@@ -32,7 +32,8 @@ def services(*, used: bool = True) -> Services:
     try:
         house.identity.session(cookie(), used=used)
     except Unauthenticated as error:
-        _signed_out(str(error))
+        oidc = house.settings.oidc
+        _signed_out(str(error), provider="" if oidc is None else oidc.name)
     return house
 
 
@@ -91,9 +92,11 @@ def _lost(head: str, text: str) -> None:
     st.stop()
 
 
-def _signed_out(why: str) -> None:
+def _signed_out(why: str, *, provider: str) -> None:
     with st.container(border=True):
         st.header("You are not signed in", anchor=False)
+        if provider:
+            st.link_button(f"Sign in with {provider}", "/sign-in/oidc", icon=":material/login:")
         st.markdown(
             f"{why} Open the one-time link that was printed when the server started, or make a "
             "new one on that machine:"

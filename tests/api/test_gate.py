@@ -64,7 +64,7 @@ def test_a_link_signs_in_once(client: TestClient, services: Services) -> None:
     assert first.status_code == 200
     flags = first.headers["set-cookie"]
     assert "HttpOnly" in flags
-    assert "samesite=strict" in flags.lower()
+    assert "samesite=lax" in flags.lower()  # a link to a run in a ticket opens it
     client.cookies.clear()
     again = client.post("/sign-in", json={"secret": secret}, headers=origin)
     assert again.status_code == 403
@@ -108,3 +108,28 @@ def test_what_is_open_tells_nothing_of_the_runs(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"ready": True, "why": "ok"}
     text = client.get("/metrics").text
     assert 'releaseline_runs_open{status="RUNNING"} 0' in text
+
+
+def test_a_page_of_another_site_signs_nobody_out(client: TestClient, services: Services) -> None:
+    secret = services.identity.redeem_link(services.identity.create_link("ana.li", actor="test"))
+    cookie = {"Cookie": f"rl_session={secret}"}
+    sent = client.get("/sign-out", headers={**cookie, "Sec-Fetch-Site": "cross-site"})
+    assert sent.headers["location"] == "/"
+    assert client.get("/api/v1/runs", headers=cookie).status_code == 200
+    ours = client.get("/sign-out", headers={**cookie, "Sec-Fetch-Site": "same-origin"})
+    assert ours.headers["location"].startswith("/signed-out")
+    assert client.get("/api/v1/runs", headers=cookie).status_code == 401
+
+
+def test_a_foreign_address_is_refused_whatever_host_it_names(client: TestClient) -> None:
+    """As when somebody starts the application on 0.0.0.0 by hand."""
+    outside = TestClient(client.app, base_url="http://192.0.2.7:8501", follow_redirects=False)
+    answer = outside.get("/healthz", headers={"Host": "127.0.0.1:8501"})
+    assert (answer.status_code, answer.json()["code"]) == (421, "wrong_address")
+
+
+def test_without_a_provider_nobody_is_sent_to_one(client: TestClient) -> None:
+    for path in ("/sign-in/oidc", "/auth/login?provider=x", "/oauth2callback?code=x&state=y"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/signed-out")
+    assert "Sign in with" not in client.get("/signed-out").text
