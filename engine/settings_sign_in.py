@@ -62,7 +62,9 @@ class OidcSection(_Part):
     ]
     user_claim: Annotated[
         Text,
-        Field(description="with an @ it is compared to people's email, else to their user"),
+        Field(
+            description="email, or with an @, is compared to the people's email; else to their user"
+        ),
     ] = "email"
     groups_claim: Text = "groups"
     groups: list[GroupSection] = []

@@ -15,7 +15,8 @@ _GROUPS_MAX: Final = 500
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRule:
     """Attributes:
-    user_claim: whose value names the person: with an @ by e-mail address, else by user name.
+    user_claim: whose value names the person: `email`, and a value with an @, by e-mail address;
+        any other by user name.
     groups_claim: whose value lists groups; `groups`: those that give roles here.
     domains: of the e-mail address, lower case; empty = any.
     """
@@ -76,7 +77,7 @@ def judge(
             f"{FRESH_S} s are accepted.",
             who=name,
         )
-    by_mail = "@" in name
+    by_mail = "@" in name or rule.user_claim == "email"
     if by_mail and claims.get("email_verified", True) is not True:
         return NoAccount(
             code="unverified",
