@@ -391,8 +391,7 @@ class Service:
         Args:
             user: as the provider calls them; empty when it does not say.
         """
-        event = CommandRejected(action="sign_in", run="", code=code, reason=reason)
-        append_to(self._store, ADMIN, event, actor=user or "unknown")
+        self._deny(Asker(user=user or "unknown"), "sign_in", "", code, reason)
 
     def _deny(self, asker: Asker, action: str, run_id: str, code: str, reason: str) -> None:
         event = CommandRejected(action=action, run=run_id, code=code, reason=reason)
