@@ -21,6 +21,7 @@ from engine.hooks.letters import Letters
 from engine.hooks.noticing import Noticer
 from engine.ports import Clock, EventStore
 from engine.ports_notified import Notifier
+from engine.redact import redact_record
 
 _log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class Postman:
             jitter_bp=self._jitter_bp(),
         )
         try:
-            self._store.record((tried,))
+            self._store.record((redact_record(tried),))
         except Conflict:  # the webhook was removed meanwhile, and the message with it
             _log.info("a delivery to %s was no longer waited for", hook.name)
 
