@@ -29,6 +29,7 @@ from engine.adapters.vault_http import (
     VaultHttp,
     VaultLogin,
 )
+from engine.core.feeds import is_url
 from engine.integrations.depends import prometheus_names
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Probed, Prober
@@ -40,6 +41,7 @@ from engine.settings_integrations import VaultAuth
 from engine.worker import Worker
 
 _METRICS_TIMEOUT_S_MAX: Final = 30.0
+_REACH_S: Final = 5.0
 
 
 def secret_sources(
@@ -60,7 +62,8 @@ def secret_sources(
 
 
 def probes_of(settings: Settings, env: Mapping[str, str]) -> tuple[Probed, ...]:
-    """One for every integration, then one for every Prometheus that a workflow names."""
+    """One for every integration, for every Prometheus that a workflow names, and for every receiver
+    whose address stands in the settings: what stands elsewhere may be a secret, host and all."""
     found = [
         Probed(probe=_probe(one, settings.home, env), deadline_s=one.timeout_ms / 1000)
         for one in settings.integrations.entries
@@ -74,6 +77,10 @@ def probes_of(settings: Settings, env: Mapping[str, str]) -> tuple[Probed, ...]:
                 deadline_s=min(_METRICS_TIMEOUT_S_MAX, source.timeout_ms / 1000),
             )
         )
+    for hook in settings.webhooks:
+        if is_url(hook.url):
+            probe = ReachProbe(f"webhook-{hook.name}", "webhook", hook.url)
+            found.append(Probed(probe=probe, deadline_s=_REACH_S))
     return tuple(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from engine.homes import create_home
 from engine.identity import Principal
 from engine.services import Services
 from engine.settings import read_settings
+from engine.settings_hooks import WebhookConfig
+from engine.wiring_integrations import probes_of
 from pages.ui import health, session
 from tests.integrations.kit import Server, consul_says, serving, vault_says
 from tests.pages.reading import components, texts
@@ -172,6 +175,26 @@ def test_doctor_looks_too(rig: tuple[Services, Server]) -> None:
     server.says("/v1/kv/data/eu-prod", {"errors": ["permission denied"]}, 403)
     (check,) = inputs(services.settings)
     assert check.told == "Vault, DB_PASSWORD (vault:kv/eu-prod): status 403, permission denied"
+
+
+def test_receivers_of_the_settings_are_reached_too(rig: tuple[Services, Server]) -> None:
+    services, server = rig
+    one = WebhookConfig(
+        name="chat",
+        url=f"{server.url}/hooks/s3cret-path",
+        secret="",
+        former_secret="",
+        events=(),
+        environments=(),
+        format="slack",
+    )
+    elsewhere = replace(one, name="hidden", url="env:HOOK_URL")
+    settings = replace(services.settings, webhooks=(one, elsewhere))
+    found = probes_of(settings, {})[-1].probe
+    assert (found.name, found.kind, found.address) == ("webhook-chat", "webhook", server.url)
+    before = len(server.asked)
+    assert found.probe(deadline_s=5.0).level is Level.OK
+    assert len(server.asked) == before
 
 
 def source(kind: str, name: str, level: Level, **more: object) -> Source:
