@@ -23,11 +23,12 @@ from engine.api.documents.house import (
     EnvironmentRowDoc,
     FsckDoc,
     RetentionDoc,
+    TargetRowDoc,
 )
 from engine.api.etags import IfNoneMatch, is_known, tagged
 from engine.api.once import Once, OnceOnly
-from engine.api.pages import Paged, page_of
-from engine.api.runs import asker
+from engine.api.pages import Paged, filtered, page_of
+from engine.api.runs import Place, asker
 from engine.api.shapes import bundle_shape, hold_shape
 from engine.catalog import MAY_CREATE, BundleFiles
 from engine.core.digest import Digest
@@ -35,6 +36,7 @@ from engine.core.errors import Malformed
 from engine.core.jcs import JsonValue
 from engine.core.scopes import CREATE_BUNDLE
 from engine.services import Services
+from engine.settings import Environment
 
 _UPLOAD_MAX = 200 * 1024 * 1024
 DigestPath = Annotated[
@@ -46,6 +48,7 @@ def router(services: Services) -> APIRouter:
     api = APIRouter()
     _bundles(api, services)
     _reading(api, services)
+    _upkeep(api, services)
     return api
 
 
@@ -100,6 +103,26 @@ def _bundles(api: APIRouter, services: Services) -> None:
         return tagged(f'"{found.digest}"', known, lambda: bundle_shape(found))
 
 
+def _targets(services: Services, place: Environment) -> list[dict[str, Any]]:
+    started = services.store.runs_started(place.name)
+    seen = {t.target: t for t in services.service.run(started[-1]).targets} if started else {}
+    rows = []
+    for name in place.targets:
+        target = seen.get(name)
+        rows.append(
+            {
+                "environment": place.name,
+                "region": place.region,
+                "target": name,
+                "run": started[-1] if target else "",
+                "current": str(target.current) if target and target.current else None,
+                "healthy": target.healthy if target else None,
+                "note": target.note if target else "",
+            }
+        )
+    return rows
+
+
 def _created(services: Services, files: BundleFiles, user: str, once: Once) -> Any:
     parts = {
         "component": files.components,
@@ -131,6 +154,22 @@ def _reading(api: APIRouter, services: Services) -> None:
             "next": following,
         }
 
+    @api.get("/targets", responses=says(PageOf[TargetRowDoc]))
+    def targets(page: Paged, environment: Place = "") -> Any:
+        """Every target, as the newest run that held its environment saw it last. It looks at
+        nothing now: what a target really runs is seen by the next run, or by a preview."""
+        rows = [
+            row
+            for place in services.settings.environments.values()
+            if environment in {"", place.name}
+            for row in _targets(services, place)
+        ]
+        of = filtered("targets", environment=environment)
+        items, following = page_of(rows, page, of, lambda row: (row["environment"], row["target"]))
+        return {"items": items, "next": following}
+
+
+def _upkeep(api: APIRouter, services: Services) -> None:
     @api.get(
         "/blobs/{digest}",
         response_class=Response,

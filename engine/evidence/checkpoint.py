@@ -180,12 +180,17 @@ def is_size(text: str) -> bool:
 
 
 def is_name(name: str) -> bool:
-    """True for what may sign a note: not empty, without spaces and `+`."""
-    return bool(name) and "+" not in name and not any(sign.isspace() for sign in name)
+    """True for what may sign a note: not empty, of characters, without spaces and `+`."""
+    return name.isprintable() and bool(name) and "+" not in name and not _has_space(name)
+
+
+def _has_space(name: str) -> bool:
+    return any(sign.isspace() for sign in name)
 
 
 def _has_control(note: str) -> bool:
-    return any(ord(sign) < 32 and sign != "\n" for sign in note)
+    # Half of a surrogate pair is no character, and could not be signed.
+    return any((ord(sign) < 32 and sign != "\n") or "\ud800" <= sign <= "\udfff" for sign in note)
 
 
 def decode_base64(value: str, *, where: str) -> bytes:

@@ -21,6 +21,19 @@ SampleRowDoc = Anything
 
 
 @closed
+class TargetRowDoc(TypedDict):
+    """`run`: which saw it last, "" when none did; `healthy` and `current` null: nobody knows."""
+
+    environment: str
+    region: str
+    target: str
+    run: str
+    current: DigestText | None
+    healthy: bool | None
+    note: str
+
+
+@closed
 class BundleDoc(TypedDict):
     """`manifest` is what the digest is of."""
 
