@@ -26,6 +26,7 @@ class Asker:
             that was looked at here.
         key: id of the session or token; never a secret.
         groups: of the provider that they signed in at, while these are new enough to count.
+        owner: of a machine's token: who had it made, and so is part of what it asks for.
     """
 
     user: str
@@ -34,6 +35,7 @@ class Asker:
     key: str = ""
     limits: Limits = UNLIMITED
     groups: tuple[str, ...] = ()
+    owner: str = ""
 
 
 def asker_of(principal: Principal) -> Asker:
@@ -44,6 +46,7 @@ def asker_of(principal: Principal) -> Asker:
         key=principal.key,
         limits=principal.limits,
         groups=principal.groups,
+        owner=principal.owner,
     )
 
 

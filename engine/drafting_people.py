@@ -10,6 +10,7 @@ from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event, Recorded
 from engine.core.fact_events import ApprovalsStale, ApprovalWithdrawn, EvidenceCaptured
+from engine.core.people_events import ApprovalsLapsed
 from engine.core.run import Run, fold
 from engine.core.spec import StepKind
 from engine.core.state import Attempt
@@ -88,6 +89,7 @@ def _judged(run: Run, before: Sequence[Recorded]) -> tuple[NamedDigest, ...]:
 
 
 def _withdrawals(facts: _Facts, attempt: int) -> list[Withdrawal]:
+    kinds = ApprovalWithdrawn | ApprovalsStale | ApprovalsLapsed
     return [
         Withdrawal(
             by=recorded.actor,
@@ -96,6 +98,5 @@ def _withdrawals(facts: _Facts, attempt: int) -> list[Withdrawal]:
             event=recorded.hash,
         )
         for recorded in facts.log
-        if isinstance(recorded.event, ApprovalWithdrawn | ApprovalsStale)
-        and recorded.event.attempt == attempt
+        if isinstance(recorded.event, kinds) and recorded.event.attempt == attempt
     ]

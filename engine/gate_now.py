@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
-from engine.core import ticks
+from engine.core import holds, ticks
 from engine.core.commands import Now
 from engine.core.errors import Malformed
 from engine.core.health import Gate
@@ -26,15 +27,37 @@ _KEPT: Final = 16
 
 
 class GateNow:
-    """Thread-safe."""
+    """Thread-safe.
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    Args:
+        unhealthy: what of the data that the run's decisions rest on is not OK, one phrase each.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        clock: Clock,
+        unhealthy: Callable[[Run], tuple[str, ...] | None] = lambda _: None,
+    ) -> None:
+        self._store, self._clock, self._unhealthy = store, clock, unhealthy
         self._lock = threading.Lock()
         self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, int]] = OrderedDict()
 
     def __call__(self, run: Run) -> Now:
-        return Now(now_us=self._clock.now_us(), unmet=self._unmet(run))
+        waits = run.status is RunStatus.AWAITING_APPROVAL
+        return Now(
+            now_us=self._clock.now_us(),
+            unmet=self._unmet(run),
+            unhealthy=self._unhealthy(run) if waits else None,
+            start=self._start(run),
+        )
+
+    def _start(self, run: Run) -> tuple[str, ...] | None:
+        """What keeps a scheduled run from starting now; None for any other run."""
+        if run.status is not RunStatus.SCHEDULED:
+            return None
+        hold = self._store.hold(run.environment, run.bundle)
+        return () if hold is None else (holds.sentence(hold).rstrip("."),)
 
     def _unmet(self, run: Run) -> tuple[str, ...] | None:
         """None where no gate judges now, or where its ticks cannot be read."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Event as ThreadEvent
 
 from engine.core.back_events import TargetRollbackFailed, TargetRollbackVerified
-from engine.core.decide import closing
+from engine.core.closing import closing
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed
 from engine.core.event_parts import NamedDigest

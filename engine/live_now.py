@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import approvals, burn_guard
+from engine.core import approvals, burn_guard, eligibility
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -45,7 +45,9 @@ def now_sentence(
         text = f"The switch under way finishes, no further target begins. {text}"
     if run.override is not None:
         ask = run.override
-        asked = f"{ask.by} asks to {ask.wish.action} by an override; a second person confirms it."
+        what = ask.wish.action.replace("_", " ")
+        how = "" if ask.wish.action == "break_glass" else " by an override"
+        asked = f"{ask.by} asks to {what}{how}; a second person confirms it."
         text = f"{text} {asked}"
     return {"tone": tone, "shape": shape, "head": head, "text": text.strip()}
 
@@ -150,6 +152,9 @@ def _approval(run: Run) -> tuple[str, str, str, str]:
     until = "" if expires is None else f" Expires {day_time(expires)}."
     given = ", ".join(a.person for a in run.counting_approvals)
     so_far = f" Given by {given}." if given else ""
+    short = eligibility.shortage(run)
+    if short:  # no waiting helps: somebody has to see to it that there are enough people
+        return "err", "person", short, f"Nobody else can approve this run.{so_far}{until}"
     head = f"Waits for people: {', '.join(lacks)}."
     return "wait", "person", head, f"No target is touched before.{so_far}{until}"
 

@@ -26,6 +26,7 @@ def build_request(
     speed: int,
     reason: str,
     ticket: str,
+    token_owner: str = "",
 ) -> RunRequested:
     """Pin what the run is and what it is judged by. `speed` divides the waiting times."""
     env = settings.environment(environment)
@@ -54,6 +55,7 @@ def build_request(
         reason=reason,
         ticket=ticket,
         ticket_pattern=env.rollback_ticket,
+        token_owner=token_owner,
     )
 
 
@@ -99,4 +101,5 @@ def _approval(env: Environment) -> ApprovalRule:
             for g in rule.groups
         ),
         expires_after_s=rule.expires_after_s,
+        conflicts=rule.conflicts,
     )

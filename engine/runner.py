@@ -9,7 +9,16 @@ from __future__ import annotations
 import threading
 from typing import Final, assert_never
 
-from engine import again_gate, env_guard, gate_eval, going_back, settling, steps, steps_inputs
+from engine import (
+    again_gate,
+    approvers,
+    env_guard,
+    gate_eval,
+    going_back,
+    settling,
+    steps,
+    steps_inputs,
+)
 from engine.core.effect_kinds import (
     AcquireLock,
     ApplyStage,
@@ -23,6 +32,7 @@ from engine.core.effect_kinds import (
     Revert,
     RevertTargets,
     Seal,
+    SeeApprovers,
     Settle,
     VerifyTargets,
     Wait,
@@ -58,6 +68,7 @@ class Runner:
             if events:
                 record(self._out.store, run.run_id, engine_lost)
                 lost += len(events)
+            approvers.see_again(self._out, run)
         return lost
 
     def advance(self, run_id: str) -> float | None:
@@ -98,7 +109,11 @@ class Runner:
                     again_gate.recheck(out, run, step, attempt)
                 else:
                     gate_eval.evaluate(out, run, step, attempt)
+            case SeeApprovers(step=step, attempt=attempt):
+                approvers.see(out, run, step, attempt)
             case ApplyStage(step=step, attempt=attempt):
+                if not approvers.still_stand(out, run):
+                    return None
                 held_s = env_guard.hold(out, run, step, attempt)
                 if held_s is not None:
                     return held_s

@@ -16,7 +16,7 @@ from typing import Final
 from engine.again import Again
 from engine.asker import LOCAL_ADMIN, Asker, actor_of, refusal_of
 from engine.catalog import Catalog
-from engine.core import addenda, exporting, holds
+from engine.core import addenda, approvals, exporting, holds
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now, Refusal
 from engine.core.decide import allowed, decide
@@ -119,6 +119,11 @@ class Service:
         run = self._store.run(run_id)
         return allowed(run, self.actor(asker, run.environment), self._now(run))
 
+    def comment_reasons(self, run_id: str) -> tuple[str, ...]:
+        """Why an approval of this run has to say something; empty when it need not."""
+        run = self._store.run(run_id)
+        return approvals.comment_reasons(run, self._now(run))
+
     def promote(
         self,
         bundle: Digest,
@@ -167,6 +172,7 @@ class Service:
                 speed=self._speed,
                 reason=reason.strip(),
                 ticket=ticket.strip(),
+                token_owner=asker.owner,
             )
             run_id = f"run-{number}"
             self._store.append(run_id, (request,), after=0, actor=asker.user, command_id=command_id)

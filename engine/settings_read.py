@@ -14,10 +14,12 @@ from engine.core.health_criteria import Criteria, shown
 from engine.core.health_parse import parse_gate
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import SeriesNames
+from engine.settings_approval import approval_of
 from engine.settings_feeds import origins_of
 from engine.settings_hooks import inbound_of, outbound_of, webhooks_of
 from engine.settings_integrations import integrations_of
 from engine.settings_openslo import OpenSloFiles
+from engine.settings_parts import duration_ms
 from engine.settings_problems import check_shape, gate_problems
 from engine.settings_references import check_references
 from engine.settings_shape import (
@@ -28,19 +30,16 @@ from engine.settings_shape import (
     SettingsFile,
     WorkflowStage,
     days,
-    duration_ms,
     share_bp,
 )
 from engine.settings_sign_in import grants_of, oidc_of
 from engine.settings_trust import anchors_of
 from engine.settings_values import (
-    ApprovalConfig,
     DeclaredInput,
     DriverConfig,
     Environment,
     EvidenceConfig,
     FeedsConfig,
-    GroupConfig,
     MetricsConfig,
     Person,
     PolicyFiles,
@@ -304,6 +303,9 @@ def _settings(
     for environment in written["environments"]:  # nor do environments that need no ticket change it
         if environment["rollback_ticket"] is None:
             del environment["rollback_ticket"]
+        for key in ("on_timeout", "conflicts"):
+            if environment["approval"][key] is None:
+                del environment["approval"][key]
     document: dict[str, JsonValue] = {
         "schema": "releaseline.settings/1",
         **written,
@@ -364,14 +366,7 @@ def _environment(
         workflow=workflow,
         policy=policy,
         inputs=tuple(inputs),
-        approval=ApprovalConfig(
-            min_approvals=one.approval.min_approvals,
-            groups=tuple(
-                GroupConfig(name=g.name, members=tuple(g.members), required=g.required)
-                for g in one.approval.groups
-            ),
-            expires_after_s=duration_ms(one.approval.expires_after) // 1_000,
-        ),
+        approval=approval_of(one.approval),
         on_breach=one.on_breach,
         rollback_ticket=one.rollback_ticket or "",
     )

@@ -14,26 +14,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from engine.core.metrics import SeriesNames
+from engine.settings_approval import ApprovalSection
 from engine.settings_feeds import FeedsSection
 from engine.settings_hooks import HookSection, OutboundSection, WebhookSection
 from engine.settings_integrations import IntegrationsSection
-from engine.settings_parts import Name, RateLimitSection, Text
+from engine.settings_parts import Duration, Name, RateLimitSection, Text
 from engine.settings_sign_in import PersonSection, SignInSection
 from engine.settings_trust import TrustSection
 
 SERIES: Final = SeriesNames()
-_UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-_DURATION: Final = re.compile(r"([0-9]{1,6})(ms|s|m|h)", re.ASCII)
 _DAYS: Final = re.compile(r"([1-9][0-9]{0,4})d", re.ASCII)
 _SHARE: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?\s?%", re.ASCII)
-
-
-def duration_ms(text: str) -> int:
-    """`5m` in milliseconds. Raises `ValueError` for any other text."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(text)
-    return int(match[1]) * _UNITS_MS[match[2]]
 
 
 def share_bp(text: str) -> int:
@@ -42,14 +33,6 @@ def share_bp(text: str) -> int:
     if match is None:
         raise ValueError(text)
     return int(match[1]) * 100 + int((match[2] or "0").ljust(2, "0"))
-
-
-def _duration(text: str) -> str:
-    try:
-        duration_ms(text)
-    except ValueError:
-        raise PydanticCustomError("duration", "a duration like 30s, 5m or 24h") from None
-    return text
 
 
 def days(text: str) -> int:
@@ -89,11 +72,6 @@ def _share(text: str) -> str:
     return text
 
 
-Duration = Annotated[
-    str,
-    AfterValidator(_duration),
-    Field(json_schema_extra={"pattern": r"^[0-9]{1,6}(ms|s|m|h)$"}, description="like 30s, 5m"),
-]
 Share = Annotated[
     str,
     AfterValidator(_share),
@@ -305,18 +283,6 @@ class Driver(_Part):
 class Input(_Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
     from_: Annotated[str, Field(alias="from", pattern=r"^(env|file|vault|consul):.+$")]
-
-
-class Group(_Part):
-    name: Name
-    members: Annotated[list[Name], Field(min_length=1)]
-    required: bool = False
-
-
-class ApprovalSection(_Part):
-    min_approvals: Annotated[int, Field(ge=0, le=20)]
-    groups: list[Group] = []
-    expires_after: Duration = "24h"
 
 
 class EnvironmentSection(_Part):

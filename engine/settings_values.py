@@ -11,6 +11,7 @@ from engine.core.digest import Digest
 from engine.core.errors import NotFound
 from engine.core.health_criteria import Criteria
 from engine.core.metrics import SeriesNames
+from engine.core.spec import CONFLICTS
 from engine.core.statemachine import Role
 from engine.evidence.imported import Anchor
 from engine.settings_feeds import FeedOrigin
@@ -102,11 +103,12 @@ class GroupConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalConfig:
-    """`min_approvals` 0: nobody is asked."""
+    """`min_approvals` 0: nobody is asked. `conflicts`: of `spec.CONFLICTS`, who may not approve."""
 
     min_approvals: int
     groups: tuple[GroupConfig, ...] = ()
     expires_after_s: int = 86_400
+    conflicts: tuple[str, ...] = CONFLICTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +273,23 @@ class Settings:
                 hint="Add them under `people` in releaseline.yaml and start the server again.",
             )
         return self.people[user]
+
+    def holders(
+        self, role: Role, environment: str, groups: Mapping[str, tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """Every person who has the role in the environment, sorted.
+
+        Args:
+            groups: of their accounts at the OpenID provider, by user.
+        """
+        return tuple(
+            sorted(
+                user
+                for user in self.people
+                if role in self.roles_of(user, environment)
+                or role in self.roles_of_groups(groups.get(user, ()), environment)
+            )
+        )
 
     def roles_of(self, user: str, environment: str) -> frozenset[Role]:
         """Empty for a stranger."""

@@ -14,10 +14,9 @@ from engine.core.back_events import RollbackReadiness, TargetReadiness
 from engine.core.bundle import Attachment, Component
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed, Malformed, NotFound
-from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
+from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact
 from engine.core.events import Event
 from engine.core.fact_events import (
-    InputFact,
     InputsMaterialized,
     RolloutPlanned,
     TargetsObserved,

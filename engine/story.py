@@ -64,6 +64,7 @@ def tell(log: Iterable[Recorded]) -> list[Line]:
     return lines
 
 
+_GLASS: Final = "break_glass"
 _DOUBLE_STOP: Final = re.compile(r"(?<!\.)\.\.(?=\s|$)")
 
 
@@ -201,6 +202,11 @@ def _back_by_name(e: back.TargetRollbackRequested, actor: str) -> str:
 
 
 def _override_asked(e: people.OverrideRequested, actor: str) -> str:
+    if e.action == _GLASS:
+        return (
+            f"{actor} asked to break the glass ({e.ticket}), because: {e.reason}. Against it "
+            f"stands: {e.against}."
+        )
     lacks = f" Missing: {'; '.join(e.missing)}." if e.missing else ""
     return (
         f"{actor} asked for an override to {e.action} {e.step}, because: {e.reason}. Against it "
@@ -209,6 +215,13 @@ def _override_asked(e: people.OverrideRequested, actor: str) -> str:
 
 
 def _override_used(e: people.OverrideUsed, _: str) -> str:
+    if e.action == _GLASS:
+        until = datetime.fromtimestamp(e.until_us / 1_000_000, UTC)
+        return (
+            f'GLASS BROKEN ({e.ticket}): {e.asked_by} ("{e.asked_reason}") and {e.confirmed_by} '
+            f'("{e.reason}") let the run go on past: {e.against}. What it opens has to begin by '
+            f"{until:%H:%M:%S}Z."
+        )
     return (
         f'OVERRIDE: {e.asked_by} ("{e.asked_reason}") and {e.confirmed_by} ("{e.reason}") let '
         f"{e.step} {e.action} although: {e.against}"
@@ -256,6 +269,9 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     fact.ApprovalApproved: _approved,
     fact.ApprovalRejected: lambda e, a: f'{a} rejected: "{e.comment}".',
     fact.ApprovalWithdrawn: lambda e, a: f"{a} withdrew their approval: {e.reason or '-'}.",
+    people.ApprovalsLapsed: lambda e, _: (
+        f"Approvals that count no more: {', '.join(e.people)} ({e.reason})."
+    ),
     fact.ApprovalsStale: lambda e, _: f"The approvals no longer count: {e.reason}.",
     fact.TargetSet: _target,
     fact.TargetReverted: _reverted,

@@ -198,7 +198,11 @@ def _service(
         speed=speed,
         interrupt=outside.interrupts.raise_for,
         observe=partial(observe, outside),
-        now=GateNow(outside.store, outside.clock),
+        now=GateNow(
+            outside.store,
+            outside.clock,
+            unhealthy=lambda run: outside.desk.stale(run.request.policy_digest),
+        ),
         shown=views.shown,
     )
     return service, views

@@ -33,6 +33,7 @@ from engine.api.shapes import (
     approvals_shape,
     event_shape,
     hold_shape,
+    review_shape,
     run_shape,
     step_shape,
 )
@@ -90,7 +91,9 @@ def _reading(api: APIRouter, services: Services) -> None:
         """One run. Its ETag goes into `If-Match` of what is then done to it."""
         found = services.service.run(run_id)
         hold = services.service.hold_on(found)
+        now_us = services.clock.now_us()
         beyond = {
+            "reviews": [review_shape(one, now_us) for one in found.reviews],
             "hold": None if hold is None else hold_shape(hold),
             "new_runs": list(services.service.heirs(run_id)),
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.api.back_shapes import back_shape
-from engine.core import approvals, burn_guard, holds
+from engine.core import approvals, burn_guard, eligibility, holds
 from engine.core.bundle import Bundle, manifest_document
 from engine.core.commands import ActionState, OverrideOffer
 from engine.core.events import Recorded
@@ -71,7 +71,7 @@ def run_shape(run: Run) -> dict[str, Any]:
         **back_shape(run),
         "override": _asked(run),
         "overrides": [_used(one) for one in run.overrides],
-        "reviews": [_review(one) for one in run.reviews],
+        "reviews": [review_shape(one) for one in run.reviews],
     }
 
 
@@ -106,11 +106,14 @@ def _used(one: OverrideUsed) -> dict[str, Any]:
         "against": one.against,
         "missing": list(one.missing),
         "ticket": one.ticket,
+        "until_us": one.until_us or None,
     }
 
 
-def _review(review: Review) -> dict[str, Any]:
-    return {
+def review_shape(review: Review, now_us: int | None = None) -> dict[str, Any]:
+    """`overdue` is told where a clock is at hand."""
+    told = {} if now_us is None else {"overdue": review.overdue(now_us)}
+    return told | {
         "number": review.number,
         "kind": review.kind,
         "doers": list(review.doers),
@@ -173,6 +176,8 @@ def approvals_shape(run: Run) -> dict[str, Any]:
     return {
         "required": run.request.approval.min_approvals,
         "missing": list(approvals.missing(run)),
+        "may_approve": list(eligibility.may_approve(run)),
+        "shortage": eligibility.shortage(run),
         "binding": None if run.binding is None else str(run.binding),
         "expires_us": run.approval_expires_us,
         "decisions": [

@@ -64,6 +64,22 @@ def _overridable(name: str, action: str, told: str) -> click.Command:
     return command
 
 
+@click.command("break-glass", cls=Leaf)
+@click.argument("run_id", metavar="RUN")
+@click.option("--reason", required=True, help="Why it cannot wait, in your words.")
+@click.option("--incident", default="", help="The incident's id; who asks first has to give it.")
+@click.option("--idempotency-key", "key", default="", metavar="KEY")
+@pass_call
+def break_glass(call: Call, run_id: str, reason: str, incident: str, key: str) -> None:
+    """Let a run go on without its missing approvals, or into a burning environment.
+
+    The first person asks, a second one confirms with the same command within 60 minutes. What it
+    opens has to begin within 60 minutes more. A third person reviews it within 72 hours. A verdict
+    of FAIL is never passed by.
+    """
+    act(call, run_id, {"action": "break_glass", "reason": reason, "ticket": incident}, key)
+
+
 @click.command("review", cls=Leaf)
 @click.argument("run_id", metavar="RUN")
 @click.option("--reason", required=True, help="What you found, in a sentence.")
@@ -180,5 +196,7 @@ COMMANDS: tuple[click.Command, ...] = (
     close,
     _simple("comment", "comment", "Put a note on the record."),
     close_review,
+    _simple("start-now", "start_now", "Start a scheduled run now.", reason_required=False),
+    break_glass,
     _simple("drop-override", "drop_override", "Take back, or decline, an override asked for."),
 )

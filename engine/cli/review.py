@@ -55,14 +55,16 @@ def say_owed(call: Call, found: dict[str, Any]) -> None:
     ask = found["override"]
     if ask is not None:
         call.say(
-            f"override: {ask['asked_by']} asks to {ask['action']} although {ask['against']} "
+            f"override: {ask['asked_by']} asks to {ask['action'].replace('_', ' ')} although "
+            f"{ask['against'].rstrip('.')}. "
             f'Reason: "{ask["reason"]}". A second person confirms it until '
             f"{moment(ask['expires_us'])}."
         )
     for one in found["reviews"]:
         if one["closed_us"] is None:
+            late, who = " OVERDUE" if one["overdue"] else "", " and ".join(one["doers"])
             call.say(
-                f"review {one['number']}: {one['what']} (by {' and '.join(one['doers'])}), due "
+                f"review {one['number']}{late}: {one['what']} (by {who}), due "
                 f"{moment(one['due_us'])}"
             )
 

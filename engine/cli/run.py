@@ -185,6 +185,8 @@ def tell(call: Call, found: dict[str, Any]) -> None:
     missing = found["approvals"]["missing"] if found["status"] == "AWAITING_APPROVAL" else []
     for lack in missing:
         call.say(f"approval: {lack}")
+    if missing and found["approvals"]["shortage"]:
+        call.say(f"approval: {found['approvals']['shortage']}")
     say_owed(call, found)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from engine.core.commands import Refusal
+from engine.core.commands import UNKNOWN, Now, Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Refused
 from engine.core.jcs import canonical
 from engine.core.scopes import UNLIMITED, Limits, refusal
-from engine.core.spec import StepKind
+from engine.core.spec import CONFLICTS, StepKind
 from engine.core.state import Run
 from engine.core.statemachine import Role
 
@@ -65,22 +66,37 @@ def binding_document(run: Run) -> dict[str, str | int]:
     }
 
 
-def own_work(run: Run, user: str, deed: str) -> str | None:
-    """Say why `user`, being part of this promotion, may not do `deed` (`approve it`); else None."""
-    if user == run.requested_by:
-        return f"{user} requested this promotion; somebody else has to {deed}."
-    if user == run.started_by:
-        return f"{user} started this promotion; somebody else has to {deed}."
-    if user in run.request.bundle_authors:
-        return f"{user} made this bundle; an author cannot {deed}."
+def own_work(run: Run, user: str, deed: str, *, conflicts: Sequence[str] = CONFLICTS) -> str | None:
+    """Say why `user`, being part of this promotion, may not do `deed` (`approve it`); else None.
+
+    Args:
+        conflicts: of `CONFLICTS`, the parts that count here; some always do.
+    """
+    request = run.request
+    parts = (
+        ("requester", (run.requested_by,), "requested this promotion"),
+        ("starter", (run.started_by,), "started this promotion"),
+        ("token_owner", (request.token_owner,), "owns the token that requested this promotion"),
+        ("bundle_creator", request.bundle_authors, "made this bundle"),
+        (
+            "policy_author",
+            request.policy_authors,
+            "changed this environment's policy less than 14 days before this run",
+        ),
+        ("waiver_author", run.waived_by, "wrote a waiver that the verdict rests on"),
+    )
     if user in run.authors:
         return f"{user} is a commit author by this bundle's provenance; an author cannot {deed}."
-    if user in run.request.policy_authors:
-        return (
-            f"{user} changed this environment's policy less than 14 days before this run; "
-            f"somebody else has to {deed}."
-        )
+    for name, people, did in parts:
+        if name in conflicts and user in people:
+            return f"{user} {did}; {_other(name)} {deed}."
+    if any(one.until_us and user in {one.asked_by, one.confirmed_by} for one in run.overrides):
+        return f"{user} broke the glass for this promotion; somebody else has to {deed}."
     return None
+
+
+def _other(part: str) -> str:
+    return "an author cannot" if part == "bundle_creator" else "somebody else has to"
 
 
 def conflict(run: Run, actor: Actor) -> str | None:
@@ -92,7 +108,8 @@ def conflict(run: Run, actor: Actor) -> str | None:
         return f"{actor.user} is a service account; approvals come from people."
     if Role.APPROVER not in actor.roles:
         return f"{actor.user} has no approver role in {run.environment}."
-    involved = own_work(run, actor.user, "approve it")
+    conflicts = run.request.approval.conflicts
+    involved = own_work(run, actor.user, "approve it", conflicts=conflicts)
     if involved is not None:
         return involved
     if any(a.person == actor.user for a in run.counting_approvals):
@@ -104,10 +121,14 @@ def groups_of(run: Run, user: str) -> tuple[str, ...]:
     return tuple(g.name for g in run.request.approval.groups if user in g.members)
 
 
-def missing(run: Run) -> tuple[str, ...]:
-    """What the quorum still lacks, in words; empty when it is met."""
+def missing(run: Run, *, without: Collection[str] = ()) -> tuple[str, ...]:
+    """What the quorum still lacks, in words; empty when it is met.
+
+    Args:
+        without: people whose approval is left out.
+    """
     rule = run.request.approval
-    given = run.counting_approvals
+    given = [a for a in run.counting_approvals if a.person not in without]
     lacks = []
     if len(given) < rule.min_approvals:
         lacks.append(f"{len(given)} of {rule.min_approvals} approvals")
@@ -117,9 +138,21 @@ def missing(run: Run) -> tuple[str, ...]:
     return tuple(lacks)
 
 
-def comment_required(run: Run) -> bool:
-    """A verdict with warnings is approved with a comment, so that it was seen."""
-    return run.verdict is not None and run.verdict.warn > 0
+def comment_reasons(run: Run, now: Now = UNKNOWN) -> tuple[str, ...]:
+    """What an approver has to say something about, one phrase each; empty = no comment is needed.
+
+    What is not known of the data's health is not the same as health.
+    """
+    found = []
+    if run.verdict is not None and run.verdict.warn > 0:
+        found.append("the verdict has warnings")
+    if run.waived_by:
+        found.append(f"it rests on a waiver of {', '.join(run.waived_by)}")
+    if now.unhealthy is None:
+        found.append("data health is not known")
+    elif now.unhealthy:
+        found.append(f"data health is not OK ({'; '.join(now.unhealthy)})")
+    return tuple(found)
 
 
 def approval_step(run: Run) -> str:

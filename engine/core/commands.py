@@ -21,6 +21,8 @@ class Action(StrEnum):
     RETRY_ROLLBACK = "retry_rollback"
     CANCEL = "cancel"
     CLOSE_FAILED = "close_failed"
+    START_NOW = "start_now"
+    BREAK_GLASS = "break_glass"
     APPROVE = "approve"
     REJECT = "reject"
     WITHDRAW = "withdraw"
@@ -76,11 +78,15 @@ class Now:
         now_us: UTC; None = no clock at hand, and what has a time limit counts as run out.
         unmet: criteria that the stage at hand does not meet (`engine.core.health_unmet`);
             None = not known, which is never the same as none.
+        unhealthy: what of the data's health is not OK, one phrase each; None = not known.
+        start: what stands against starting a scheduled run, one phrase each; None = not known.
         standing: of a finished run: where it stands among the others; None = not looked at.
     """
 
     now_us: int | None = None
     unmet: tuple[str, ...] | None = None
+    unhealthy: tuple[str, ...] | None = None
+    start: tuple[str, ...] | None = None
     standing: Standing | None = None
 
 

@@ -13,8 +13,8 @@ from typing import assert_never
 from engine.core import approvals, guards, heirs, overrides, reviews, statemachine
 from engine.core.approvals import Actor
 from engine.core.back_events import TargetRollbackRequested
+from engine.core.closing import closing, rolling_back
 from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now, Refusal
-from engine.core.digest import Digest
 from engine.core.errors import Refused
 from engine.core.events import RunEvent
 from engine.core.fact_events import (
@@ -25,7 +25,6 @@ from engine.core.fact_events import (
 )
 from engine.core.offers import offered
 from engine.core.run_events import (
-    RollbackStarted,
     RunCancelled,
     RunCancelling,
     RunContinued,
@@ -36,15 +35,13 @@ from engine.core.run_events import (
     RunResumed,
     StepRerunRequested,
 )
-from engine.core.spec import StepKind
 from engine.core.state import Run, StepState
-from engine.core.statemachine import RunStatus, StepStatus
+from engine.core.statemachine import RunStatus
 from engine.core.step_events import (
     StepCancelled,
     StepFailed,
     StepInconclusive,
     StepMarkedFailed,
-    StepSkipped,
     StepStarted,
     StepSucceeded,
 )
@@ -94,6 +91,8 @@ def refusal(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Ref
             return reviews.refusal(run, command, actor)
         case Action.DROP_OVERRIDE:
             return overrides.drop_refusal(run, command, actor, now)
+        case Action.BREAK_GLASS:
+            return overrides.glass_refusal(run, command, actor, now)
         case Action.RERUN | Action.ROLLBACK_PROMOTION:
             return heirs.refusal(run, command, actor, now) or _unreasoned(command)
         case _:
@@ -155,12 +154,13 @@ def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tupl
             return _although(run, command, actor, now, against)
     via, reason = via_of(run, command.action), command.reason.strip()
     match command.action:
+        case Action.BREAK_GLASS:
+            return _although(run, command, actor, now, overrides.glass_against(run, now))
         case Action.PAUSE:
             return (RunPaused(via=via, pause_reason="manual", reason=reason),)
-        case Action.RESUME if via == "resume_queued":
-            return (RunQueued(via=via, reason=reason),)
-        case Action.RESUME:
-            return (RunResumed(via=via, reason=reason),)
+        case Action.START_NOW | Action.RESUME:
+            queued = via != "resume"
+            return ((RunQueued if queued else RunResumed)(via=via, reason=reason),)
         case Action.CONTINUE:
             return _continued(run, via, actor, reason)
         case Action.RETRY_STEP | Action.RERUN_STEP:
@@ -215,65 +215,25 @@ def allowed(run: Run, actor: Actor, now: Now = UNKNOWN) -> tuple[ActionState, ..
     states = []
     for action in Action:
         # The form asks for the reason and the binding later; here only the rest counts.
-        probe = Command(action=action, reason="-", binding=run.binding, confirm=run.run_id)
+        probe = Command(
+            action=action, reason="-", ticket="-", binding=run.binding, confirm=run.run_id
+        )
         why_not = refusal(run, probe, actor, now)
-        override = None
-        if why_not is not None and why_not.overridable:
+        shown, override = offered(run, action), None
+        two = shown if action is Action.BREAK_GLASS else why_not and why_not.overridable
+        if two:
             override = overrides.offer(run, action, actor, now)
         states.append(
             ActionState(
                 action=action,
                 ok=why_not is None,
-                shown=offered(run, action),
+                shown=shown,
                 why_not="" if why_not is None else why_not.sentence,
                 opens_at_us=None if why_not is None else why_not.opens_at_us,
                 override=override,
             )
         )
     return tuple(states)
-
-
-def closing(run: Run, reason: str) -> tuple[RunEvent, ...]:
-    """What becomes of the steps when a run goes to its seal: open ones end, later ones never begin.
-
-    A deploy stage that its gate had paused ends INCONCLUSIVE: nobody said yes, nobody said no.
-    """
-    events: list[RunEvent] = []
-    for step in run.steps:
-        if step.spec.kind is StepKind.SEAL:
-            continue
-        if step.status is StepStatus.PENDING:
-            # The whole reason stands at the run's end; here its first words are enough.
-            events.append(StepSkipped(step=step.id, reason=reason.partition(":")[0]))
-        elif step.open and step.attempt is not None:
-            number = step.attempt.number
-            if run.status is RunStatus.PAUSED and run.pause_reason.startswith("health"):
-                events.append(StepInconclusive(step=step.id, attempt=number, reason=reason))
-            else:
-                events.append(StepCancelled(step=step.id, attempt=number, reason=reason))
-    return tuple(events)
-
-
-def rolling_back(
-    run: Run, *, via: str, trigger: str, reason: str, ticket: str = "", plan: Digest | None = None
-) -> tuple[RunEvent, ...]:
-    """Start the way back: the open attempt ends, the rollback begins."""
-    ended: tuple[RunEvent, ...] = tuple(
-        StepCancelled(step=step.id, attempt=step.attempt.number, reason=f"rolled back: {reason}")
-        for step in run.steps
-        if step.open and step.attempt is not None
-    )
-    return (
-        *ended,
-        RollbackStarted(
-            via=via,
-            trigger=trigger,
-            reason=reason,
-            ticket=ticket,
-            targets=run.changed_targets,
-            plan=plan,
-        ),
-    )
 
 
 def _back_by_name(run: Run, command: Command, reason: str) -> tuple[RunEvent, ...]:
@@ -299,6 +259,9 @@ def _although(
         return (overrides.asked(run, command, against, now),)
     used = overrides.used(run, ask, command, actor, against, now)
     via, reason = via_of(run, command.action), command.reason.strip()
+    if command.action is Action.BREAK_GLASS:  # the engine finds it, and goes on by itself
+        started = run.status is RunStatus.SCHEDULED
+        return (*used, RunQueued(via="start_now", reason=reason)) if started else used
     if command.action is Action.RESUME:
         resumed = RunResumed(via=via, reason=reason, override_by=actor.user)
         return (*used, *_judged_anew(run, resumed, (ask.by, actor.user)))

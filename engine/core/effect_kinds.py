@@ -27,6 +27,14 @@ class MaterializeInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class SeeApprovers:
+    """Look up who may approve in the run's environment by their role, and record it."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluateGate:
     step: str
     attempt: int
@@ -121,6 +129,7 @@ Effect: TypeAlias = (
     Record
     | AcquireLock
     | MaterializeInputs
+    | SeeApprovers
     | EvaluateGate
     | ApplyStage
     | VerifyTargets

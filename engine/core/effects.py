@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals, overrides, pausing
+from engine.core import approvals, break_glass, eligibility, overrides, pausing
 from engine.core.back_events import RollbackSuppressed
-from engine.core.decide import closing, op_id, rolling_back
+from engine.core.closing import closing, rolling_back
+from engine.core.decide import op_id
 from engine.core.effect_kinds import (
     AcquireLock,
     ApplyStage,
@@ -23,6 +24,7 @@ from engine.core.effect_kinds import (
     Revert,
     RevertTargets,
     Seal,
+    SeeApprovers,
     VerifyTargets,
     Wait,
     Watch,
@@ -215,7 +217,7 @@ def _work(run: Run, step: StepState, now_us: int) -> Effect:
         case StepKind.GATE_EVAL:
             return EvaluateGate(step.id, number)
         case StepKind.APPROVAL:
-            return Record(_ask_approval(run, step, now_us))
+            return _ask_approval(run, step, now_us)
         case StepKind.DEPLOY if not attempt.applied:
             return ApplyStage(step.id, number)
         case StepKind.VERIFY if not attempt.applied:
@@ -259,7 +261,7 @@ def _retry(run: Run, step: StepState, now_us: int) -> Effect:
     return _start(run, step)
 
 
-def _ask_approval(run: Run, step: StepState, now_us: int) -> tuple[RunEvent, ...]:
+def _ask_approval(run: Run, step: StepState, now_us: int) -> Effect:
     assert step.attempt is not None
     rule, number = run.request.approval, step.attempt.number
     if rule.min_approvals == 0 and not any(group.required for group in rule.groups):
@@ -269,7 +271,9 @@ def _ask_approval(run: Run, step: StepState, now_us: int) -> tuple[RunEvent, ...
             result="NOT_REQUIRED",
             summary=f"rule {rule.rule_id} asks nobody",
         )
-        return (done,)
+        return Record((done,))
+    if run.approvers is None or not run.approvers_fresh:
+        return SeeApprovers(step.id, number)
     asked = ApprovalRequested(
         via="approval_required",
         step=step.id,
@@ -277,10 +281,11 @@ def _ask_approval(run: Run, step: StepState, now_us: int) -> tuple[RunEvent, ...
         binding=approvals.binding(run),
         expires_us=now_us + rule.expires_after_s * 1_000_000,
     )
-    waiting = StepWaiting(
-        step=step.id, attempt=number, reason=f"waits for {', '.join(approvals.missing(run))}"
-    )
-    return (waiting, asked)
+    reason = f"waits for {', '.join(approvals.missing(run))}"
+    short = eligibility.shortage(run)
+    if short:  # nobody is to wait for people who do not exist
+        reason = f"{reason}. {short}"
+    return Record((StepWaiting(step=step.id, attempt=number, reason=reason), asked))
 
 
 def _awaiting(run: Run, now_us: int) -> Effect:
@@ -300,6 +305,19 @@ def _awaiting(run: Run, now_us: int) -> Effect:
                 StepStarted(step=gate.id, attempt=again, op_id=op_id(run, gate.id, again)),
             )
         )
+    glass = run.glass
+    if glass is not None and break_glass.stands_for_approvals(run, now_us):
+        people = f"{glass.asked_by} and {glass.confirmed_by}"
+        why = f"glass broken by {people} ({glass.ticket})"
+        broken = StepSucceeded(
+            step=step.id, attempt=number, result=eligibility.BREAK_GLASS, summary=why
+        )
+        return Record((broken, RunResumed(via="quorum_met", reason=why)))
+    if run.approvers is None or not run.approvers_fresh:
+        return SeeApprovers(step.id, number)
+    gone = eligibility.lapsed(run, run.approvers, eligibility.last_decision_us(run))
+    if gone:
+        return Record(gone)
     expires_us, lacks = run.approval_expires_us, approvals.missing(run)
     # A quorum that was met in time counts, also when nobody was awake to see it.
     if lacks and expires_us is not None and now_us >= expires_us:

@@ -8,6 +8,16 @@ from engine.core.digest import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputFact:
+    """A resolved input: where it came from and a keyed digest of its value, never the value."""
+
+    name: str
+    path: str
+    version: str
+    value_hmac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NamedDigest:
     """A blob with the name under which people know it."""
 

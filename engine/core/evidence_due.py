@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.core import way_back
 from engine.core.effect_kinds import CaptureEvidence, CaptureRollback
+from engine.core.eligibility import BREAK_GLASS
 from engine.core.spec import StepKind
 from engine.core.state import Attempt, Run, StepState
 from engine.core.statemachine import STEP_OPEN
@@ -30,7 +31,7 @@ def approval_items(run: Run, attempt: Attempt) -> int:
     """How many items an attempt at approval leaves by what has happened in it so far."""
     given = [a for a in run.approvals if a.attempt == attempt.number]
     # The end is told where no decision tells it, or where one that is sealed counts no more.
-    told = not given or any(not a.counts for a in given)
+    told = not given or any(not a.counts for a in given) or attempt.result == BREAK_GLASS
     return len(given) + int(attempt.status not in STEP_OPEN and told)
 
 

@@ -11,17 +11,7 @@ from typing import ClassVar, TypeAlias
 from engine.core.attestations import Attestation
 from engine.core.burn import BurnState, RuleBurn
 from engine.core.digest import Digest
-from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputFact:
-    """A resolved input: where it came from and a keyed digest of its value, never the value."""
-
-    name: str
-    path: str
-    version: str
-    value_hmac: str
+from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +64,7 @@ class PolicyEvaluated:
     verdict: digest of the verdict, the same whoever evaluates it and when.
     capsule: blob with everything frozen that the verdict rests on.
     replays: the earlier verdict that was asked again and decided; empty when none was.
+    waived_by: who wrote the waivers that it rests on, sorted.
     """
 
     TYPE: ClassVar = "policy.evaluated/1"
@@ -90,6 +81,7 @@ class PolicyEvaluated:
     capsule: Digest
     notes: tuple[str, ...]
     replays: str = ""
+    waived_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals, overrides
+from engine.core import approvals, break_glass, overrides
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, Command, Now, Refusal
 from engine.core.errors import Outdated
 from engine.core.spec import StepKind
 from engine.core.state import Run
-from engine.core.statemachine import RunStatus, StepStatus
+from engine.core.statemachine import Role, RunStatus, StepStatus
 
 # What would build on targets that are just being changed. A full rollback may always take over.
 _AFTER_GOING_BACK: Final = frozenset(
     {Action.RESUME, Action.RETRY_STEP, Action.CANCEL, Action.CLOSE_FAILED}
 )
+# Who takes part in a release. An auditor never writes to a run, and writes an addendum instead.
+_COMMENTERS: Final = frozenset({Role.RELEASE_MANAGER, Role.SRE, Role.APPROVER})
 # Attempts that said no, or could not say: a person may have another one made.
 _TRY_AGAIN: Final = frozenset({StepStatus.FAILED, StepStatus.ERRORED, StepStatus.INCONCLUSIVE})
 
@@ -44,20 +46,17 @@ def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refus
             why = approvals.conflict(run, actor)
             if why is not None:
                 return Refusal(sentence=why, code="conflict_of_interest")
-            if command.binding != run.binding or command.view != command.view_now:
+            current = run.binding if run.binding is None else approvals.binding(run)
+            seen = command.binding == run.binding and command.view == command.view_now
+            if not seen or run.binding != current:
                 return Refusal(
                     sentence="What you saw has changed since; look at it again and decide then.",
                     code="stale",
                 )
-            if (
-                command.action is Action.APPROVE
-                and approvals.comment_required(run)
-                and not command.reason.strip()
-            ):
-                return Refusal(
-                    sentence="The verdict has warnings: say in a comment why this is all right.",
-                    code="reason",
-                )
+            reasons = approvals.comment_reasons(run, now)
+            if command.action is Action.APPROVE and reasons and not command.reason.strip():
+                why = f"{'; '.join(reasons)}: say in a comment why this is all right."
+                return Refusal(sentence=why[0].upper() + why[1:], code="reason")
         case Action.WITHDRAW:
             if all(a.person != actor.user for a in run.counting_approvals):
                 return Refusal(sentence=f"{actor.user} has not approved this run.", code="state")
@@ -73,11 +72,20 @@ def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refus
             return _sent_back_guard(run) or _resume_guard(run)
         case Action.CONTINUE:
             return _continue_guard(run, now)
+        case Action.START_NOW:
+            return _start_guard(run, now)
         case Action.RETRY_STEP | Action.RERUN_STEP | Action.MARK_STEP_FAILED:
             return _step_guard(run, command.action)
         case _:
             pass
     return None
+
+
+def _start_guard(run: Run, now: Now) -> Refusal | None:
+    lacks = break_glass.lacks(run, now)
+    if not lacks:
+        return None
+    return Refusal(sentence=f"It may not start yet: {'; '.join(lacks)}.", code="precondition")
 
 
 def _step_guard(run: Run, action: Action) -> Refusal | None:
@@ -218,9 +226,11 @@ def _close_guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
 
 
 def comment_refusal(run: Run, command: Command, actor: Actor) -> Refusal | None:
-    if not actor.roles:
+    if not actor.roles & _COMMENTERS:
+        who = " or ".join(sorted(role.value.replace("_", " ") for role in _COMMENTERS))
         return Refusal(
-            sentence=f"This needs a role in {run.environment}; {actor.user} has none.", code="role"
+            sentence=f"This needs the role {who} in {run.environment}; {actor.user} has none.",
+            code="role",
         )
     return None if command.reason.strip() else Refusal(sentence="Say what.", code="reason")
 

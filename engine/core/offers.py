@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from engine.core import reviews
+from engine.core import break_glass, reviews
 from engine.core.commands import Action
 from engine.core.spec import StepKind
 from engine.core.state import Run
@@ -50,13 +50,16 @@ SHOWN: Final[Mapping[Action, frozenset[Phase]]] = {
     Action.RETRY_ROLLBACK: frozenset({_P.ROLLBACK_FAILED}),
     Action.CANCEL: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL, _P.PAUSED},
     Action.CLOSE_FAILED: frozenset({_P.PAUSED, _P.ROLLBACK_FAILED}),
+    Action.START_NOW: frozenset({_P.SCHEDULED}),
+    # Shown when there is something that two people may pass by.
+    Action.BREAK_GLASS: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL},
     Action.APPROVE: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
     Action.REJECT: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
     Action.WITHDRAW: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
     Action.COMMENT: frozenset(Phase),
     # Shown when there is something to close or to take back.
     Action.REVIEW: frozenset(Phase),
-    Action.DROP_OVERRIDE: frozenset({_P.DEPLOY, _P.PAUSED}),
+    Action.DROP_OVERRIDE: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL, _P.PAUSED},
     Action.RERUN: frozenset({_P.TERMINAL}),
     Action.ROLLBACK_PROMOTION: frozenset({_P.TERMINAL}),
 }
@@ -74,6 +77,8 @@ def phase(run: Run) -> Phase:
 
 def offered(run: Run, action: Action) -> bool:
     if action is Action.REVIEW and not reviews.due(run):
+        return False
+    if action is Action.BREAK_GLASS and not break_glass.offered(run):
         return False
     if action is Action.DROP_OVERRIDE and run.override is None:
         return False

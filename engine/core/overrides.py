@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import reviews
+from engine.core import break_glass, reviews
 from engine.core.approvals import Actor, own_work
 from engine.core.commands import Action, Command, Now, OverrideOffer, Refusal
 from engine.core.digest import Digest
@@ -23,10 +23,11 @@ from engine.core.people_events import (
 from engine.core.people_state import OverrideAsk
 from engine.core.scopes import OVERRIDE
 from engine.core.state import Run, StepState
-from engine.core.statemachine import RunStatus, actors_of
+from engine.core.statemachine import Role, RunStatus, actors_of
 
 OVERRIDABLE: Final = frozenset({Action.CONTINUE, Action.RESUME})
 LASTS_US: Final = 3_600_000_000
+GLASS_BREAKERS: Final = frozenset({Role.RELEASE_MANAGER, Role.SRE})
 
 
 def standing(run: Run, now: Now) -> OverrideAsk | None:
@@ -66,7 +67,30 @@ def refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal | Non
             return Refusal(sentence=why, code=code)
     if not command.reason.strip():
         return Refusal(sentence="An override needs a reason; it goes on record.", code="reason")
+    if command.action is Action.BREAK_GLASS and ask is None and not command.ticket.strip():
+        return Refusal(
+            sentence="Breaking the glass needs an incident id; it goes on record.", code="ticket"
+        )
     return None
+
+
+def glass_refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal | None:
+    """Why this person may neither ask to break the glass nor confirm it; None when they may."""
+    glass = run.glass
+    if not break_glass.lacks(run, now):
+        return Refusal(
+            sentence="Nothing stands against this run that breaking the glass could pass by.",
+            code="state",
+        )
+    if glass is not None and break_glass.stands_for_approvals(run, now.now_us or 0):
+        return Refusal(sentence="The glass is broken already.", code="state")
+    if not actor.roles & GLASS_BREAKERS:
+        return Refusal(
+            sentence=f"This needs the role release manager or sre in {run.environment}; "
+            f"{actor.user} has none.",
+            code="role",
+        )
+    return refusal(run, command, actor, now)
 
 
 def _may_not_confirm(run: Run, ask: OverrideAsk, actor: Actor) -> str:
@@ -90,6 +114,7 @@ def asked(run: Run, command: Command, against: Refusal, now: Now) -> OverrideReq
         ticket=command.ticket.strip(),
         expires_us=now.now_us + LASTS_US,
         evidence=None if step.gate is None else step.gate.evidence,
+        binding=_glass_binding(run, command.action),
     )
 
 
@@ -97,7 +122,8 @@ def used(
     run: Run, ask: OverrideAsk, command: Command, actor: Actor, against: Refusal, now: Now
 ) -> tuple[RunEvent, ...]:
     """The confirmation: both names on record, and a debt that a third person looks at."""
-    step = _step(run)
+    step, glass = _step(run), command.action is Action.BREAK_GLASS
+    assert now.now_us is not None  # `refusal`
     fact = OverrideUsed(
         action=command.action.value,
         step=step.id,
@@ -111,9 +137,26 @@ def used(
         missing=_lacks(run, command.action, step, now),
         ticket=command.ticket.strip() or ask.wish.ticket,
         evidence=None if step.gate is None else step.gate.evidence,
+        until_us=now.now_us + LASTS_US if glass else 0,
+        binding=ask.wish.binding,
     )
+    people = (ask.by, actor.user)
+    if glass:
+        what = f"glass broken ({fact.ticket}) past: {against.sentence}"
+        return (fact, reviews.opened("break_glass", people, what))
     what = f"{command.action.value} of {step.spec.name} although: {against.sentence}"
-    return (fact, reviews.opened("override", (ask.by, actor.user), what))
+    return (fact, reviews.opened("override", people, what))
+
+
+def glass_against(run: Run, now: Now) -> Refusal:
+    """What would be passed by, worded as the other overrides word what stands against them."""
+    return Refusal(sentence="; ".join(break_glass.lacks(run, now)), code="state", overridable=True)
+
+
+def _glass_binding(run: Run, action: Action) -> Digest | None:
+    """What the approvals that are passed by would have been bound to; None when none are."""
+    asked = run.status is RunStatus.AWAITING_APPROVAL
+    return run.binding if asked and action is Action.BREAK_GLASS else None
 
 
 def drop_refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal | None:
@@ -122,6 +165,8 @@ def drop_refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal 
     if ask is None:
         return Refusal(sentence="No override is being asked for.", code="state")
     actors = actors_of(ask.wish.action, run.status)
+    if ask.wish.action == Action.BREAK_GLASS:
+        actors = tuple(sorted(GLASS_BREAKERS))
     if not any(role in actors for role in actor.roles):
         who = " or ".join(role.replace("_", " ") for role in actors)
         return Refusal(
@@ -155,8 +200,9 @@ def expired(run: Run, now_us: int) -> OverrideExpired | None:
 def offer(run: Run, action: Action, actor: Actor, now: Now) -> OverrideOffer:
     """What an override would take from this person now, for the page beside the refused action."""
     ask, anew = standing(run, now), overruled(run, action)
-    probe = Command(action=action, reason="-", override=True)
-    refused = refusal(run, probe, actor, now)
+    probe = Command(action=action, reason="-", ticket="-", override=True)
+    ask_of = glass_refusal if action is Action.BREAK_GLASS else refusal
+    refused = ask_of(run, probe, actor, now)
     sentence = "" if refused is None else refused.sentence
     step = _step(run)
     then = ""
@@ -214,6 +260,8 @@ def suppressed(run: Run, step_id: str, attempt: int, evidence: Digest | None = N
 def _lacks(run: Run, action: Action, step: StepState, now: Now) -> tuple[str, ...]:
     if action is Action.CONTINUE:
         return missing(run, step, now)
+    if action is Action.BREAK_GLASS:
+        return break_glass.lacks(run, now)
     seen = run.pause_cause
     if run.status is RunStatus.PAUSED and seen is not None:
         return (seen.reason,)

@@ -1,4 +1,4 @@
-"""Facts about what people owe each other: overrides that take two, and reviews that follow.
+"""Facts about people: who may approve, overrides that take two, and reviews that follow.
 
 None of them changes a status. What an override lets happen is an event of its own behind it.
 """
@@ -16,12 +16,13 @@ class OverrideRequested:
     """Somebody asks to go on although something stands against it. Nothing moves yet.
 
     Attributes:
-        action: `continue` or `resume`.
+        action: `continue`, `resume` or `break_glass`.
         rule: row of the gate's table that answered last; 0 = none.
         against: what stands against it at this moment, as a sentence.
         missing: the criteria that are not met, one phrase each.
         expires_us: a confirmation after this moment counts no more.
         evidence: blob of the gate's evidence that `against` rests on.
+        binding: for break_glass: what the approvals that are passed by would have been bound to.
     """
 
     TYPE: ClassVar = "override.requested/1"
@@ -35,6 +36,7 @@ class OverrideRequested:
     ticket: str
     expires_us: int
     evidence: Digest | None = None
+    binding: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,12 @@ class OverrideExpired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverrideUsed:
-    """Two people let it happen. `against` and `missing` are those of the confirmation."""
+    """Two people let it happen. `against` and `missing` are those of the confirmation.
+
+    Attributes:
+        until_us: of break_glass: what it opens has to have begun by then; else 0.
+        binding: of break_glass: the one whose approvals it stands for; None = for none.
+    """
 
     TYPE: ClassVar = "override.used/1"
     action: str
@@ -85,6 +92,29 @@ class OverrideUsed:
     missing: tuple[str, ...]
     ticket: str = ""
     evidence: Digest | None = None
+    until_us: int = 0
+    binding: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproversSeen:
+    """Who holds the approver role in the environment, looked up before it is decided by."""
+
+    TYPE: ClassVar = "approval.approvers_seen/1"
+    step: str
+    attempt: int
+    approvers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalsLapsed:
+    """Approvals that count no more: `people` lost the role, or theirs grew too old."""
+
+    TYPE: ClassVar = "approval.lapsed/1"
+    step: str
+    attempt: int
+    people: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +138,7 @@ class ReviewOpened:
     """Something was done that somebody else has to look at afterwards.
 
     Attributes:
-        kind: `rollback` or `override`.
+        kind: `rollback`, `override` or `break_glass`.
         doers: the people who did it; none of them closes it.
         due_after_s: counted from the moment of this event.
     """
@@ -140,6 +170,8 @@ PeopleEvent: TypeAlias = (
     | OverrideDeclined
     | OverrideExpired
     | OverrideUsed
+    | ApproversSeen
+    | ApprovalsLapsed
     | PauseCauseSeen
     | ReviewOpened
     | ReviewClosed

@@ -20,7 +20,7 @@ class OverrideAsk:
 class Review:
     """Attributes:
     number: of the run's reviews, from 1.
-    kind: `rollback` or `override`.
+    kind: `rollback`, `override` or `break_glass`.
     doers: who did it, and so may not close it.
     closed_us: None while nobody has looked.
     verdict: `agreed` or `follow_up`; empty while it is open.

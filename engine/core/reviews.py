@@ -1,7 +1,7 @@
 """What was done alone, or against the gate, is looked at afterwards by somebody else. Pure.
 
-A rollback by one person is due within 24 hours, an override within 72. The review stays with the
-run after its end; what was sealed is not touched by it.
+A rollback by one person is due within 24 hours, an override or a broken glass within 72: that is
+the override debt. The review stays with the run after its end; nothing sealed is touched by it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,21 @@ from engine.core.people_state import Review
 from engine.core.state import Run
 from engine.core.statemachine import Role
 
-DUE_AFTER_S: Final = {"rollback": 86_400, "override": 259_200}
-REVIEWERS: Final = frozenset({Role.RELEASE_MANAGER, Role.SRE, Role.APPROVER, Role.AUDITOR})
+DUE_AFTER_S: Final = {"rollback": 86_400, "override": 259_200, "break_glass": 259_200}
+# An auditor never writes to a run, so not this either.
+REVIEWERS: Final = frozenset({Role.RELEASE_MANAGER, Role.SRE, Role.APPROVER})
+_DID: Final = {
+    "rollback": "rolled back",
+    "override": "took part in this override",
+    "break_glass": "broke the glass",
+}
 AGREED: Final = "agreed"
 FOLLOW_UP: Final = "follow_up"
 
 
 def opened(kind: str, doers: tuple[str, ...], what: str) -> ReviewOpened:
     """Args:
-    kind: `rollback` or `override`.
+    kind: a key of `DUE_AFTER_S`.
     doers: everybody who did it; none of them may close the review.
     """
     return ReviewOpened(kind=kind, doers=doers, what=what, due_after_s=DUE_AFTER_S[kind])
@@ -89,6 +95,5 @@ def _conflict(review: Review, actor: Actor) -> str:
     if actor.service:
         return f"{actor.user} is a service account; reviews come from people."
     if actor.user in review.doers:
-        did = "rolled back" if review.kind == "rollback" else "took part in this override"
-        return f"{actor.user} {did}; another person has to look at it."
+        return f"{actor.user} {_DID[review.kind]}; another person has to look at it."
     return ""

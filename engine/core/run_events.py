@@ -32,6 +32,7 @@ class RunRequested:
         vouched_by: of a ROLLBACK: the run whose verdict let `bundle` in before; empty when none.
         ticket_pattern: what a rollback's ticket has to match; empty = none is needed.
         policy_authors: people who changed this environment's policy in the 14 days before.
+        token_owner: who had the token made that asked for this run; empty where a person asked.
     """
 
     TYPE: ClassVar = "run.requested/1"
@@ -65,6 +66,7 @@ class RunRequested:
     vouched_by: str = ""
     ticket_pattern: str = ""
     policy_authors: tuple[str, ...] = ()
+    token_owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

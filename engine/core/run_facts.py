@@ -36,6 +36,7 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
+from engine.core.run_people import no_longer_count
 from engine.core.state import Approval, Attempt, Run, TargetState, with_seen, with_step, with_target
 
 _FACTS = get_args(FactEvent)
@@ -99,6 +100,8 @@ def _approval(
     | ApprovalsStale,
     recorded: Recorded,
 ) -> Run:
+    if not isinstance(event, ApprovalRequested):
+        run = replace(run, approvers_fresh=False)  # what comes of it needs a new look at them
     match event:
         case ApprovalRequested():
             return replace(run, binding=event.binding, approval_expires_us=event.expires_us)
@@ -117,21 +120,12 @@ def _approval(
             )
             return replace(run, approvals=(*run.approvals, approval))
         case ApprovalWithdrawn():
-            return _no_longer_count(run, only=recorded.actor)
+            return no_longer_count(run, {recorded.actor})
         case ApprovalsStale():
-            return replace(_no_longer_count(run), binding=None, approval_expires_us=None)
+            run = no_longer_count(run, {a.person for a in run.approvals})
+            return replace(run, binding=None, approval_expires_us=None)
         case _:
             assert_never(event)
-
-
-def _no_longer_count(run: Run, only: str = "") -> Run:
-    """What was approved stays on record; it only stops counting."""
-    return replace(
-        run,
-        approvals=tuple(
-            replace(a, counts=False) if not only or a.person == only else a for a in run.approvals
-        ),
-    )
 
 
 def _targets(

@@ -59,10 +59,13 @@ def _detail(run: Run, event: RunMoved, recorded: Recorded, before: RunStatus) ->
     match event:
         case RunScheduled():
             return _scheduled(run, event)
+        case RunQueued(via="start_now"):
+            return replace(run, started_by=recorded.actor)
         case RunQueued() | RunResumed() | RunContinued() | StepRerunRequested():
             return run
         case RunStarted(epoch=epoch):
-            run = replace(run, held_by="", held_note="", started_by=recorded.actor)
+            run = replace(run, held_by="", held_note="")
+            run = replace(run, started_by=run.started_by or recorded.actor)
             return replace(run, epoch=epoch, started_us=recorded.ts_us)
         case RunPaused(pause_reason=cause, reason=reason):
             return replace(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import assert_never, cast, get_args
 
 from engine.core.events import Recorded
 from engine.core.people_events import (
+    ApprovalsLapsed,
+    ApproversSeen,
     OverrideDeclined,
     OverrideExpired,
     OverrideRequested,
@@ -36,6 +39,10 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             return replace(run, override=None)
         case OverrideUsed():
             return replace(run, override=None, overrides=(*run.overrides, event))
+        case ApproversSeen():
+            return replace(run, approvers=event.approvers, approvers_fresh=True)
+        case ApprovalsLapsed():
+            return no_longer_count(run, event.people)
         case PauseCauseSeen():
             return replace(run, pause_cause=event)
         case ReviewOpened():
@@ -44,6 +51,16 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
             return replace(run, reviews=tuple(_closed(r, event, recorded) for r in run.reviews))
         case _:
             assert_never(event)
+
+
+def no_longer_count(run: Run, people: Collection[str]) -> Run:
+    """What these people approved stays on record; it only stops counting."""
+    return replace(
+        run,
+        approvals=tuple(
+            replace(a, counts=False) if a.person in people else a for a in run.approvals
+        ),
+    )
 
 
 def _opened(run: Run, event: ReviewOpened, recorded: Recorded) -> Review:

@@ -63,6 +63,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.CANCEL,
             Action.CLOSE_FAILED,
             Action.ROLLBACK_PROMOTION,
+            Action.START_NOW,
             Action.COMMENT,
             LIFT_HOLD,
             PROBE_INTEGRATION,
@@ -75,6 +76,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.WITHDRAW,
             Action.REVIEW,
             Action.DROP_OVERRIDE,
+            Action.BREAK_GLASS,
             Action.COMMENT,
             OVERRIDE,
         }

@@ -48,6 +48,18 @@ class StepSpec:
     idempotent: bool = True
 
 
+# Who is part of a promotion and so may not decide on it, as far as a rule may choose. Commit
+# authors of the provenance, whoever broke the glass, and service accounts never decide.
+CONFLICTS: Final = (
+    "requester",
+    "starter",
+    "bundle_creator",
+    "token_owner",
+    "policy_author",
+    "waiver_author",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalGroup:
     """At least one approval has to come from `members` when `required`."""
@@ -61,12 +73,15 @@ class ApprovalGroup:
 class ApprovalRule:
     """Attributes:
     min_approvals: 0 = nobody is asked; the outcome is then NOT_REQUIRED under `rule_id`.
+    expires_after_s: an approval, and the question for it, is good for so long.
+    conflicts: of `CONFLICTS`, those that keep somebody from approving.
     """
 
     rule_id: str
     min_approvals: int
     groups: tuple[ApprovalGroup, ...] = ()
     expires_after_s: int = 86_400
+    conflicts: tuple[str, ...] = CONFLICTS
 
 
 def rollout_plan_digest(cohorts: tuple[tuple[str, tuple[str, ...]], ...], bundle: Digest) -> Digest:

@@ -152,6 +152,8 @@ class Run:
     pause_cause: what the gate says now of the stage that it paused; None = not seen yet.
     override: an override that waits for its second person.
     overrides: those that two people made use of, oldest first.
+    approvers: who may approve here by their role, as last looked up; None = not looked up.
+    approvers_fresh: nobody has decided anything since.
     guard: how the environment's budget was last found, since the run was last paused.
     guard_us: when that was recorded.
     guard_since_us: since when the environment has burnt too fast for the run to go on, without a
@@ -218,6 +220,8 @@ class Run:
     pause_cause: PauseCauseSeen | None = None
     override: OverrideAsk | None = None
     overrides: tuple[OverrideUsed, ...] = ()
+    approvers: tuple[str, ...] | None = None
+    approvers_fresh: bool = False
     reviews: tuple[Review, ...] = ()
     evidence_count: int = 0
     chain: Digest | None = None
@@ -310,6 +314,16 @@ class Run:
 
     def cohort(self, step_id: str) -> tuple[str, ...]:
         return next((c.targets for c in self.cohorts if c.step == step_id), ())
+
+    @property
+    def glass(self) -> OverrideUsed | None:
+        """The newest break-glass that two people made use of; None when nobody did."""
+        return next((one for one in reversed(self.overrides) if one.until_us), None)
+
+    @property
+    def waived_by(self) -> tuple[str, ...]:
+        """Who wrote the waivers that the newest verdict rests on."""
+        return () if self.verdict is None else self.verdict.waived_by
 
     @property
     def counting_approvals(self) -> tuple[Approval, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.core.digest import Digest
+from engine.core.eligibility import BREAK_GLASS
 from engine.core.event_parts import NamedDigest
 from engine.core.state import Approval, Attempt, Run
-from engine.evidence.predicates import Draft, course, rfc3339
+from engine.evidence.predicates import Draft, course, override, rfc3339
 from engine.evidence.statement import resource
 
 
@@ -111,9 +113,18 @@ def approval_outcome(
                 }
                 for one in withdrawals
             ],
+            **_broken_glass(run, attempt),
             **course(attempt),
         },
     )
+
+
+def _broken_glass(run: Run, attempt: Attempt) -> dict[str, Any]:
+    """Who let the run go on without the approvals, and past what; nothing where nobody did."""
+    glass = run.glass
+    if attempt.result != BREAK_GLASS or glass is None:
+        return {}
+    return {"brokenGlass": override(glass)}
 
 
 def _numbered(stem: str, number: int) -> str:

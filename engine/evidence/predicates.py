@@ -252,6 +252,7 @@ def override(one: OverrideUsed) -> dict[str, Any]:
         "against": one.against,
         "missing": list(one.missing),
         "evidence": digest_set(one.evidence),
+        **({"until": rfc3339(one.until_us)} if one.until_us else {}),
     }
 
 

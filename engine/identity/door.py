@@ -306,6 +306,7 @@ class Identity:
             service=known.service,
             key=known.token_id,
             limits=limits_of(known.scopes, known.environments),
+            owner=found.created_by if found is not None and known.service else "",
         )
 
     def tokens(self) -> tuple[TokenInfo, ...]:

@@ -31,6 +31,7 @@ class Principal:
         key: id of the session or token; never a secret.
         limits: of the token; a session has none.
         groups: of the provider's account, while they are new enough to give roles.
+        owner: of a machine's token: who had it made; empty for people.
     """
 
     user: str
@@ -39,6 +40,7 @@ class Principal:
     key: str = ""
     limits: Limits = UNLIMITED
     groups: tuple[str, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

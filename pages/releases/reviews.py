@@ -10,8 +10,8 @@ from pages.ui import people_models, session
 house = session.services()
 st.title("Reviews", anchor=False)
 st.markdown(
-    "A rollback needs one person, an override two. Somebody else looks at each afterwards: within "
-    "24 hours of a rollback, within 72 of an override."
+    "A rollback needs one person; an override, or breaking the glass, two. Somebody else looks at "
+    "each afterwards: within 24 hours of a rollback, within 72 of the others."
 )
 which = st.segmented_control(
     "Show", ["Open", "All"], default="Open", key="which", label_visibility="collapsed"

@@ -126,8 +126,9 @@ def _body(house: Services, run_id: str, action: Action, *, overriding: bool) -> 
     states = house.service.allowed(run_id, session.asker()) if overriding else ()
     offer = people_models.override_of(states, action)
     if offer is not None:
-        st.warning(words.plain(people_models.override_notice(offer)), icon=":material/group:")
-        label = "Confirm the override" if offer.turn == "confirm" else "Ask for an override"
+        notice = people_models.override_notice(offer, glass=action is Action.BREAK_GLASS)
+        st.warning(words.plain(notice), icon=":material/group:")
+        label = people_models.override_label(action, offer)
     if action is Action.REVIEW:
         st.markdown(words.plain(people_models.review_text(run)))
     reason = st.text_area(
@@ -191,8 +192,13 @@ def lift_hold(house: Services, run: Run, *, reason: str) -> None:
 
 
 def _ticket_label(action: Action) -> str:
-    follow_up = "Ticket, when something is left to do"
-    return follow_up if action is Action.REVIEW else "Ticket (optional)"
+    match action:
+        case Action.REVIEW:
+            return "Ticket, when something is left to do"
+        case Action.BREAK_GLASS:
+            return "Incident id (required)"
+        case _:
+            return "Ticket (optional)"
 
 
 def _reason_label(action: Action, *, overriding: bool) -> str:
@@ -200,5 +206,5 @@ def _reason_label(action: Action, *, overriding: bool) -> str:
         return "Reason (required, goes on record)"
     if action is Action.COMMENT:
         return "Comment"
-    optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW}
+    optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW, Action.START_NOW}
     return "Reason (optional)" if action in optional else "Reason (required, goes on record)"

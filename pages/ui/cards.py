@@ -98,6 +98,8 @@ def approval(run: Run) -> None:
         return
     with st.container(border=True, gap="xsmall"):
         st.markdown(f"**Approval** :violet-badge[:material/how_to_reg: {card.given}]")
+        if card.shortage:
+            st.markdown(f":red[:material/person_off:] {words.plain(card.shortage)}")
         for person, decision, note in card.decisions:
             st.markdown(
                 f"**{words.plain(person)}** {decision}  \n:gray[:small[{words.plain(note)}]]"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from engine.core import eligibility
 from engine.core.commands import Action, ActionState, OverrideOffer
 from engine.core.data_health import DataHealth
 from engine.core.run import Run
@@ -28,6 +29,7 @@ _RAIL: Final = {StepKind.GATE_EVAL: "Policy"}
 ROW: Final = (
     Action.APPROVE,
     Action.REJECT,
+    Action.START_NOW,
     Action.RESUME,
     Action.RETRY_STEP,
     Action.PAUSE,
@@ -36,6 +38,7 @@ ROW: Final = (
     Action.RETRY_ROLLBACK,
     Action.RERUN_STEP,
     Action.MARK_STEP_FAILED,
+    Action.BREAK_GLASS,
     Action.DROP_OVERRIDE,
     Action.REVIEW,
     Action.WITHDRAW,
@@ -50,6 +53,7 @@ FIRST: Final = frozenset({Action.PAUSE, Action.ROLLBACK, Action.RETRY_ROLLBACK})
 _OFTEN: Final = FIRST | {
     Action.APPROVE,
     Action.REJECT,
+    Action.START_NOW,
     Action.RESUME,
     Action.RETRY_STEP,
     Action.CONTINUE,
@@ -99,6 +103,9 @@ def offers(states: Iterable[ActionState], run: Run) -> tuple[Offer, ...]:
         if state is None:
             continue
         button = words.ACTION[action]
+        if action is Action.BREAK_GLASS:  # it never is one person's
+            found += [] if state.override is None else [_glass(button.label, state.override)]
+            continue
         found.append(
             Offer(
                 action=action,
@@ -111,6 +118,16 @@ def offers(states: Iterable[ActionState], run: Run) -> tuple[Offer, ...]:
         if state.override is not None:
             found.append(_override(_label(run, action), action, state.override))
     return tuple(found)
+
+
+def _glass(label: str, offer: OverrideOffer) -> Offer:
+    made = _override(label, Action.BREAK_GLASS, offer)
+    confirms = offer.turn == "confirm"
+    return replace(
+        made,
+        label=f"Confirm: {label.lower()}" if confirms else label,
+        icon=f":material/{words.ACTION[Action.BREAK_GLASS].icon}:",
+    )
 
 
 def _override(label: str, action: Action, offer: OverrideOffer) -> Offer:
@@ -269,6 +286,7 @@ class ApprovalCard:
     binding_short: str
     decisions: tuple[tuple[str, str, str], ...]
     link: str
+    shortage: str
 
 
 def approval_card(run: Run) -> ApprovalCard | None:
@@ -288,6 +306,7 @@ def approval_card(run: Run) -> ApprovalCard | None:
             for a in run.approvals
         ),
         link="Look at it and decide" if approval_first(run) else "What they saw",
+        shortage=eligibility.shortage(run) if approval_first(run) else "",
     )
 
 

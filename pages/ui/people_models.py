@@ -26,12 +26,21 @@ def override_text(offer: OverrideOffer) -> str:
 def override_of(states: Iterable[ActionState], action: Action) -> OverrideOffer | None:
     """The override that pressing this action's button means; None when it means none."""
     for state in states:
-        if state.action is action and not state.ok and state.override is not None:
+        two = not state.ok or action is Action.BREAK_GLASS
+        if state.action is action and two and state.override is not None:
             return state.override if state.override.ok else None
     return None
 
 
-def override_notice(offer: OverrideOffer) -> str:
+def override_label(action: Action, offer: OverrideOffer) -> str:
+    """What the button under the form of an override says."""
+    confirms = offer.turn == "confirm"
+    if action is Action.BREAK_GLASS:
+        return "Confirm: break the glass" if confirms else "Ask to break the glass"
+    return "Confirm the override" if confirms else "Ask for an override"
+
+
+def override_notice(offer: OverrideOffer, *, glass: bool = False) -> str:
     """What stands above the form of an override."""
     missing = f"Not met now: {'; '.join(offer.missing)}. " if offer.missing else ""
     missing += f"{offer.then} " if offer.then else ""
@@ -39,6 +48,7 @@ def override_notice(offer: OverrideOffer) -> str:
         return (
             f"{missing}{override_text(offer)} With your confirmation it happens at once, under "
             "both names, and is reviewed within 72 hours."
+            + (" What it opens has to begin within 60 minutes." if glass else "")
         )
     return (
         f"{missing}Nothing moves until a second person confirms it, within 60 minutes. Both names "

@@ -36,6 +36,9 @@ PEOPLE = {
     "bot": Actor(user="bot", roles=frozenset({Role.APPROVER, Role.CI}), service=True),
 }
 
+# As the settings of their house would say: a token of a machine holds no role there.
+APPROVERS = ("author", "bob", "carol")
+
 
 def steps(
     *, idempotent: bool = True, on_failure: str = "pause", gate: str = GATE
@@ -147,7 +150,15 @@ class Book:
 
 
 def command(run: Run, action: Action, *, reason: str = "because") -> Command:
-    return Command(action=action, reason=reason, binding=run.binding, nonce="n", confirm=run.run_id)
+    ticket = "INC-1" if action is Action.BREAK_GLASS else ""
+    return Command(
+        action=action,
+        reason=reason,
+        ticket=ticket,
+        binding=run.binding,
+        nonce="n",
+        confirm=run.run_id,
+    )
 
 
 def knows(run: Run, now_us: int) -> Now:
@@ -157,5 +168,7 @@ def knows(run: Run, now_us: int) -> Now:
     return Now(
         now_us=now_us,
         unmet=() if met else ("118 of 300 requests in 5m",),
+        unhealthy=(),
+        start=(),
         standing=Standing() if run.terminal else None,
     )

@@ -43,6 +43,8 @@ class Crowd(Book):
         anything = not possible or rng.random() < 0.2
         action = rng.choice(list(Action)) if anything else rng.choice(possible)
         ends = {Action.CANCEL, Action.REJECT, Action.CLOSE_FAILED}
+        if action is Action.BREAK_GLASS and rng.random() < 0.92:  # or hardly a run waits for people
+            return
         patient = self.strict and run.status is not RunStatus.ROLLBACK_FAILED
         if action in ends and patient and rng.random() < self.luck:
             return

@@ -27,6 +27,7 @@ from engine.core.effect_kinds import (
     Revert,
     RevertTargets,
     Seal,
+    SeeApprovers,
     Settle,
     VerifyTargets,
     Wait,
@@ -48,7 +49,7 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
-from engine.core.people_events import PauseCauseSeen
+from engine.core.people_events import ApproversSeen, PauseCauseSeen
 from engine.core.plan import cohort
 from engine.core.run_events import (
     RollbackFailed,
@@ -62,6 +63,7 @@ from engine.core.state import Run
 from engine.core.statemachine import RunStatus
 from engine.core.step_events import StepErrored, StepFailed, StepSucceeded
 from tests.core.book import (
+    APPROVERS,
     GATE,
     NEW,
     OLD,
@@ -178,6 +180,8 @@ class Walk(Crowd):
                 return (RunStarted(via="lock_acquired", epoch=3),)
             case MaterializeInputs(step=step, attempt=n):
                 return self._inputs(run, step, n)
+            case SeeApprovers(step=step, attempt=n):
+                return (ApproversSeen(step=step, attempt=n, approvers=APPROVERS),)
             case EvaluateGate(step=step, attempt=n):
                 if not self.good() and self.rng.random() < 0.5:
                     return (self._error(step, n),)

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core import approvals, effects
 from engine.core.approvals import Actor
-from engine.core.commands import Action
+from engine.core.commands import Action, Now
 from engine.core.decide import decide, refusal
 from engine.core.effect_kinds import EvaluateGate, Record, Wait
 from engine.core.errors import Refused
@@ -17,6 +17,7 @@ from engine.core.run_events import RunExpired
 from engine.core.spec import ApprovalGroup
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus, StepStatus
+from tests.core.book import knows
 from tests.core.simulated import OTHER, PEOPLE, Book, D, Walk, command, request
 
 HOUR_US = 3_600_000_000
@@ -124,11 +125,32 @@ def test_one_rejection_ends_the_run() -> None:
 
 
 def test_warnings_are_approved_with_a_comment() -> None:
-    run = asking(warn=2).current
-    silent = refusal(run, command(run, Action.APPROVE, reason=" "), PEOPLE["bob"])
-    assert silent is not None and "verdict has warnings" in silent.sentence
+    book = asking(warn=2)
+    run, now = book.current, knows(book.current, book.now_us)
+    silent = refusal(run, command(run, Action.APPROVE, reason=" "), PEOPLE["bob"], now)
+    assert silent is not None and silent.sentence == (
+        "The verdict has warnings: say in a comment why this is all right."
+    )
     calm = asking(warn=0).current
-    assert refusal(calm, command(calm, Action.APPROVE, reason=""), PEOPLE["bob"]) is None
+    assert refusal(calm, command(calm, Action.APPROVE, reason=""), PEOPLE["bob"], now) is None
+
+
+@pytest.mark.parametrize(
+    ("unhealthy", "sentence"),
+    [
+        (None, "Data health is not known: say"),
+        (("NVD stale, 3 h old",), "Data health is not OK (NVD stale, 3 h old): say"),
+    ],
+)
+def test_data_that_is_not_healthy_is_approved_with_a_comment(
+    unhealthy: tuple[str, ...] | None, sentence: str
+) -> None:
+    run = asking(warn=0).current
+    silent = refusal(
+        run, command(run, Action.APPROVE, reason=""), PEOPLE["bob"], Now(unhealthy=unhealthy)
+    )
+    assert silent is not None and silent.code == "reason"
+    assert silent.sentence.startswith(sentence)
 
 
 def test_only_what_was_seen_is_approved() -> None:

@@ -13,15 +13,15 @@ from engine.core.effect_kinds import (
     MaterializeInputs,
     Record,
     Revert,
+    SeeApprovers,
     VerifyTargets,
     Watch,
 )
 from engine.core.effects import gate_decided
-from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
+from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact
 from engine.core.events import Event
 from engine.core.fact_events import (
     GateDecided,
-    InputFact,
     InputsMaterialized,
     PolicyEvaluated,
     RollbackVerified,
@@ -32,6 +32,7 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
+from engine.core.people_events import ApproversSeen
 from engine.core.plan import cohort
 from engine.core.rows import GateTick
 from engine.core.run import Run
@@ -54,6 +55,8 @@ def answer(world: World, run: Run, effect: object) -> tuple[Event, ...]:
             return events
         case AcquireLock():
             return (RunStarted(via="lock_acquired", epoch=1),)
+        case SeeApprovers(step=step, attempt=attempt):
+            return (ApproversSeen(step=step, attempt=attempt, approvers=("bob", "carol")),)
         case MaterializeInputs(step=step, attempt=attempt):
             resolved = blobs.put(b'{"schema":"releaseline.resolved-inputs/1"}')
             facts = tuple(TargetFact(target=target, digest=OLD, healthy=True) for target in TARGETS)

@@ -15,14 +15,13 @@ from engine.core import ticks
 from engine.core.approvals import binding
 from engine.core.commands import Action, Command
 from engine.core.digest import Digest
-from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
+from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact
 from engine.core.events import Event
 from engine.core.fact_events import (
     ApprovalRequested,
     EvidenceCaptured,
     EvidenceSealed,
     GateDecided,
-    InputFact,
     InputsMaterialized,
     PolicyEvaluated,
     RolloutPlanned,

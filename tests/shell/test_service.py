@@ -230,7 +230,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(house: SmallHouse) -> Non
 def test_what_stops_an_effect_raises_its_flag(house: SmallHouse) -> None:
     run = started(house, house.promote())
     flag = house.outside.interrupts.flag(run.run_id)
-    house.ask(run.run_id, Action.COMMENT, "eve")
+    house.ask(run.run_id, Action.COMMENT, "bob")
     assert not flag.is_set()
     house.ask(run.run_id, Action.PAUSE, "ana")
     assert flag.is_set()

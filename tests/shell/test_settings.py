@@ -16,7 +16,8 @@ from engine.core.errors import NotFound, UnsafeConfig
 from engine.core.health import DEFAULT_CRITERIA
 from engine.core.statemachine import Role
 from engine.settings import Settings, read_settings
-from engine.settings_shape import duration_ms, schema_text, share_bp
+from engine.settings_parts import duration_ms
+from engine.settings_shape import schema_text, share_bp
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 Home = Callable[[Callable[[str], str]], Path]

@@ -27,6 +27,7 @@ UNTOLD = {
     "step.waiting/1",
     "inputs.materialized/1",
     "stage.applied/1",
+    "approval.approvers_seen/1",
 }
 
 

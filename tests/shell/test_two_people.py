@@ -164,12 +164,14 @@ def test_the_review_of_a_rollback_outlives_the_run_and_leaves_its_seal_alone(
     assert (row["due_us"], row["closed_us"]) == (run.reviews[0].due_us, None)
     with pytest.raises(Refused, match="sam rolled back; another person has to look at it"):
         house.ask(run.run_id, Action.REVIEW, "sam")
-    house.ask(run.run_id, Action.REVIEW, "audrey", reason="right", ticket="INC-7")
+    with pytest.raises(Refused, match="This needs one of the roles"):
+        house.ask(run.run_id, Action.REVIEW, "audrey")  # an auditor never writes to a run
+    house.ask(run.run_id, Action.REVIEW, "bob", reason="right", ticket="INC-7")
     after = house.real.run(run.run_id)
     assert after.status is RunStatus.ROLLED_BACK
     assert after.steps[-1].attempts[-1].outputs == packs
-    assert (after.reviews[0].closed_by, after.reviews[0].verdict) == ("audrey", "follow_up")
+    assert (after.reviews[0].closed_by, after.reviews[0].verdict) == ("bob", "follow_up")
     assert queries.reviews(house.real.cursor(), open_only=True).is_empty()
     (row,) = queries.reviews(house.real.cursor(), open_only=False).to_dicts()
-    assert (row["closed_by"], row["ticket"], row["note"]) == ("audrey", "INC-7", "right")
-    assert 'audrey looked at review 1 and wants a follow-up (INC-7): "right".' in story(house, run)
+    assert (row["closed_by"], row["ticket"], row["note"]) == ("bob", "INC-7", "right")
+    assert 'bob looked at review 1 and wants a follow-up (INC-7): "right".' in story(house, run)
