@@ -143,6 +143,11 @@ class Approving(RuleBasedStateMachine):
         if who not in self.roles:
             self.given.pop(who, None)  # given back later, the role does not bring it back
 
+    @precondition(lambda self: bool(self.given))
+    @rule(nth=st.integers(0, len(PEOPLE)))
+    def whoever_approved_leaves(self, nth: int) -> None:
+        self.roles_change(sorted(self.given)[nth % len(self.given)])
+
     @rule()
     def the_server_starts_again(self) -> None:
         if self.waits and self.run.approvers is not None:
@@ -156,11 +161,14 @@ class Approving(RuleBasedStateMachine):
             evaluated = self.outside.verdict(self.run, "gate-eval", 1, good=True)
             self.book.append((replace(evaluated, verdict=self.verdict, warn=0),))
 
-    @rule(minutes=st.sampled_from([1, 29, 59]))
+    @rule(minutes=st.sampled_from([1, 29, 61]))
     def time_goes_by(self, minutes: int) -> None:
         self.book.now_us += minutes * MINUTE_US
 
-    @rule(who=st.sampled_from(PEOPLE), incident=st.sampled_from(["INC-1", "INC-1", ""]))
+    @rule(
+        who=st.sampled_from(["bob", "ci", "engineer", "engineer", "mia", "mia"]),
+        incident=st.sampled_from(["INC-1", "INC-1", "INC-1", ""]),
+    )
     def break_the_glass(self, who: str, incident: str) -> None:
         before, asked, now_us = self.run, self.asked, self.book.now_us
         if asked is not None and (before.override is None or now_us >= asked[1]):
@@ -179,6 +187,12 @@ class Approving(RuleBasedStateMachine):
         self.asked = None
         (review,) = self.run.reviews[-1:]
         assert review.kind == "break_glass" and {*review.doers} == {who, asked[0]}
+
+    @precondition(lambda self: self.waits)
+    @rule()
+    def two_break_it_at_once(self) -> None:
+        for who in ("mia", "engineer", "mia"):
+            self.break_the_glass(who, "INC-1")
 
     def seen(self, step: str) -> ApproversSeen:
         number = len(self.run.step(step).attempts)
