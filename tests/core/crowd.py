@@ -37,14 +37,16 @@ class Crowd(Book):
         if run.override is not None and rng.random() < 0.7:
             actor = PEOPLE[rng.choice(["ana", "mia", "sam"])]
         now = knows(run, self.now_us)
-        states = [s for s in allowed(run, actor, now) if s.action is not Action.COMMENT]
+        # Emergencies are rare, or hardly a run would wait for its people.
+        seldom = {Action.COMMENT} | (set() if rng.random() < 0.1 else {Action.BREAK_GLASS})
+        states = [s for s in allowed(run, actor, now) if s.action not in seldom]
         possible = [s.action for s in states if s.ok]
         possible += [s.action for s in states if s.override is not None and s.override.ok]
         anything = not possible or rng.random() < 0.2
-        action = rng.choice(list(Action)) if anything else rng.choice(possible)
+        action = rng.choice([a for a in Action if a not in seldom]) if anything else rng.choice(possible)
+        if Action.CONTINUE in possible and rng.random() < 0.5:
+            action = Action.CONTINUE  # seldom possible, so taken when it is
         ends = {Action.CANCEL, Action.REJECT, Action.CLOSE_FAILED}
-        if action is Action.BREAK_GLASS and rng.random() < 0.92:  # or hardly a run waits for people
-            return
         patient = self.strict and run.status is not RunStatus.ROLLBACK_FAILED
         if action in ends and patient and rng.random() < self.luck:
             return

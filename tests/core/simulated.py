@@ -140,6 +140,9 @@ class Walk(Crowd):
         return self
 
     def _move(self) -> None:
+        look = effects.next_effect(self.current, self.now_us)
+        if isinstance(look, SeeApprovers):  # takes no time, so nobody comes in between
+            self.append(self.answer(look))
         if self.rng.random() < self.busy:
             self.people()
             return

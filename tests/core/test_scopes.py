@@ -28,6 +28,8 @@ NEEDED = {
     "rollback_promotion": {"operate"},
     "cancel": {"operate"},
     "close_failed": {"operate"},
+    "start_now": {"operate"},
+    "break_glass": {"approve"},
     "lift_hold": {"operate"},
     "probe_integration": {"operate"},
     "approve": {"approve"},
