@@ -43,7 +43,9 @@ class Crowd(Book):
         possible = [s.action for s in states if s.ok]
         possible += [s.action for s in states if s.override is not None and s.override.ok]
         anything = not possible or rng.random() < 0.2
-        action = rng.choice([a for a in Action if a not in seldom]) if anything else rng.choice(possible)
+        action = (
+            rng.choice([a for a in Action if a not in seldom]) if anything else rng.choice(possible)
+        )
         if Action.CONTINUE in possible and rng.random() < 0.5:
             action = Action.CONTINUE  # seldom possible, so taken when it is
         ends = {Action.CANCEL, Action.REJECT, Action.CLOSE_FAILED}
