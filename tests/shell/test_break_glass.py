@@ -20,7 +20,7 @@ from engine.core.statemachine import Role, RunStatus, StepStatus
 from engine.live_now import now_sentence
 from engine.settings import Grant, Person
 from engine.story import tell
-from tests.faults.small_house import SmallHouse, session_keys
+from tests.faults.small_house import SmallHouse, policy, session_keys
 
 pytestmark = pytest.mark.house
 HOUR_S = 3_600
@@ -124,8 +124,6 @@ class TestGlass:
         assert run.override is not None and run.override.by == "sam"
 
     def test_a_fail_of_the_policy_is_never_passed_by(self, tmp_path: Path) -> None:
-        from tests.faults.small_house import policy
-
         strict = SmallHouse(
             tmp_path / "strict", session_keys(), approvals=2, gate=policy(passes=False)
         )
