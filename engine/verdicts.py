@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound
-from engine.core.feeds import Freshness, freshness, limits_of
+from engine.core.errors import NotFound
 from engine.inputs.feeds import FeedFacts, read_feeds
 from engine.policy.compile import CompiledPolicy, compile_policy
 from engine.policy.model import Policy, policy_from_blob
@@ -90,21 +89,6 @@ class PolicyDesk:
                     del self._read[next(iter(self._read))]
                 self._read[key] = read_feeds(snapshots)
             return self._read[key]
-
-    def stale(self, policy: Digest) -> tuple[str, ...] | None:
-        """The feeds that are not fresh by the policy's limits, in words; None = not known."""
-        try:
-            config = self.compiled(policy).policy.config
-            known = {one.name: one.as_of_s for one in self.feeds()}
-        except (NotFound, Malformed):
-            return None
-        words = {
-            name: freshness(known.get(name), limits_of(config, name), now_s=self.now_s())
-            for name in sorted({*known, *config.get("required_feeds", ())})
-        }
-        return tuple(
-            f"{name} {word.value}" for name, word in words.items() if word is not Freshness.FRESH
-        )
 
     def now_s(self) -> int:
         """The clock that the next decision is made by: UTC seconds."""

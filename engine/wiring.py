@@ -201,7 +201,7 @@ def _service(
         now=GateNow(
             outside.store,
             outside.clock,
-            unhealthy=lambda run: outside.desk.stale(run.request.policy_digest),
+            unhealthy=lambda run: tuple(one.text for one in health.now(run.environment).odd),
         ),
         shown=views.shown,
     )

@@ -159,8 +159,7 @@ def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tupl
         case Action.PAUSE:
             return (RunPaused(via=via, pause_reason="manual", reason=reason),)
         case Action.START_NOW | Action.RESUME:
-            queued = via != "resume"
-            return ((RunQueued if queued else RunResumed)(via=via, reason=reason),)
+            return ((RunResumed if via == "resume" else RunQueued)(via=via, reason=reason),)
         case Action.CONTINUE:
             return _continued(run, via, actor, reason)
         case Action.RETRY_STEP | Action.RERUN_STEP:
