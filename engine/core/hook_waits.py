@@ -10,8 +10,10 @@ from typing import Final, TypeAlias
 
 from engine.core import approvals, reviews
 from engine.core.approvals import Actor
+from engine.core.commands import Action
 from engine.core.events import Event
 from engine.core.hook_events import NoticeRaised
+from engine.core.overrides import GLASS_BREAKERS
 from engine.core.people_events import ReviewOpened
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus, actors_of
@@ -38,6 +40,8 @@ def waited_for(name: str, event: Event, run: Run | None, holders: Holders) -> tu
         case "override.requested" if run.override is not None:
             ask = run.override
             may = _acting(ask.wish.action, run.status, holders)
+            if ask.wish.action == Action.BREAK_GLASS:
+                may = tuple(u for u, roles in sorted(holders.items()) if roles & GLASS_BREAKERS)
             own = {user for user in may if approvals.own_work(run, user, "confirm it")}
             return tuple(user for user in may if user != ask.by and user not in own)
         case "review.due" if isinstance(event, ReviewOpened):
