@@ -16,7 +16,7 @@ from typing import Final
 from engine.again import Again
 from engine.asker import LOCAL_ADMIN, Asker, actor_of, refusal_of
 from engine.catalog import Catalog
-from engine.core import addenda, approvals, exporting, holds
+from engine.core import addenda, exporting, holds
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now, Refusal
 from engine.core.decide import allowed, decide
@@ -118,11 +118,6 @@ class Service:
         """Every action with ok, reason and when it opens, for this person now."""
         run = self._store.run(run_id)
         return allowed(run, self.actor(asker, run.environment), self._now(run))
-
-    def comment_reasons(self, run_id: str) -> tuple[str, ...]:
-        """Why an approval of this run has to say something; empty when it need not."""
-        run = self._store.run(run_id)
-        return approvals.comment_reasons(run, self._now(run))
 
     def promote(
         self,

@@ -22,6 +22,8 @@ from engine.core.approval_facts import (
     ViewFacts,
     compare,
 )
+from engine.core.commands import Now
+from engine.core.data_health import Level
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
 from engine.core.spec import StepKind
@@ -84,7 +86,7 @@ def document(facts: ViewFacts) -> dict[str, Any]:
         "rollback": _rollback(run),
         "policy": _policy(facts),
         "people": _people(facts),
-        "quorum": _quorum(run),
+        "quorum": _quorum(facts),
     }
 
 
@@ -284,8 +286,9 @@ def _people(facts: ViewFacts) -> dict[str, Any]:
     }
 
 
-def _quorum(run: Run) -> dict[str, Any]:
-    rule = run.request.approval
+def _quorum(facts: ViewFacts) -> dict[str, Any]:
+    run, rule = facts.run, facts.run.request.approval
+    unhealthy = tuple(sorted(one.name for one in facts.health if one.level != Level.OK))
     return {
         "rule": rule.rule_id,
         "minApprovals": rule.min_approvals,
@@ -294,7 +297,7 @@ def _quorum(run: Run) -> dict[str, Any]:
             for group in sorted(rule.groups, key=lambda group: group.name)
         ],
         "missing": sorted(approvals.missing(run)),
-        "commentRequired": approvals.comment_required(run),
+        "commentRequired": bool(approvals.comment_reasons(run, Now(unhealthy=unhealthy))),
         "expiresUs": run.approval_expires_us,
         "decisions": _decisions(run.approvals),
     }

@@ -234,5 +234,5 @@ def policy_rows(shown: Document) -> list[dict[str, str]]:
 
 def comment_label(shown: Document) -> str:
     if shown["quorum"]["commentRequired"]:
-        return "Comment (required: say why the warnings are all right, or what has to change)"
+        return "Comment (required: say why this is all right, or what has to change)"
     return "Comment (required to reject)"
