@@ -14,6 +14,7 @@ from typing import Final
 
 from engine.core import holds, ticks
 from engine.core.commands import Now
+from engine.core.data_health import DataHealth
 from engine.core.errors import Malformed
 from engine.core.health import Gate
 from engine.core.health_unmet import unmet
@@ -30,27 +31,32 @@ class GateNow:
     """Thread-safe.
 
     Args:
-        unhealthy: what of the data that the run's decisions rest on is not OK, one phrase each.
+        health: of what decisions about an environment rest on; None = nobody knows it here.
     """
 
     def __init__(
         self,
         store: EventStore,
         clock: Clock,
-        unhealthy: Callable[[Run], tuple[str, ...] | None] = lambda _: None,
+        health: Callable[[str], DataHealth] | None = None,
     ) -> None:
-        self._store, self._clock, self._unhealthy = store, clock, unhealthy
+        self._store, self._clock, self._health = store, clock, health
         self._lock = threading.Lock()
         self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, int]] = OrderedDict()
 
     def __call__(self, run: Run) -> Now:
-        waits = run.status is RunStatus.AWAITING_APPROVAL
         return Now(
             now_us=self._clock.now_us(),
             unmet=self._unmet(run),
-            unhealthy=self._unhealthy(run) if waits else None,
+            unhealthy=self._unhealthy(run),
             start=self._start(run),
         )
+
+    def _unhealthy(self, run: Run) -> tuple[str, ...] | None:
+        """None where nobody approves now, and where it is not known."""
+        if self._health is None or run.status is not RunStatus.AWAITING_APPROVAL:
+            return None
+        return tuple(one.text for one in self._health(run.environment).odd)
 
     def _start(self, run: Run) -> tuple[str, ...] | None:
         """What keeps a scheduled run from starting now; None for any other run."""

@@ -198,11 +198,7 @@ def _service(
         speed=speed,
         interrupt=outside.interrupts.raise_for,
         observe=partial(observe, outside),
-        now=GateNow(
-            outside.store,
-            outside.clock,
-            unhealthy=lambda run: tuple(one.text for one in health.now(run.environment).odd),
-        ),
+        now=GateNow(outside.store, outside.clock, health=health.now),
         shown=views.shown,
     )
     return service, views
