@@ -22,6 +22,7 @@ from engine.policy.tree import read_tree
 # Comprehension steps that the engine allows in one evaluation; not settable from Python.
 ITERATIONS_MAX: Final = 9_999
 
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
 _ERROR_LINE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 
 
@@ -92,16 +93,17 @@ def evaluate(program: Program, bindings: Mapping[str, Any]) -> Any:
 
 def _require_json(answer: object) -> None:
     """Refuse floats, bytes, types and whatever else a verdict may not rest on."""
-    match answer:
-        case None | bool() | int() | str():
-            return
-        case list():
-            for item in answer:
-                _require_json(item)
-        case dict():
-            for key, item in answer.items():
-                if not isinstance(key, str):
+    pending = [answer]
+    for value in pending:  # it grows on the way
+        kind = type(value)
+        if kind in _SCALARS:
+            continue
+        if isinstance(value, list):
+            pending += [item for item in value if type(item) not in _SCALARS]
+        elif isinstance(value, dict):
+            for key in value:
+                if type(key) is not str:
                     raise EvaluationFailed(f"a key of type {type(key).__name__}")
-                _require_json(item)
-        case _:
-            raise EvaluationFailed(f"a value of type {type(answer).__name__}")
+            pending += [item for item in value.values() if type(item) not in _SCALARS]
+        else:
+            raise EvaluationFailed(f"a value of type {kind.__name__}")

@@ -29,18 +29,30 @@ class Extent:
 
 
 NOTHING: Final = Extent()
+_LEAVES: Final = frozenset({str, int, bool, type(None)})
 
 
 def extent_of(value: Any) -> Extent:
-    match value:
-        case list() | tuple():
-            return Extent(len(value), largest(map(extent_of, value)))
-        case Mapping():
-            inner = ((name, extent_of(item)) for name, item in value.items())
-            fields = {name: extent for name, extent in inner if extent is not NOTHING}
-            return Extent(fields=fields) if fields else NOTHING
-        case _:
-            return NOTHING
+    return _extent((value,))
+
+
+def _extent(values: Iterable[Any]) -> Extent:
+    """An extent that holds each of the values, found by going through them level by level."""
+    length, items, lists = 0, list[Any](), False
+    columns: dict[str, list[Any]] = {}
+    for value in values:
+        if isinstance(value, list | tuple):
+            lists, length = True, max(length, len(value))
+            items += [item for item in value if type(item) not in _LEAVES]
+        elif isinstance(value, dict | Mapping):  # most are dicts, and those are told faster
+            for name, item in value.items():
+                if type(item) not in _LEAVES:
+                    columns.setdefault(name, []).append(item)
+    inner = ((name, _extent(column)) for name, column in columns.items())
+    fields = {name: extent for name, extent in inner if extent is not NOTHING}
+    if lists:
+        return Extent(length, _extent(items), fields)
+    return Extent(fields=fields) if fields else NOTHING
 
 
 def sized(bound: Extent, value: Any) -> Extent:
@@ -103,6 +115,17 @@ def iterations(node: Node, scope: Scope) -> int:
         iterations(part, inner) for part in (node.predicate, node.transform) if part is not None
     )
     return iterations(node.over, scope) + source.length * (1 + body)
+
+
+def built(node: Node, scope: Scope) -> int:
+    """Upper bound of the items that a comprehension of `node` puts one by one into a list."""
+    if not isinstance(node, Loop):
+        return max((built(child, scope) for child in children(node)), default=0)
+    source = reach(node.over, scope)
+    inner = _inner(node, source, scope)
+    bodies = (part for part in (node.predicate, node.transform) if part is not None)
+    own = source.length if node.macro in {Macro.FILTER, Macro.MAP} else 0
+    return max(own, built(node.over, scope), *(built(part, inner) for part in bodies))
 
 
 def _inner(loop: Loop, source: Extent, scope: Scope) -> Scope:

@@ -1,19 +1,41 @@
 """Evaluates expressions that are too long for one evaluation, piece by piece, to the same value.
 
 A loop is cut into slices that stay within the engine's budget, and the slices' answers are joined
-as the macro would have; every judgement is still made by the engine, through `cel.evaluate`.
+as the macro would have; every judgement is still made by the engine, through `cel.evaluate`. One
+that makes a list is cut short whatever the budget: the engine copies the list for each item that it
+adds, so that time and memory grow with the square of its length.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from engine.policy.cel import Environment, EvaluationFailed, Program, evaluate
-from engine.policy.estimate import NOTHING, Extent, Scope, extent_of, iterations, reach, sized
-from engine.policy.syntax import Call, Ident, Loop, Macro, Node, facets, free_names, rebuild
+from engine.policy.estimate import (
+    NOTHING,
+    Extent,
+    Scope,
+    built,
+    extent_of,
+    iterations,
+    reach,
+    sized,
+)
+from engine.policy.syntax import (
+    Call,
+    Ident,
+    Loop,
+    Macro,
+    Node,
+    Select,
+    facets,
+    free_names,
+    rebuild,
+)
 from engine.policy.unparse import unparse
 
 # One evaluation may take as long as it needs to fail: nothing is cut, and nothing estimated.
@@ -21,6 +43,9 @@ UNLIMITED: Final = 1 << 62
 
 # Estimates are upper bounds, so the engine's own limit of 9,999 is never reached.
 ITERATIONS_SAFE: Final = 6_000
+
+# Items of a list that one evaluation makes; fewer cost more in calls, more cost more in copies.
+BUILT_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +121,7 @@ class Names:
 @dataclass(frozen=True, slots=True)
 class HostLoop:
     """Attributes:
-    limit: estimated steps up to which an expression is evaluated in one go.
+    limit: estimated steps up to which an expression is evaluated in one go, `UNLIMITED` = always.
     """
 
     programs: Programs
@@ -104,7 +129,7 @@ class HostLoop:
 
     def value(self, node: Node, names: Names) -> Any:
         """The value of `node`. Raises `EvaluationFailed`."""
-        if self.limit >= UNLIMITED or iterations(node, names.extents()) <= self.limit:
+        if self._fits(node, names):
             return self._at_once(node, names)
         match node:
             case Loop():
@@ -117,6 +142,12 @@ class HostLoop:
                 chosen = _truth(self.value(condition, names))
                 return self.value(yes if chosen else no, names)
         return self._in_parts(node, names)
+
+    def _fits(self, node: Node, names: Names) -> bool:
+        if self.limit >= UNLIMITED:
+            return True
+        scope = names.extents()
+        return iterations(node, scope) <= self.limit and built(node, scope) <= BUILT_MAX
 
     def _at_once(self, node: Node, names: Names) -> Any:
         facts = self.programs.facts(node)
@@ -142,55 +173,56 @@ class HostLoop:
     def _either(self, left: Node, right: Node, names: Names, *, decisive: bool) -> bool:
         """`&&` and `||`: the decisive value wins over an error on the other side (cel-spec)."""
         return _any_decides(
-            [lambda: self.value(left, names), lambda: self.value(right, names)], decisive
+            [partial(self.value, left, names), partial(self.value, right, names)], decisive
         )
 
     def _loop(self, loop: Loop, names: Names) -> Any:
-        items = self.value(loop.over, names)
+        items = _at_hand(loop.over, names.values)
+        if items is None:
+            items = self.value(loop.over, names)
         if not isinstance(items, list):
             raise EvaluationFailed("no list to go through")
         each = reach(loop.over, names.extents()).item or NOTHING
-        step = self._step(loop, names, each)
-        slices = [
-            self._slice(loop, items[n : n + step], names, each) for n in range(0, len(items), step)
-        ]
+        slices = self._slices(loop, items, names, each)
         match loop.macro:
             case Macro.ALL:
                 return _any_decides(slices, False)
             case Macro.EXISTS:
                 return _any_decides(slices, True)
             case Macro.EXISTS_ONE:
-                return sum(slice_() for slice_ in slices) == 1
+                return sum(len(slice_()) for slice_ in slices) == 1
             case Macro.FILTER | Macro.MAP:
                 return [item for slice_ in slices for item in slice_()]
 
+    def _slices(
+        self, loop: Loop, items: list[Any], names: Names, each: Extent
+    ) -> list[Callable[[], Any]]:
+        """What gives the answers for a slice after the other; of EXISTS_ONE the items found."""
+        name = f"__slice_{len(names.values)}"
+        macro = Macro.FILTER if loop.macro is Macro.EXISTS_ONE else loop.macro
+        whole = replace(loop, macro=macro, over=Ident(at=loop.at, name=name))
+        step = self._step(loop, names, each)
+        inner = names.with_value(name, items[:step], Extent(step, each))
+        fits = self._fits(whole, inner)
+        facts = self.programs.facts(whole)
+
+        def answer(part: list[Any]) -> Any:
+            if not fits:
+                return self._one_by_one(whole, part, names, each)
+            bound = inner.with_value(name, part, Extent(len(part), each)).bindings(facts)
+            return evaluate(self.programs.program(facts), bound)
+
+        return [partial(answer, items[n : n + step]) for n in range(0, len(items), step)]
+
     def _step(self, loop: Loop, names: Names, item: Extent) -> int:
-        """How many items a slice may have to stay within the limit; at least one."""
+        """How many items a slice may have to stay within the limits; at least one."""
         inner = {**names.extents(), loop.variable: item}
         bodies = (loop.predicate, loop.transform)
         body = sum(iterations(part, inner) for part in bodies if part is not None)
-        return max(1, self.limit // (1 + body))
-
-    def _slice(self, loop: Loop, items: list[Any], names: Names, item: Extent) -> Callable[[], Any]:
-        name = f"__slice_{len(names.values)}"
-        whole = Loop(
-            at=loop.at,
-            macro=Macro.FILTER if loop.macro is Macro.EXISTS_ONE else loop.macro,
-            over=Ident(at=loop.at, name=name),
-            variable=loop.variable,
-            predicate=loop.predicate,
-            transform=loop.transform,
-        )
-        inner = names.with_value(name, items, Extent(len(items), item))
-
-        def answer() -> Any:
-            if iterations(whole, inner.extents()) <= self.limit:
-                found = self._at_once(whole, inner)
-            else:
-                found = self._one_by_one(whole, items, names, item)
-            return len(found) if loop.macro is Macro.EXISTS_ONE else found
-
-        return answer
+        most = self.limit // (1 + body)
+        if loop.macro not in {Macro.ALL, Macro.EXISTS}:
+            most = min(most, BUILT_MAX)
+        return max(1, most)
 
     def _one_by_one(self, loop: Loop, items: list[Any], names: Names, each: Extent) -> Any:
         """A loop whose body alone is too long: the body is evaluated for each item in turn."""
@@ -201,7 +233,7 @@ class HostLoop:
             predicate, transform = loop.predicate, loop.transform
             if loop.macro in {Macro.ALL, Macro.EXISTS}:
                 assert predicate is not None
-                answers.append(_later(self.value, predicate, inner))
+                answers.append(partial(self.value, predicate, inner))
             elif predicate is None or _truth(self.value(predicate, inner)):
                 kept.append(item if transform is None else self.value(transform, inner))
         if loop.macro in {Macro.ALL, Macro.EXISTS}:
@@ -209,8 +241,15 @@ class HostLoop:
         return kept
 
 
-def _later(value: Callable[[Node, Names], Any], node: Node, names: Names) -> Callable[[], Any]:
-    return lambda: value(node, names)
+def _at_hand(node: Node, values: Mapping[str, Any]) -> Any:
+    """What a name or a field of one stands for: the engine would copy it. None = ask the engine."""
+    match node:
+        case Ident(name=name):
+            return values.get(name)
+        case Select(operand=operand, field=name, test=False):
+            holder = _at_hand(operand, values)
+            return holder.get(name) if isinstance(holder, dict) else None
+    return None
 
 
 def _any_decides(answers: list[Callable[[], Any]], decisive: bool) -> bool:
