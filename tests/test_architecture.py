@@ -39,7 +39,11 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.core", ()),
     ("engine.policy_book", (*_SHELL, "engine.policy", "engine.service")),
     ("engine.policy.crosscheck", ("engine.core", "engine.policy", "cel")),
-    ("engine.policy", ("engine.core", "cel_expr_python", "google.protobuf", "pydantic", "yaml")),
+    (
+        "engine.policy",
+        ("engine.core", "cel_expr_python", "google.protobuf", "pydantic", "pydantic_core",
+         "typing_extensions", "yaml"),
+    ),
     (
         "engine.inputs",
         ("engine.core", "engine.ports", "cvss", "defusedxml", "packageurl", "univers"),

@@ -40,22 +40,20 @@ def canonical(value: JsonValue) -> bytes:
     return text.encode()
 
 
-def _check(value: object) -> None:
-    match value:
-        case str() | None | True | False:
-            return
-        case int():
-            if abs(value) > _INT_MAX:
-                raise ValueError(f"integer {value} is not exact in every JSON reader")
-        case list() | tuple():
-            for one in value:
-                _check(one)
-        case Mapping():
-            for key, one in value.items():
+def _check(whole: object) -> None:
+    pending = [whole]
+    for value in pending:  # it grows on the way
+        if isinstance(value, list | tuple):
+            pending += [one for one in value if type(one) is not str]
+        elif isinstance(value, dict | Mapping):  # most are dicts, and those are told faster
+            for key in value:
                 if not isinstance(key, str):
                     raise TypeError(f"{type(key).__name__} may not be a key in a signed document")
-                _check(one)
-        case _:
+            pending += [one for one in value.values() if type(one) is not str]
+        elif isinstance(value, int):  # a truth value too
+            if abs(value) > _INT_MAX:
+                raise ValueError(f"integer {value} is not exact in every JSON reader")
+        elif value is not None and not isinstance(value, str):
             raise TypeError(f"{type(value).__name__} may not appear in a signed document")
 
 

@@ -9,10 +9,9 @@ same; what is left to look for is looked for in the text as a whole. Everything 
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Any, Final, NoReturn
 
-from engine.policy.strictjson import read_strict
+from engine.policy.strictjson import plain_texts, read_strict
 
 _INT_DIGITS_MAX: Final = 15
 _WRITER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -27,15 +26,10 @@ def read_canonical(content: bytes, *, where: str) -> tuple[Any, bool]:
         Malformed: as `read_strict`, for what is not canonical.
     """
     try:
-        text = content.decode()
-        value = json.loads(text, parse_float=_refuse, parse_constant=_refuse, parse_int=_integer)
-        # Quotes stand between texts, so all of them are in NFC when the whole is. A zero character
-        # can only be written as its escape.
-        if (
-            "\\u0000" not in text
-            and unicodedata.is_normalized("NFC", text)
-            and _WRITER.encode(value).encode() == content
-        ):
+        value = json.loads(
+            content.decode(), parse_float=_refuse, parse_constant=_refuse, parse_int=_integer
+        )
+        if plain_texts(content) and _WRITER.encode(value).encode() == content:
             return value, True
     except (ValueError, RecursionError):
         pass  # said in full below

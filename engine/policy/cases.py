@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from engine.core.errors import Malformed
 from engine.core.jcs import canonical
@@ -62,6 +62,9 @@ class _Document(_Part):
     apiVersion: Literal["releaseline/v1"]
     kind: Literal["ReleaseGatePolicyTests"]
     cases: Annotated[list[_Case], Field(min_length=1, max_length=_CASES_MAX)]
+
+
+_SHAPE: Final = TypeAdapter(_Document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +122,7 @@ def read_cases(
         Malformed: naming every problem of the file, or the input that cannot be read.
     """
     document = read_yaml(content, where=where)
-    problems = value_problems(document) or shape_problems(_Document, document)
+    problems = value_problems(document) or shape_problems(_SHAPE, document)
     refuse(problems, where=where)
     assert isinstance(document, dict)
     refuse(_doubled(document["cases"]), where=where)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
@@ -123,6 +123,9 @@ class _Document(_Part):
     rules: Annotated[list[_Rule], Field(min_length=1)]
 
 
+_SHAPE: Final = TypeAdapter(_Document)
+
+
 def load_policy(
     policy: bytes,
     config: bytes,
@@ -184,7 +187,7 @@ def _build(document: dict[str, Any], config: dict[str, Any]) -> Policy:
 
 
 def _document_problems(document: object) -> list[Problem]:
-    problems = shape_problems(_Document, document)
+    problems = shape_problems(_SHAPE, document)
     if problems:
         return problems
     assert isinstance(document, dict)

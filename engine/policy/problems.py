@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from engine.core.errors import Malformed
 
@@ -63,10 +63,10 @@ def found(value: object) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def shape_problems(model: type[BaseModel], document: object) -> list[Problem]:
-    """Check `document` against `model`. Empty when it fits; the pointers are sorted."""
+def shape_problems(shape: TypeAdapter[Any], document: object) -> list[Problem]:
+    """Check `document` against `shape`. Empty when it fits; the pointers are sorted."""
     try:
-        model.model_validate(document)
+        shape.validate_python(document)
     except ValidationError as error:
         return sorted(_problem(detail) for detail in error.errors(include_url=False))
     return []

@@ -103,6 +103,17 @@ def _plain(written: Any, path: tuple[str | int, ...], problems: list[Problem]) -
     return written
 
 
+def plain_texts(blob: bytes) -> bool:
+    """Whether all texts in canonical JSON are in NFC and without U+0000.
+
+    Quotes stand between texts, so all of them are in NFC when the whole is. A zero character can
+    only be written as its escape.
+    """
+    if b"\\u0000" in blob:
+        return False
+    return blob.isascii() or unicodedata.is_normalized("NFC", blob.decode())
+
+
 def value_problems(value: object) -> list[Problem]:
     """Everything in `value` that cannot be hashed or compared alike everywhere."""
     return list(_walk(value, ()))
