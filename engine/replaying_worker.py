@@ -7,6 +7,7 @@ ends, the input is at its end too, and so is this process.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -29,12 +30,14 @@ class BlobFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = os.fspath(root)
 
     def get(self, digest: Digest) -> bytes:
         """Raises `NotFound`, `Malformed`: as `ports.BlobStore` does."""
         try:
-            content = (self._root / digest.hex[:2] / digest.hex).read_bytes()
+            # A path made of parts costs more than reading the file.
+            with open(f"{self._root}/{digest.hex[:2]}/{digest.hex}", "rb") as file:  # noqa: PTH123
+                content = file.read()
         except FileNotFoundError:
             raise NotFound(f"There is no blob {digest}.") from None
         found = Digest.of(content)
@@ -61,7 +64,15 @@ def receive(stream: IO[bytes]) -> Any:
     return pickle.loads(content)  # noqa: S301 (our own process at the other end of a pipe)
 
 
+def rarely_collect() -> None:
+    """Facts are trees that live long and die by count: looking for circles in them at Python's own
+    pace takes a fifth of the time, and finds none."""
+    gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
+
+
 def main() -> None:
+    rarely_collect()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends us
     # Whatever a library prints goes to the log and not between the answers.
     answers = os.fdopen(os.dup(1), "wb")

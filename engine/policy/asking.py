@@ -8,16 +8,16 @@ answer is the one that counts; this is a faster way to the same verdict and neve
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
-from engine.policy.canonjson import read_canonical
+from engine.core.kept import Kept
 from engine.policy.cel import EvaluationFailed, Program, evaluate
 from engine.policy.compile import CompiledPolicy, CompiledRule, compile_policy
 from engine.policy.document import (
@@ -30,16 +30,23 @@ from engine.policy.document import (
 )
 from engine.policy.evaluate import evaluate_policy, results_of
 from engine.policy.model import SEVERITY_RANK, policy_from_blob
+from engine.policy.strictjson import plain_texts, read_strict
 from engine.policy.syntax import Ident, ListOf, Node, Select, children, facets, free_names
 from engine.policy.verdict import Verdict, verdict
 
-_FACETS_KEPT: Final = 4_096
+# Of facets their bytes as JSON, of which they take some five times as much in memory; of answers
+# the results or items in them.
+_FACET_BYTES_KEPT: Final = 32 << 20
 _ANSWERS_KEPT: Final = 65_536
 _POLICIES_KEPT: Final = 8
 
+# A longer list is left to the ordinary way, which cuts it: the engine's time and memory grow with
+# the square of the list that one evaluation makes.
+_ITEMS_MAX: Final = 512
+
 _SHAPES: Final = {
     name: TypeAdapter[Any](hint)
-    for name, hint in get_type_hints(GateDocument).items()
+    for name, hint in get_type_hints(GateDocument, include_extras=True).items()
     if name in FACETS
 }
 
@@ -83,13 +90,21 @@ class _Prepared:
     groups: tuple[_Piece, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Facet:
+    """`sound`: `gate_input` would surely let the value pass, and it is short enough for one go."""
+
+    value: Any
+    sound: bool
+
+
 class Asker:
     """Not for several threads at once."""
 
     def __init__(self) -> None:
-        self._policies: OrderedDict[Digest, _Prepared] = OrderedDict()
-        self._facets: OrderedDict[tuple[str, Digest], Any] = OrderedDict()
-        self._answers: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._policies = Kept[Digest, _Prepared](_POLICIES_KEPT)
+        self._facets = Kept[tuple[str, str], _Facet](_FACET_BYTES_KEPT)
+        self._answers = Kept[tuple[Any, ...], list[Any]](_ANSWERS_KEPT)
 
     def compiled(self, digest: Digest, read: Callable[[Digest], bytes]) -> CompiledPolicy:
         """The policy of this digest.
@@ -99,15 +114,16 @@ class Asker:
         """
         return self._prepared(digest, read).compiled
 
-    def know(self, name: str, digest: Digest, read: Callable[[Digest], bytes]) -> None:
+    def know(self, name: str, digest: Digest, read: Callable[[Digest], bytes]) -> _Facet:
         """Read a facet, re-hashed, unless it was read before. Raises as `read` does."""
-        if (name, digest) in self._facets:
-            self._facets.move_to_end((name, digest))
-            return
-        content = read(digest)
-        if Digest.of(content) != digest:
-            raise Malformed(f"expected {digest}, found {Digest.of(content)}", where=name)
-        _put(self._facets, (name, digest), _facet(name, content), _FACETS_KEPT)
+        known = self._facets.get((name, digest.hex))
+        if known is None:
+            content = read(digest)
+            if Digest.of(content) != digest:
+                raise Malformed(f"expected {digest}, found {Digest.of(content)}", where=name)
+            known = _facet(name, content)
+            self._facets.put((name, digest.hex), known, len(content))
+        return known
 
     def verdict(
         self, policy: Digest, clock: Mapping[str, Any], refs: Mapping[str, Digest],
@@ -119,17 +135,16 @@ class Asker:
             NotFound, Malformed: a part is missing, damaged, or not of the shape of today.
         """
         prepared = self._prepared(policy, read)
-        for name in FACETS:
-            self.know(name, refs[name], read)
+        facets = {name: self.know(name, refs[name], read) for name in FACETS}
         now_s = clock.get("evaluated_at_s")
-        sound = all(self._facets[name, refs[name]][1] for name in FACETS)
-        groups = prepared.groups if sound else None
+        groups = prepared.groups if all(one.sound for one in facets.values()) else None
         if groups and set(clock) == {"evaluated_at_s"} and type(now_s) is int and now_s >= 0:
+            asked = _Asked(prepared, now_s, refs, facets)
             try:
                 results = [
                     result
                     for place, group in enumerate(groups)
-                    for result in self._answer(prepared, f"rules {place}", group, now_s, refs)
+                    for result in self._answer(asked, f"rules {place}", group)
                 ]
                 return verdict(
                     policy=prepared.digest,
@@ -140,40 +155,35 @@ class Asker:
                 )
             except EvaluationFailed:
                 pass  # which rule it was, and what the others say, is found out below
-        document = {
-            CLOCK: dict(clock),
-            **{name: self._facets[name, refs[name]][0] for name in FACETS},
-        }
+        document = {CLOCK: dict(clock), **{name: one.value for name, one in facets.items()}}
         return evaluate_policy(
             prepared.compiled, gate_input(document, where="frozen input")
         ).verdict
 
-    def _answer(
-        self, prepared: _Prepared, name: str, piece: _Piece, now_s: int, refs: Mapping[str, Digest]
-    ) -> Any:
+    def _answer(self, asked: _Asked, name: str, piece: _Piece) -> Any:
         """Raises `EvaluationFailed`."""
         key = (
-            prepared.digest.hex,
+            asked.prepared.digest.hex,
             name,
-            now_s if piece.reads.now else None,
-            *(refs[facet].hex for facet in piece.key),
+            asked.now_s if piece.reads.now else None,
+            *(asked.refs[facet].hex for facet in piece.key),
         )
-        if key in self._answers:
-            return self._answers[key]
+        known = self._answers.get(key)
+        if known is not None:
+            return known[0]
         given: dict[str, Any] = {}
         for used in piece.names:
             match used:
                 case "input":
-                    given[used] = {one: self._facets[one, refs[one]][0] for one in piece.direct}
+                    given[used] = {one: asked.facets[one].value for one in piece.direct}
                 case "config":
                     given[used] = piece.config
                 case "now":
-                    given[used] = now_s
+                    given[used] = asked.now_s
                 case "rank":
                     given[used] = SEVERITY_RANK
                 case _:
-                    variable = prepared.variables[used]
-                    given[used] = self._answer(prepared, used, variable, now_s, refs)
+                    given[used] = self._answer(asked, used, asked.prepared.variables[used])
         answer = evaluate(piece.program, given)
         if piece.rules:
             answer = [
@@ -181,18 +191,30 @@ class Asker:
                 for rule, said in zip(piece.rules, answer, strict=True)
                 for result in results_of(rule, said)
             ]
-        _put(self._answers, key, answer, _ANSWERS_KEPT)
+        # In a list, because a variable may have the answer null.
+        self._answers.put(key, [answer], 1 + (len(answer) if isinstance(answer, list) else 0))
         return answer
 
     def _prepared(self, digest: Digest, read: Callable[[Digest], bytes]) -> _Prepared:
-        if digest not in self._policies:
+        known = self._policies.get(digest)
+        if known is None:
             where = f"policy {digest.short}"
             content = read(digest)
             if Digest.of(content) != digest:
                 raise Malformed(f"expected {digest}, found {Digest.of(content)}", where=where)
-            compiled = compile_policy(policy_from_blob(content, where=where), where=where)
-            _put(self._policies, digest, _prepare(compiled), _POLICIES_KEPT)
-        return self._policies[digest]
+            known = _prepare(compile_policy(policy_from_blob(content, where=where), where=where))
+            self._policies.put(digest, known)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One question of a batch."""
+
+    prepared: _Prepared
+    now_s: int
+    refs: Mapping[str, Digest]
+    facets: Mapping[str, _Facet]
 
 
 def _prepare(compiled: CompiledPolicy) -> _Prepared:
@@ -264,28 +286,24 @@ def _reads(node: Node, variables: Mapping[str, _Piece]) -> _Reads:
     return own
 
 
-def _facet(name: str, content: bytes) -> tuple[Any, bool]:
-    """The facet's value, and whether it is surely what `gate_input` lets pass.
+def _facet(name: str, content: bytes) -> _Facet:
+    """Read a facet. Bytes that are just what their value is written as hold no doubled key and no
+    second way to write the same, and the shape leaves nothing but texts to be looked at.
 
     Raises:
         Malformed: two readers could understand the bytes differently.
     """
-    value, canonical = read_canonical(content, where=name)
-    if not canonical:
-        return value, False
     try:
-        _SHAPES[name].validate_json(content, strict=True)
+        # The value's fields come in the order of its shape, which is that of canonical JSON.
+        value = _SHAPES[name].validate_json(content)
+        if to_json(value) == content and plain_texts(content):
+            short = not isinstance(value, list) or len(value) <= _ITEMS_MAX
+            return _Facet(value, short and _unique(name, value))
     except ValidationError:
-        return value, False  # said in full by `gate_input`
-    return value, _unique(name, value)
+        pass  # said in full by `gate_input`
+    return _Facet(read_strict(content, where=name), False)
 
 
 def _unique(name: str, value: Any) -> bool:
     field = UNIQUE.get(name)
     return field is None or len({one[field] for one in value}) == len(value)
-
-
-def _put(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
-    kept[key] = value
-    while len(kept) > most:
-        kept.popitem(last=False)

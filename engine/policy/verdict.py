@@ -96,7 +96,7 @@ class Verdict:
     def blob(self) -> bytes:
         return canonical(self.document())
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         return Digest.of(self.blob)
 
