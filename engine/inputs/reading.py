@@ -125,7 +125,7 @@ def seconds_of(text: str, where: str) -> int:
 
 def nfc(text: str) -> str:
     """NFC, and without lone surrogates and U+0000, so that it can be hashed and asked about."""
-    if text.isascii():
-        return text.replace("\0", "\ufffd")  # most texts are, and nothing else can be in them
+    if text.isascii() and "\0" not in text:
+        return text  # most texts are such
     plain = text.encode(errors="replace").decode().replace("\0", "\ufffd")
     return unicodedata.normalize("NFC", plain)

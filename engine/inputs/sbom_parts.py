@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from packageurl import PackageURL
@@ -73,7 +74,7 @@ class Collected:
 
     def take(self, part: Part) -> tuple[Package, ...]:
         """The packages that the part became: one for each package URL, or a generic one."""
-        licenses = tuple(sorted({one for text in part.licenses for one in license_ids(text)}))
+        licenses = tuple(sorted({one for text in part.licenses for one in _license_ids(text)}))
         hashes = tuple(sorted({one for pair in part.hashes if (one := hash_of(*pair))}))
         made = []
         for text in dict.fromkeys(part.purls):
@@ -127,20 +128,30 @@ def sbom_of(
 def license_ids(expression: str) -> list[str]:
     """Every licence id in an SPDX expression. A choice counts whole: whoever may not ship one of
     its licences has to say so in the SBOM by naming the chosen one."""
+    return list(_license_ids(expression))
+
+
+@lru_cache(maxsize=4_096)
+def _license_ids(expression: str) -> tuple[str, ...]:
     text = nfc(expression).strip()
     if text in _NO_LICENSE:
-        return []
+        return ()
     words = re.split(r"[\s()]+", text)
     if not any(word in _EXPRESSION_WORDS for word in words):
-        return [text]  # one id, or a name that a person wrote
-    return [word for word in words if word not in {"", *_EXPRESSION_WORDS}]
+        return (text,)  # one id, or a name that a person wrote
+    return tuple(word for word in words if word not in {"", *_EXPRESSION_WORDS})
 
 
 def hash_of(algorithm: str, value: str) -> str:
     """`sha-256:<hex>`; empty for an algorithm by which nothing should be recognised."""
-    name = _HASH_NAMES.get(re.sub(r"[^A-Z0-9]", "", algorithm.upper()))
+    name = _hash_name(algorithm)
     plain = value.strip().lower()
     return f"{name}:{plain}" if name and re.fullmatch(r"[0-9a-f]{64,128}", plain) else ""
+
+
+@lru_cache(maxsize=256)
+def _hash_name(algorithm: str) -> str | None:
+    return _HASH_NAMES.get(re.sub(r"[^A-Z0-9]", "", algorithm.upper()))
 
 
 def _merged(packages: Iterable[Package]) -> tuple[Package, ...]:
