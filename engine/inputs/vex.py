@@ -21,6 +21,16 @@ from engine.inputs.packages import Package
 
 HARMLESS: Final = frozenset({"not_affected", "fixed"})
 STATUSES: Final = ("not_affected", "fixed", "under_investigation", "affected")  # worst last
+# CISA's, which OpenVEX and CSAF share; CycloneDX has words of its own.
+JUSTIFICATIONS: Final = frozenset(
+    {
+        "component_not_present",
+        "vulnerable_code_not_present",
+        "vulnerable_code_not_in_execute_path",
+        "vulnerable_code_cannot_be_controlled_by_adversary",
+        "inline_mitigations_already_exist",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

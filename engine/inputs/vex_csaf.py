@@ -19,7 +19,7 @@ from engine.inputs.reading import (
     texts_of,
 )
 from engine.inputs.sbom_parts import hash_of
-from engine.inputs.vex import About, Named, Statement, VexDocument, bytes_named
+from engine.inputs.vex import JUSTIFICATIONS, About, Named, Statement, VexDocument, bytes_named
 
 _STATUS: Final = {
     "known_not_affected": "not_affected",
@@ -30,15 +30,6 @@ _STATUS: Final = {
     "first_affected": "affected",
     "last_affected": "affected",
 }
-_JUSTIFICATIONS: Final = frozenset(
-    {
-        "component_not_present",
-        "vulnerable_code_not_present",
-        "vulnerable_code_not_in_execute_path",
-        "vulnerable_code_cannot_be_controlled_by_adversary",
-        "inline_mitigations_already_exist",
-    }
-)
 _DEPTH_MAX: Final = 64
 
 
@@ -140,7 +131,7 @@ def _statements(
     for place, flag in objects_of(item, "flags", where):
         label = text_of(flag, "label", place)
         for product in tree.members(flag, place):
-            reasons[product] = label if label in _JUSTIFICATIONS else ""
+            reasons[product] = label if label in JUSTIFICATIONS else ""
     status_of = object_of(item, "product_status", where)
     for field, status in _STATUS.items():
         by_reason: dict[str, list[About]] = defaultdict(list)

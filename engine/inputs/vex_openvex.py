@@ -15,18 +15,9 @@ from engine.inputs.reading import (
     texts_of,
 )
 from engine.inputs.sbom_parts import hash_of
-from engine.inputs.vex import STATUSES, About, Named, Statement, VexDocument
+from engine.inputs.vex import JUSTIFICATIONS, STATUSES, About, Named, Statement, VexDocument
 
 CONTEXT: Final = "https://openvex.dev/ns"
-JUSTIFICATIONS: Final = frozenset(
-    {
-        "component_not_present",
-        "vulnerable_code_not_present",
-        "vulnerable_code_not_in_execute_path",
-        "vulnerable_code_cannot_be_controlled_by_adversary",
-        "inline_mitigations_already_exist",
-    }
-)
 
 
 def read_openvex(document: Mapping[str, Any], where: str) -> VexDocument:
