@@ -145,16 +145,14 @@ def snapshot(blobs: BlobStore, desk: PolicyDesk, capsule: Digest) -> Snapshot:
         NotFound: the capsule, or a part of it, is not here.
         Malformed: it is damaged.
     """
-    content = blobs.get(capsule)
-    opened = open_capsule(content, where=f"capsule {capsule.short}")
+    opened = open_capsule(blobs.get(capsule), where=f"capsule {capsule.short}")
     parts = {
         name: json.loads(blobs.get(opened.refs[name]))
         for name in ("findings", "components", "scans", "feeds", "reachability", "baseline")
     }
     policy = policy_from_blob(blobs.get(opened.refs["policy"]), where="policy of the capsule")
-    raw = json.loads(content)["raw"]
     try:
-        facts, why = _feeds(blobs, desk, raw, parts["feeds"]), ""
+        facts, why = _feeds(blobs, desk, opened.raw, parts["feeds"]), ""
     except (NotFound, Malformed) as error:
         facts, why = None, str(error)
     fired = _fired(opened.verdict)
@@ -183,12 +181,15 @@ def snapshot(blobs: BlobStore, desk: PolicyDesk, capsule: Digest) -> Snapshot:
 
 
 def _feeds(
-    blobs: BlobStore, desk: PolicyDesk, raw: Mapping[str, str], feeds: Sequence[Mapping[str, Any]]
+    blobs: BlobStore,
+    desk: PolicyDesk,
+    raw: Mapping[str, Digest],
+    feeds: Sequence[Mapping[str, Any]],
 ) -> FeedFacts:
     """What the feeds said then; the desk still knows it when they are in force."""
     snapshots = []
     for one in feeds:
-        digest = Digest.parse(raw.get(f"feed:{one['name']}", one["digest"]))
+        digest = raw.get(f"feed:{one['name']}") or Digest.parse(one["digest"])
         snapshots.append(
             FeedSnapshot(
                 name=one["name"],
