@@ -268,8 +268,7 @@ def tests_of(settings: Settings) -> dict[str, bytes]:
     """
     found = {}
     for environment in settings.environments.values():
-        path = environment.policy.policy
-        tests = path.with_name(path.name.removesuffix(".yaml") + SUFFIX)
+        tests = path_of_tests(environment.policy.policy)
         if tests.is_file():
             try:
                 found[environment.name] = with_inputs(
@@ -278,6 +277,11 @@ def tests_of(settings: Settings) -> dict[str, bytes]:
             except Malformed as error:
                 raise UnsafeConfig(str(error)) from error
     return found
+
+
+def path_of_tests(policy: Path) -> Path:
+    """Where the tests of a policy's file are, when it has any."""
+    return policy.with_name(policy.name.removesuffix(".yaml") + SUFFIX)
 
 
 def beside(tests: Path) -> Callable[[str], bytes]:

@@ -22,7 +22,7 @@ from engine.policy.evaluate import evaluate_policy
 from engine.policy.explain import RuleExplained, explain_document, explain_policy
 from engine.policy.lint import lint as lint_policy
 from engine.policy.model import Policy, load_policy
-from engine.policy_book import beside
+from engine.policy_book import beside, path_of_tests
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _CONFIG = click.option("--config", required=True, type=_FILE, help="The policy's thresholds.")
@@ -56,7 +56,7 @@ def lint(call: Call, policy_file: Path, config: Path) -> None:
 @pass_call
 def test(call: Call, policy_file: Path, config: Path, tests: Path | None) -> int:
     """Ask a policy its own tests: exit code 0 when all are as expected, 10 otherwise."""
-    compiled = _compiled(policy_file, config)
+    compiled = compiled_of(policy_file, config)
     found = tests or tests_of(policy_file)
     cases = read_cases(found.read_bytes(), beside(found), where=str(found))
     outcomes = run_cases(compiled, cases)
@@ -77,7 +77,7 @@ def test(call: Call, policy_file: Path, config: Path, tests: Path | None) -> int
 @pass_call
 def explain(call: Call, input_file: Path, policy_file: Path, config: Path, only: str) -> None:
     """Why each rule fired on an input or did not, and what came nearest to firing."""
-    compiled = _compiled(policy_file, config)
+    compiled = compiled_of(policy_file, config)
     given = read_gate_input(input_file.read_bytes(), where=str(input_file))
     rules = explain_policy(compiled, given)
     if only:
@@ -117,7 +117,7 @@ def publish(
     reason: str,
 ) -> None:
     """Bring a policy into force for runs requested from now on; all its tests have to hold."""
-    found = tests or _path_of_tests(policy_file)
+    found = tests or path_of_tests(policy_file)
     body = {
         "policy": policy_file.read_text("utf-8"),
         "config": config.read_text("utf-8"),
@@ -204,7 +204,7 @@ def gate(
     vex_files: tuple[Path, ...],
 ) -> int:
     """Judge an SBOM, or an input document, by a policy: exit code 0 for PASS, 10 for FAIL."""
-    compiled = _compiled(policy_file, config)
+    compiled = compiled_of(policy_file, config)
     content = input_file.read_bytes()
     if is_sbom(content):
         given = _input_of_sbom(call, input_file, compiled, feeds_dir, vex_files)
@@ -254,17 +254,13 @@ def load(policy_file: Path, config: Path) -> Policy:
 
 def tests_of(policy_file: Path) -> Path:
     """The tests beside a policy. Raises `Ended` when there are none."""
-    path = _path_of_tests(policy_file)
+    path = path_of_tests(policy_file)
     if not path.is_file():
         raise Ended(USAGE, f"{policy_file} has no tests: expected {path}, or --tests FILE.")
     return path
 
 
-def _path_of_tests(policy_file: Path) -> Path:
-    return policy_file.with_name(policy_file.name.removesuffix(".yaml") + SUFFIX)
-
-
-def _compiled(policy_file: Path, config: Path) -> CompiledPolicy:
+def compiled_of(policy_file: Path, config: Path) -> CompiledPolicy:
     return compile_policy(load(policy_file, config), where=str(policy_file))
 
 

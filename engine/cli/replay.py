@@ -13,8 +13,8 @@ import click
 from engine.cli.call import Call, Leaf, given, moment, pass_call, short
 from engine.cli.door import Door, open_door
 from engine.cli.exits import DONE, GATE_FAIL, MISMATCH, NOT_FOUND, USAGE, Ended
-from engine.policy.compile import CompiledPolicy, compile_policy
-from engine.policy.model import load_policy
+from engine.cli.policy import compiled_of
+from engine.policy.compile import CompiledPolicy
 from engine.replaying_packs import PackReplay, replay_pack
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -244,13 +244,7 @@ def _candidate(policy_file: Path | None, config: Path | None) -> CompiledPolicy 
         return None
     if config is None:
         raise Ended(USAGE, "--policy over a pack needs --config: there is no home to ask.")
-    loaded = load_policy(
-        policy_file.read_bytes(),
-        config.read_bytes(),
-        policy_where=str(policy_file),
-        config_where=str(config),
-    )
-    return compile_policy(loaded, where=str(policy_file))
+    return compiled_of(policy_file, config)
 
 
 def _since_us(text: str) -> int:
