@@ -20,7 +20,7 @@ from engine.policy.document import GateInput
 from engine.policy.entries import Path, entries_for
 from engine.policy.evaluate import Evaluation, Form, evaluate_policy
 from engine.policy.model import SEVERITY_RANK, with_config
-from engine.policy.problems import pointer
+from engine.policy.problems import pointer, steps_of
 from engine.policy.strictjson import INT_MAX
 from engine.policy.verdict import FAIL, PASS, Verdict
 
@@ -131,7 +131,7 @@ def with_good_runs(
 def changed_config(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """The config with the change made. A LEVEL changes a rule and not the config."""
     fresh: dict[str, Any] = copy.deepcopy(dict(config))
-    *above, last = (part.replace("~1", "/").replace("~0", "~") for part in _parts(change.where))
+    *above, last = steps_of(change.where)
     holder: Any = fresh
     for part in above:
         holder = holder[part]
@@ -287,7 +287,3 @@ def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         return
     for key in sorted(value):
         yield from _leaves(value[key], (*path, str(key)))
-
-
-def _parts(where: str) -> list[str]:
-    return where.split("/")[1:]

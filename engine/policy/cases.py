@@ -19,7 +19,7 @@ from engine.policy.compile import CompiledPolicy
 from engine.policy.document import gate_input
 from engine.policy.evaluate import evaluate_policy
 from engine.policy.model import read_yaml
-from engine.policy.problems import Problem, pointer, refuse, shape_problems
+from engine.policy.problems import Problem, pointer, refuse, shape_problems, steps_of
 from engine.policy.strictjson import read_strict, value_problems
 from engine.policy.verdict import Verdict
 
@@ -235,7 +235,7 @@ _DROPPED: Final = object()
 
 def _change(document: Any, place: str, value: object, *, where: str) -> None:
     """Set what the JSON pointer names, or take it away. `-` at a list's end appends."""
-    steps = [part.replace("~1", "/").replace("~0", "~") for part in place.split("/")[1:]]
+    steps = steps_of(place)
     if not place.startswith("/") or not steps:
         raise Malformed(f"expected a JSON pointer, found {place!r}", where=where)
     try:

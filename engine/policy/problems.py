@@ -51,6 +51,11 @@ def pointer(*parts: str | int) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+def steps_of(where: str) -> list[str]:
+    """The parts of a JSON pointer; none of a text that is no pointer."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in where.split("/")[1:]]
+
+
 def found(value: object) -> str:
     """`value` as short JSON for a sentence; a text that is too long is cut in the middle."""
     try:
