@@ -8,7 +8,6 @@ question once. Whatever happens to one decision is that decision's answer and no
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -18,7 +17,7 @@ from engine.core.errors import Malformed, NotFound, ReleaselineError
 from engine.core.replays import Cause, Depth, ReplayMode, ReplayResult, ReplayStatus
 from engine.gate_eval_deep import Deep, ask_today, deep_replay
 from engine.gate_eval_sources import FeedNamed
-from engine.inputs.feeds import FeedFacts, read_feeds
+from engine.inputs.feeds import FeedMemory
 from engine.policy.asking import Asker
 from engine.policy.attribution import answer_digest, attribute
 from engine.policy.cel import EvaluationFailed
@@ -27,10 +26,8 @@ from engine.policy.frozen import frozen_document
 from engine.policy.identity import ENGINE
 from engine.policy.replay import Replay, replay_capsule, unreadable, verdict_diff
 from engine.policy.verdict import Verdict
-from engine.ports import FeedSnapshot
 
 DETAIL_SCHEMA: Final = "releaseline.replay/1"
-_FEEDS_KEPT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +114,7 @@ class Worker:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._asker = Asker()
-        self._feeds: OrderedDict[tuple[tuple[str, Digest, int], ...], FeedFacts] = OrderedDict()
+        self._feeds = FeedMemory()
 
     def work(self, task: Task) -> list[Answer]:
         return [self._timed(task, item) for item in task.items]
@@ -149,7 +146,7 @@ class Worker:
             return self._today(task, replay)
         deep: Deep | None = None
         if task.depth is Depth.DEEP:
-            deep = deep_replay(replay, read, self._feeds_of)
+            deep = deep_replay(replay, read, self._feeds.facts)
             replay = deep.replay
         crosscheck = self._crosscheck(replay) if task.crosscheck else ""
         told = task.whole or replay.cause is not None or crosscheck == "DISAGREE"
@@ -173,7 +170,7 @@ class Worker:
             self._blobs.get,
             now_s=task.now_s,
             feeds=task.feeds,
-            feeds_of=self._feeds_of,
+            feeds_of=self._feeds.facts,
         )
         answer = self._changed(replay, today.verdict, None, whole=True, facet=today.bisect.first)
         assert answer.detail is not None  # told in full
@@ -261,14 +258,6 @@ class Worker:
                 state = "differs"
             found.append({"name": name, "digest": str(digest), "state": state})
         return found
-
-    def _feeds_of(self, snapshots: Sequence[FeedSnapshot]) -> FeedFacts:
-        key = tuple((one.name, one.digest, one.as_of_s) for one in snapshots)
-        if key not in self._feeds:
-            while len(self._feeds) >= _FEEDS_KEPT:
-                self._feeds.popitem(last=False)
-            self._feeds[key] = read_feeds(snapshots)
-        return self._feeds[key]
 
 
 # What differs because it was asked otherwise on purpose.

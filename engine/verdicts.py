@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from engine.core.digest import Digest
 from engine.core.errors import NotFound
-from engine.inputs.feeds import FeedFacts, read_feeds
+from engine.inputs.feeds import FeedFacts, FeedMemory
 from engine.policy.compile import CompiledPolicy, compile_policy
 from engine.policy.model import Policy, policy_from_blob
 from engine.ports import BlobStore, Clock, FeedSnapshot, FeedSource
-
-# Reading a bulk feed takes seconds and its bytes rarely change between two promotions.
-_READ_FEEDS_MAX: Final = 2
 
 
 class PolicyDesk:
@@ -46,7 +42,7 @@ class PolicyDesk:
         self._lock = threading.Lock()
         self._compiled: dict[Digest, CompiledPolicy] = {}
         self._in_force, self._ask = dict[str, Digest](), in_force
-        self._read: dict[tuple[tuple[str, Digest, int], ...], FeedFacts] = {}
+        self._read = FeedMemory()
         for environment, policy in policies.items():
             digest = policy.digest
             if digest not in self._compiled:
@@ -82,13 +78,8 @@ class PolicyDesk:
 
     def feed_facts(self, snapshots: Sequence[FeedSnapshot]) -> FeedFacts:
         """What `snapshots` say; read once for the same bytes."""
-        key = tuple((one.name, one.digest, one.as_of_s) for one in snapshots)
         with self._lock:
-            if key not in self._read:
-                while len(self._read) >= _READ_FEEDS_MAX:
-                    del self._read[next(iter(self._read))]
-                self._read[key] = read_feeds(snapshots)
-            return self._read[key]
+            return self._read.facts(snapshots)
 
     def now_s(self) -> int:
         """The clock that the next decision is made by: UTC seconds."""

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.jcs import canonical
+from engine.core.kept import Kept
 from engine.inputs.advisories import Advisory, read_advisory
 from engine.inputs.catalogues import read_kev, read_nvd
 from engine.inputs.packages import Identity
@@ -23,6 +25,7 @@ from engine.ports import FeedSnapshot
 
 SCHEMA: Final = "releaseline.feed/1"
 _NAMED_MAX: Final = 3
+_READ_KEPT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,22 @@ def read_feeds(snapshots: Sequence[FeedSnapshot]) -> FeedFacts:
         usable=tuple(usable),
         scans=tuple(scans),
     )
+
+
+class FeedMemory:
+    """What the feeds say, read once for the same bytes: that takes seconds, and they rarely change
+    between two questions. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._kept = Kept[tuple[tuple[str, Digest, int], ...], FeedFacts](_READ_KEPT)
+
+    def facts(self, snapshots: Sequence[FeedSnapshot]) -> FeedFacts:
+        key = tuple((one.name, one.digest, one.as_of_s) for one in snapshots)
+        known = self._kept.get(key)
+        if known is None:
+            known = read_feeds(snapshots)
+            self._kept.put(key, known)
+        return known
 
 
 @dataclass(slots=True)
