@@ -8,9 +8,7 @@ that rule is looked at here, from what the runs have on record.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from engine.core.errors import AdapterFailed, Malformed, NotFound
 from engine.core.run import Run
 from engine.core.spec import StepKind
 from engine.core.statemachine import RunStatus
+from engine.own_module import command, environment
 from engine.replaying_scope import ReplayStore
 
 SCHEMA: Final = "releaseline.blockers/1"
@@ -33,7 +32,6 @@ GOOD_MAX: Final = 200
 _VERDICTS_MAX: Final = 2_000
 _DEADLINE_S: Final = 120
 _KEPT: Final = 64
-_SOURCE: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +124,13 @@ class Blocking:
 
 
 def _ask(question: str, blobs: Path) -> dict[str, Any]:
-    path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH", ""))))
     try:
         done = subprocess.run(  # noqa: S603 (our own interpreter and module)
-            [sys.executable, "-m", "engine.blocking_work", str(blobs)],
+            command("engine.blocking_work", str(blobs)),
             input=question.encode(),
             capture_output=True,
             timeout=_DEADLINE_S,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
         )
         found: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import secrets
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from engine.core.digest import Digest
+from engine.own_module import command, environment
 from engine.replaying_work import Answer, Task, failed
 from engine.replaying_worker import receive, send
 
 # Of one task: reading a bulk feed for a deep replay takes the longest.
 _DEADLINE_S: Final = 180.0
-_SOURCE: Final = Path(__file__).resolve().parents[1]
 _NEVER: Final = "its worker process ended before it had an answer"
 
 
@@ -114,13 +113,12 @@ class ReplayPool:
 
 class _Process:
     def __init__(self, blobs: Path, *, seed: int | None) -> None:
-        path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH", ""))))
         more = {} if seed is None else {"PYTHONHASHSEED": str(seed)}
         self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            [sys.executable, "-m", "engine.replaying_worker", str(blobs)],
+            command("engine.replaying_worker", str(blobs)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, **more},
+            env=environment(**more),
         )
 
     def ask(self, task: Task, deadline_s: float) -> list[Answer]:

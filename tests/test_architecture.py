@@ -27,6 +27,7 @@ _SHELL = (
     "engine.catalog",
     "engine.identity",
     "engine.outside",
+    "engine.own_module",
     "engine.recording",
     "engine.redact",
     "engine.requests",
