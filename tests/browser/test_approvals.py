@@ -54,7 +54,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiting]:
         stderr=subprocess.STDOUT,
     )
     try:
-        wait_for("the server", lambda: read_server_file(home) and True, timeout_s=120)
+        wait_for("the server", lambda: read_server_file(home) and True, timeout_s=240)
         yield Waiting(url=f"http://127.0.0.1:{port}", links=links)
     finally:
         process.send_signal(signal.SIGTERM)
