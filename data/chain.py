@@ -11,6 +11,7 @@ record carries its `type`; an event record carries the hash chain of its own str
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from data.codec import ROW_TYPES, from_document, row_from_document
+from engine.core.auth import AuthContext
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.events import Event, Recorded
+from engine.core.jcs import canonical
 from engine.core.rows import Row
 
 ZEROS: Final = "0" * 64
@@ -30,7 +33,10 @@ _TAIL_LENGTH: Final = len(_TAIL) + 64 + len(b'"}')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventText:
-    """An event at its place in the log, with its body as the exact text that was hashed."""
+    """An event at its place in the log, with its body as the exact text that was hashed.
+
+    `auth`: canonical JSON as well; empty where nobody asked, and then no member of the record.
+    """
 
     gseq: int
     stream: str
@@ -42,6 +48,7 @@ class EventText:
     body: str
     prev: str
     hash: str
+    auth: str = ""
 
     @classmethod
     def chained(
@@ -56,6 +63,7 @@ class EventText:
         kind: str,
         body: str,
         prev: str,
+        auth: str = "",
     ) -> EventText:
         """The event with its hash calculated."""
         bare = cls(
@@ -69,6 +77,7 @@ class EventText:
             body=body,
             prev=prev,
             hash="",
+            auth=auth,
         )
         return cls(**{**_members(bare), "hash": bare.calculated()})
 
@@ -94,18 +103,35 @@ class EventText:
             event=event,
             prev=Digest(self.prev),
             hash=Digest(self.hash),
+            auth=auth_from(self.auth),
         )
 
     def _text(self, *, hashed: bool) -> str:
         # Written out in the order of RFC 8785, so that a body of any size is not walked again.
         own = "" if hashed else f'"hash":"{self.hash}",'
         kind = "" if hashed else ',"type":"event"'
+        auth = f'"auth":{self.auth},' if self.auth else ""
         return (
-            f'{{"actor":{quoted(self.actor)},"body":{self.body},'
+            f'{{"actor":{quoted(self.actor)},{auth}"body":{self.body},'
             f'"command_id":{quoted(self.command_id)},"gseq":{self.gseq},{own}'
             f'"kind":{quoted(self.kind)},"prev":"{self.prev}","seq":{self.seq},'
             f'"stream":{quoted(self.stream)},"ts_us":{self.ts_us}{kind}}}'
         )
+
+
+def auth_text(auth: AuthContext | None) -> str:
+    """How it stands in the record; empty for none."""
+    return "" if auth is None else canonical(dataclasses.asdict(auth)).decode()
+
+
+def auth_from(text: str) -> AuthContext | None:
+    """Raises `Malformed` when the text is none of ours."""
+    if not text:
+        return None
+    try:
+        return AuthContext(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise Malformed(f"expected who asked, found {text[:80]!r}", where="auth") from error
 
 
 def quoted(text: str) -> str:
@@ -192,6 +218,7 @@ def _event(record: dict[str, Any]) -> EventText:
         body=_canonical_text(record["body"]),
         prev=record["prev"],
         hash=record["hash"],
+        auth=_canonical_text(record["auth"]) if "auth" in record else "",
     )
     if text.calculated() != text.hash:
         raise Malformed(

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from data.chain import ZEROS, EventText, row_record
+from data.chain import ZEROS, EventText, auth_text, row_record
 from data.codec import canonical_body, kind_of
 from data.database import Batch
 from data.outbox import Box, Outgoing, check_try, note
 from data.project import changes
+from engine.core.auth import AuthContext
 from engine.core.errors import Conflict, IllegalTransition, Malformed, NotFound
 from engine.core.events import Event, Recorded
 from engine.core.feed_events import FEEDS
@@ -51,6 +52,7 @@ class Append:
     command_id: str
     rows: tuple[Row, ...]
     row_records: tuple[str, ...]
+    auth: str = ""
 
     @classmethod
     def of(
@@ -62,6 +64,7 @@ class Append:
         actor: str,
         command_id: str,
         rows: Sequence[Row],
+        auth: AuthContext | None = None,
     ) -> Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
@@ -85,6 +88,7 @@ class Append:
             command_id=command_id,
             rows=tuple(rows),
             row_records=tuple(row_record(kind_of(row), canonical_body(row)) for row in rows),
+            auth=auth_text(auth),
         )
 
 
@@ -258,6 +262,7 @@ class Draft:
                 kind=event.TYPE,
                 body=body,
                 prev=prev,
+                auth=append.auth,
             )
             one = text.recorded(event)
             if is_run(stream):

@@ -6,6 +6,7 @@ writes. A cursor is used for one call (`Store.cursor()`).
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ import duckdb
 import polars as pl
 
 from data.arms import with_arms
+from engine.core.audit import CONSEQUENCES, EVERY_ATTEMPT, VERBS, AuditFilter
 
 FOLDER: Final = Path(__file__).parent / "sql" / "queries"
 SQL: Final = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.sql"))}
@@ -203,8 +205,37 @@ def decisions_of(
     return _read(cursor, "decisions_of", person=person, limit=limit)
 
 
-def audit(cursor: duckdb.DuckDBPyConnection, *, limit: int = 200) -> pl.DataFrame:
-    return _read(cursor, "audit", limit=limit)
+NAMED: Final = {
+    "kinds": list(VERBS),
+    "verbs": list(VERBS.values()),
+    "consequences": sorted(CONSEQUENCES),
+}
+
+
+def audit(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    asked: AuditFilter = EVERY_ATTEMPT,
+    gseq: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> pl.DataFrame:
+    """Records of the audit trail that the filter asks for, the newest first.
+
+    Args:
+        gseq: that one alone; `before`: a gseq, the page behind it.
+    """
+    return _read(cursor, "audit", **asdict(asked), **NAMED, gseq=gseq, before=before, limit=limit)
+
+
+def audit_choices(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Who attempted what, and how often."""
+    return _read(cursor, "audit_choices", **NAMED)
+
+
+def audit_head(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """The newest event; at most one row."""
+    return _read(cursor, "audit_head")
 
 
 def _read(cursor: duckdb.DuckDBPyConnection, name: str, **params: object) -> pl.DataFrame:

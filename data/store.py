@@ -31,8 +31,10 @@ from data.loading import (
 )
 from data.retire import Retiring
 from data.shelf import Shelf
+from data.trail import TrailReport, check_trail
 from data.volume import Volume
 from data.writer import Writer
+from engine.core.auth import AuthContext
 from engine.core.digest import Digest
 from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
@@ -70,9 +72,15 @@ class Store:
     """Implements `ports.EventStore`."""
 
     def __init__(
-        self, shelf: Shelf, blobs: Blobs, *, clock: Clock, clean: Clean | None = None
+        self,
+        shelf: Shelf,
+        blobs: Blobs,
+        *,
+        clock: Clock,
+        auth: Callable[[], AuthContext | None],
+        clean: Clean | None = None,
     ) -> None:
-        self._shelf, self._blobs, self._clean = shelf, blobs, clean
+        self._shelf, self._blobs, self._clean, self._auth = shelf, blobs, clean, auth
         self._lock = shelf.lock
         self._epochs: dict[str, int] = {}
         self._dispatcher = Dispatcher()
@@ -88,13 +96,21 @@ class Store:
         self._closed = False
 
     @classmethod
-    def open(cls, home: Path, *, clock: Clock, clean: Clean | None = None) -> Store:
+    def open(
+        cls,
+        home: Path,
+        *,
+        clock: Clock,
+        auth: Callable[[], AuthContext | None] = lambda: None,
+        clean: Clean | None = None,
+    ) -> Store:
         """Open the home's store, creating what is not there.
 
-        Args:
-            clean: makes of every event and every log line the one that is kept in its place.
-
         A damaged or missing database is rebuilt from the journal, which is then on record.
+
+        Args:
+            auth: who asks at this moment; called in the thread that appends.
+            clean: makes of every event and every log line the one that is kept in its place.
 
         Raises:
             Malformed: the journal is damaged; names the file and the line.
@@ -102,7 +118,7 @@ class Store:
         """
         home.mkdir(parents=True, exist_ok=True)
         shelf = Shelf(home, clock=clock)
-        store = cls(shelf, Blobs(home / "blobs"), clock=clock, clean=clean)
+        store = cls(shelf, Blobs(home / "blobs"), clock=clock, auth=auth, clean=clean)
         try:
             if shelf.rebuilt is not None:
                 store._writer.submit(shelf.note(shelf.rebuilt)).answer()
@@ -132,7 +148,13 @@ class Store:
             asked = self._asked.get(command_id) if events else None
         more = () if asked is None else (asked,)
         append = Append.of(
-            stream, events, after=after, actor=actor, command_id=command_id, rows=(*rows, *more)
+            stream,
+            events,
+            after=after,
+            actor=actor,
+            command_id=command_id,
+            rows=(*rows, *more),
+            auth=self._auth(),
         )
         recorded = self._writer.submit(append).answer()
         if asked is not None:
@@ -291,6 +313,10 @@ class Store:
         self._volume.flush()
         with self._archive.working, self._shelf.writing:
             return check(self._shelf.database(), self._shelf.journal, self._blobs)
+
+    def check_trail(self) -> TrailReport:
+        """Read the chain of events from its beginning; appends go on meanwhile."""
+        return check_trail(self._shelf)
 
     def close(self) -> None:
         """Write what is left and let go of the home. A second call does nothing."""

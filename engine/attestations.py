@@ -28,19 +28,19 @@ from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, Refused, Unverified
 from engine.core.event_parts import NamedDigest
-from engine.core.house import ADMIN, BUNDLES, CommandRejected
+from engine.core.house import BUNDLES
 from engine.core.run import Run
 from engine.core.scopes import IMPORT_ATTESTATION, UNLIMITED, Limits
 from engine.core.statemachine import Role, RunStatus
 from engine.evidence.foreign_predicate import authors_of, result_of
 from engine.evidence.imported import SIZE_MAX, Imported, documents, judge
 from engine.evidence.statement import MANIFEST_NAME
-from engine.identity import append_to
 from engine.inputs.sbom import read_sbom
 from engine.inputs.vex_reading import read_vex
 from engine.ports import EventStore
 from engine.recording import record
 from engine.settings import Settings
+from engine.trail.denials import denied
 
 __all__ = ["SIZE_MAX", "Attestations", "Given", "Taken"]
 
@@ -263,8 +263,14 @@ class Attestations:
             raise Refused(why_not.sentence, code=why_not.code)
 
     def _deny(self, code: str, reason: str, run_id: str, actor: str) -> None:
-        event = CommandRejected(action=IMPORT_ATTESTATION, run=run_id, code=code, reason=reason)
-        append_to(self._store, ADMIN, event, actor=actor)
+        denied(
+            self._store,
+            user=actor,
+            action=IMPORT_ATTESTATION,
+            run=run_id,
+            code=code,
+            reason=reason,
+        )
 
 
 def _check_open(run: Run) -> None:

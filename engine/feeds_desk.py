@@ -11,6 +11,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,6 @@ from engine.core.errors import Conflict, Malformed, NotFound, Refused, Releaseli
 from engine.core.events import Event, Recorded
 from engine.core.feed_events import FEEDS, FeedSynced, FeedSyncFailed, FeedSyncStarted
 from engine.core.feeds import NAMES, FeedLog, evolve, is_url, refusal
-from engine.core.house import ADMIN, CommandRejected
 from engine.core.scopes import SYNC_FEEDS, UNLIMITED, Limits
 from engine.core.scopes import refusal as beyond
 from engine.core.statemachine import Role
@@ -34,6 +34,7 @@ from engine.inputs.feeds_unpack import FeedLimits
 from engine.ports import Clock, EventStore, FeedSnapshot
 from engine.settings import FeedOrigin, FeedsConfig
 from engine.settings_feeds import address_problem
+from engine.trail.denials import denied
 
 _log = logging.getLogger(__name__)
 
@@ -163,14 +164,16 @@ class FeedDesk:
                 raise Malformed(wrong, where="from")
         why = self.why_not(wish, who)
         if why is not None:
-            self._deny(who, why)
+            self._deny(who, why, wish)
             raise Refused(why.sentence, code=why.code)
         with self._lock:
             if self._stopped or self._running.keys() & set(names):
                 raise Conflict("A sync of one of them has begun just now.")
             self._running |= {name: _Running() for name in names}
         thread = threading.Thread(
-            target=self._one_after_another, args=(names, wish, who.user), name="feeds"
+            target=copy_context().run,  # whoever asks is asked for in there too
+            args=(self._one_after_another, names, wish, who.user),
+            name="feeds",
         )
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
@@ -295,11 +298,16 @@ class FeedDesk:
     def _record(self, event: Event, user: str) -> None:
         append_to(self._store, FEEDS, event, actor=user)
 
-    def _deny(self, who: Who, why: Refusal) -> None:
-        event = CommandRejected(
-            action=SYNC_FEEDS, run="", code=why.code, reason=f"{who.user}: {why.sentence}"
+    def _deny(self, who: Who, why: Refusal, wish: Wish) -> None:
+        denied(
+            self._store,
+            user=who.user,
+            action=SYNC_FEEDS,
+            code=why.code,
+            reason=why.sentence,
+            subject=" ".join(self.names(wish)),
+            override=wish.accept_loss,
         )
-        append_to(self._store, ADMIN, event, actor=who.user)
 
     def _follow(self, recorded: tuple[Recorded, ...]) -> None:
         for one in recorded:

@@ -18,7 +18,7 @@ from engine.core.approvals import Actor
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, NotFound, Refused, UnsafeConfig
 from engine.core.events import Recorded
-from engine.core.house import ADMIN, CommandRejected
+from engine.core.house import ADMIN
 from engine.core.policy_versions import (
     HOME,
     PUBLISHED,
@@ -31,7 +31,6 @@ from engine.core.policy_versions import (
     versions,
 )
 from engine.core.scopes import PUBLISH_POLICY
-from engine.identity import append_to
 from engine.policy.cases import (
     SUFFIX,
     Outcome,
@@ -45,8 +44,10 @@ from engine.policy.compile import compile_policy
 from engine.policy.model import Policy, load_policy
 from engine.ports import Clock, EventStore
 from engine.settings import Settings
+from engine.trail.denials import denied
 
 _TRIES: Final = 50
+_UNREAD: Final = Digest.of(b"")
 _TESTS_BYTES_MAX: Final = 8 << 20
 
 
@@ -134,9 +135,7 @@ class PolicyBook:
 
     def why_not(self, environment: str, asker: Asker) -> str:
         """Why this person may not publish there at all; empty when they may."""
-        blocked = refusal(
-            self._actor(asker, environment), environment, Digest.of(b""), None, reason="-"
-        )
+        blocked = refusal(self._actor(asker, environment), environment, _UNREAD, None, reason="-")
         return "" if blocked is None else blocked.sentence
 
     def check(self, asked: Publication) -> tuple[Policy, tuple[Outcome, ...]]:
@@ -176,7 +175,7 @@ class PolicyBook:
         earlier = self._store.by_command(command_id) if command_id else ()
         if earlier:
             return _published(earlier)
-        self._refuse(asker, actors, Digest.of(b""), asked.reason)  # before anything is read
+        self._refuse(asker, actors, _UNREAD, asked.reason)  # before anything is read
         policy, outcomes = self.check(asked)
         self._refuse(asker, actors, policy.digest, asked.reason)
         bad = [one for one in outcomes if not one.ok]
@@ -201,10 +200,18 @@ class PolicyBook:
         for name, actor in actors.items():
             blocked = refusal(actor, name, policy, in_force(now, name), reason=reason)
             if blocked is not None:
-                event = CommandRejected(
-                    action=PUBLISH_POLICY, run="", code=blocked.code, reason=blocked.sentence
+                here = in_force(now, name)
+                denied(
+                    self._store,
+                    user=asker.user,
+                    action=PUBLISH_POLICY,
+                    code=blocked.code,
+                    reason=blocked.sentence,
+                    environment=name,
+                    asked=reason,
+                    before=None if here is None else here.event.policy,
+                    after=None if policy == _UNREAD else policy,
                 )
-                append_to(self._store, ADMIN, event, actor=asker.user)
                 raise Refused(blocked.sentence, code=blocked.code)
 
     def _event(

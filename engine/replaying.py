@@ -26,7 +26,7 @@ from engine.core.errors import (
     Refused,
     StorageFull,
 )
-from engine.core.house import ADMIN, CommandRejected, ReplayFinished, ReplayRequested
+from engine.core.house import ADMIN, ReplayFinished, ReplayRequested
 from engine.core.jcs import canonical
 from engine.core.replays import (
     ReplayAsk,
@@ -58,6 +58,7 @@ from engine.replaying_scope import (
     watches_by_run,
 )
 from engine.replaying_work import Answer, Task, failed
+from engine.trail.denials import denied
 from engine.verdicts import PolicyDesk
 
 _log = logging.getLogger(__name__)
@@ -139,10 +140,16 @@ class Replaying(ReplayReading):
         may = self._may(names, asker)
         if not may:
             why = self._refusal(asker, names)
-            event = CommandRejected(
-                action=REPLAY, run=one_run(found), code=why.code, reason=why.sentence
+            denied(
+                self._store,
+                user=asker.user,
+                action=REPLAY,
+                run=one_run(found),
+                code=why.code,
+                reason=why.sentence,
+                subject=ask.scope,
+                asked=ask.reason,
             )
-            append_to(self._store, ADMIN, event, actor=asker.user)
             raise Refused(why.sentence, code=why.code)
         allowed = [one for one in found if one.environment in may]
         request = self._record(ask, allowed, asker, command_id)

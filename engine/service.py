@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from engine.admission import Admission
 from engine.again import Again
-from engine.asker import LOCAL_ADMIN, Asker, actor_of, refusal_of
+from engine.asker import LOCAL_ADMIN, Asker
 from engine.catalog import Catalog
 from engine.core import addenda, exporting, holds
 from engine.core.approvals import Actor
@@ -27,7 +28,7 @@ from engine.core.events import Recorded
 from engine.core.exporting import ExportState
 from engine.core.fact_events import EvidenceAddendum
 from engine.core.heirs import NEW_RUN, bundle_before
-from engine.core.house import ADMIN, CommandRejected
+from engine.core.house import ADMIN
 from engine.core.plan import Observation
 from engine.core.rollback_preview import RollbackPreview, from_record, plan_back, preview
 from engine.core.run import Run
@@ -39,6 +40,7 @@ from engine.identity import append_to
 from engine.ports import EventStore
 from engine.requests import build_request
 from engine.settings import Settings
+from engine.trail.denials import of_command, of_wish
 
 __all__ = ["LOCAL_ADMIN", "Asker", "Service"]
 
@@ -52,7 +54,7 @@ _INTERRUPTS: Final = frozenset(
 )
 
 
-class Service:
+class Service(Admission):
     """Thread-safe.
 
     Args:
@@ -80,7 +82,8 @@ class Service:
         policy_authors: Callable[[str], tuple[str, ...]] = lambda _: (),
         shown: Callable[[Run, Command], Command] = lambda _, command: command,
     ) -> None:
-        self._store, self._settings, self._catalog = store, settings, catalog
+        super().__init__(store, settings)
+        self._catalog = catalog
         self._policy_digest, self._speed, self._interrupt = policy_digest, speed, interrupt
         self._observe, self._moment, self._policy_authors = observe, now, policy_authors
         self._shown = shown
@@ -94,21 +97,6 @@ class Service:
             speed=speed,
             observe=observe,
         )
-
-    def actor(self, asker: Asker, environment: str) -> Actor:
-        """The asker with the roles that count in the environment."""
-        return actor_of(self._settings, asker, environment)
-
-    def require(
-        self, asker: Asker, verb: str, roles: frozenset[Role], *, what: str, environment: str = ""
-    ) -> None:
-        """Raises:
-        Refused: none of the roles is held, or the token is not for this. It is on record.
-        """
-        why_not = refusal_of(self._settings, asker, verb, roles, what=what, environment=environment)
-        if why_not is not None:
-            self._deny(asker, verb, "", why_not.code, why_not.sentence)
-            raise Refused(why_not.sentence, code=why_not.code)
 
     def run(self, run_id: str) -> Run:
         """Raises `NotFound`."""
@@ -143,7 +131,7 @@ class Service:
             sentence = f"{asker.user} may not request promotions to {environment}."
             why_not = Refusal(sentence=sentence, code="role")
         if why_not is not None:
-            self._deny(asker, PROMOTE, "", why_not.code, why_not.sentence)
+            self.deny(asker, PROMOTE, "", why_not, **of_wish(bundle, environment, reason, ticket))
             raise Refused(why_not.sentence, code=why_not.code)
         known = self._catalog.get(bundle)
         with self._numbering:
@@ -153,7 +141,7 @@ class Service:
             hold = self._store.hold(environment, bundle)
             held = holds.refusal(hold)
             if held is not None and hold is not None:
-                self._deny(asker, PROMOTE, "", held.code, held.sentence)
+                self.deny(asker, PROMOTE, "", held, **of_wish(bundle, environment, reason, ticket))
                 raise Refused(held.sentence, code=held.code, hint=holds.lifting(hold))
             number = self._store.last_run_number() + 1
             request = build_request(
@@ -207,7 +195,13 @@ class Service:
                 actor = self.actor(asker, run.environment)
                 events = decide(run, self._shown(run, command), actor, self._now(run))
             except Refused as refused:
-                self._deny(asker, command.action.value, run_id, refused.code, str(refused))
+                self.deny(
+                    asker,
+                    command.action.value,
+                    run_id,
+                    refused,
+                    **of_command(run, command, asker.user),
+                )
                 raise
             try:
                 recorded = self._store.append(
@@ -240,7 +234,13 @@ class Service:
                 self._again.check_plan(run, command)
                 events = self._again.requested(run, command, asker.user, number)
             except Refused as refused:
-                self._deny(asker, command.action.value, run_id, refused.code, str(refused))
+                self.deny(
+                    asker,
+                    command.action.value,
+                    run_id,
+                    refused,
+                    **of_command(run, command, asker.user),
+                )
                 raise
             assert isinstance(events[0], RunRequested)
             if command.lift_hold and self._store.hold(run.environment, events[0].bundle):
@@ -276,7 +276,7 @@ class Service:
         try:
             return self._lift(environment, bundle, actor, reason, command_id)
         except Refused as refused:
-            self._deny(asker, LIFT_HOLD, "", refused.code, str(refused))
+            self.deny(asker, LIFT_HOLD, "", refused, **of_wish(bundle, environment, reason, ""))
             raise
 
     def _lift(
@@ -334,7 +334,7 @@ class Service:
         run = self._store.run(run_id)
         why_not = exporting.role_refusal(run, self.actor(asker, run.environment), deed=deed)
         if why_not is not None:
-            self._deny(asker, deed, run_id, why_not.code, why_not.sentence)
+            self.deny(asker, deed, run_id, why_not)
             raise Refused(why_not.sentence, code=why_not.code)
 
     def exports(self, run_id: str, asker: Asker) -> tuple[ExportState, ...]:
@@ -360,7 +360,7 @@ class Service:
         run = self._store.run(run_id)
         why_not = addenda.refusal(run, self.actor(asker, run.environment))
         if why_not is not None:
-            self._deny(asker, ANNOTATE, run_id, why_not.code, why_not.sentence)
+            self.deny(asker, ANNOTATE, run_id, why_not)
             raise Refused(why_not.sentence, code=why_not.code)
 
     def rollback_preview(self, run_id: str, targets: Sequence[str] = ()) -> RollbackPreview:
@@ -385,15 +385,3 @@ class Service:
             why = f"The targets cannot be looked at: {failed}. This is what was last on record."
             return replace(told, warnings=(why, *told.warnings))
         return preview(run, observation, targets)
-
-    def sign_in_refused(self, user: str, code: str, reason: str) -> None:
-        """Put on record that a provider vouched for somebody who is not let in.
-
-        Args:
-            user: as the provider calls them; empty when it does not say.
-        """
-        self._deny(Asker(user=user or "unknown"), "sign_in", "", code, reason)
-
-    def _deny(self, asker: Asker, action: str, run_id: str, code: str, reason: str) -> None:
-        event = CommandRejected(action=action, run=run_id, code=code, reason=reason)
-        append_to(self._store, ADMIN, event, actor=asker.user)

@@ -28,6 +28,7 @@ from engine.runner import Runner
 from engine.sealing import Sealer
 from engine.service import Service
 from engine.settings import Settings
+from engine.trail.reading import Trail
 from engine.worker import Worker
 
 if TYPE_CHECKING:  # `data` implements ports; only the wiring and the doors see it by name
@@ -65,6 +66,7 @@ class Services:
     retention: Retention
     replaying: Replaying
     hooks: HookRoom
+    trail: Trail
     live: Live
     fleets: Mapping[str, Fleet]
     engine_id: str

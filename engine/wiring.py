@@ -59,6 +59,8 @@ from engine.service import Service
 from engine.services import Services
 from engine.settings import Environment, Settings, read_settings
 from engine.steps import observe
+from engine.trail import asking
+from engine.trail.reading import Trail
 from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
 from engine.wiring_integrations import (
@@ -126,7 +128,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         check_origin(settings, keys.origins)
         clock = SystemClock()
         install()
-        store = Store.open(settings.home, clock=clock, clean=redact_record)
+        store = Store.open(settings.home, clock=clock, auth=asking.current, clean=redact_record)
         undo.callback(store.close)
         identity, catalog = identity_of(settings, store, clock), Catalog(store)
         fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
@@ -139,14 +141,15 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
         engine_id, retention = secrets.token_hex(4), _retention(settings, store, clock)
         prober = prober_of(settings, store, clock, os.environ)
-        worker = _worker(store, runner, retention, identity, prober, engine_id)
+        trail = Trail(store=store, clock=clock, settings=settings)
+        worker = _worker(store, runner, retention, identity, prober, trail, engine_id)
         archivist, live = Archivist(store.put_away), Live(store, clock)
         health = health_of(outside, worker, prober)
         service, views = _service(outside, book, health, speed)
         replaying = _replaying(settings, store, clock, outside, service)
         hooks = hook_room(settings, store, clock, keys.input_key, service, catalog)
         undo.pop_all()
-    keepers = (hooks, replaying, feeds, book, archivist, retention, prober)
+    keepers = (hooks, replaying, feeds, book, archivist, retention, prober, trail)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -159,6 +162,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         views=views,
         replaying=replaying,
         hooks=hooks,
+        trail=trail,
         feeds=feeds,
         policies=book,
         blocking=Blocking(store, settings.home / "blobs"),
@@ -251,6 +255,7 @@ def _worker(
     retention: Retention,
     identity: Identity,
     prober: Prober,
+    trail: Trail,
     engine_id: str,
 ) -> Worker:
     return Worker(
@@ -261,6 +266,7 @@ def _worker(
             Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
             Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
             Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
+            Chore(name="audit trail", every_s=60, do=trail.when_due),
         ),
     )
 
@@ -314,7 +320,7 @@ def _closer(
     catalog: Catalog,
     worker: Worker,
     keepers: Sequence[
-        HookRoom | Archivist | FeedDesk | PolicyBook | Prober | Replaying | Retention
+        HookRoom | Archivist | FeedDesk | PolicyBook | Prober | Replaying | Retention | Trail
     ],
     live: Live,
     engine_id: str,

@@ -21,6 +21,7 @@ from engine.api import (
     again,
     approvals,
     attestations,
+    audit,
     drills,
     evidence,
     feeds,
@@ -46,6 +47,7 @@ from engine.api.sse import Streams
 from engine.core.errors import ReleaselineError
 from engine.identity import Principal
 from engine.services import Services
+from engine.trail.asking import asking, new_request_id
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +84,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
         replays.router(services),
         webhooks.router(services),
         hooks.router(services),
+        audit.router(services),
     )
     for router in routers:
         api.include_router(router)
@@ -108,10 +111,12 @@ def in_process(services: Services, principal: Principal) -> ASGIApp:
     api = build_api(services, Streams(services), limited=False)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        inner = dict(scope, rl_principal=principal, rl_request_id="local")
+        rid = new_request_id()
+        inner = dict(scope, rl_principal=principal, rl_request_id=rid)
         inner["path"] = scope["path"].removeprefix(PREFIX)
         inner["raw_path"] = inner["path"].encode()
-        await api(inner, receive, send)
+        with asking(principal, rid):
+            await api(inner, receive, send)
 
     return application
 

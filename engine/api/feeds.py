@@ -69,13 +69,16 @@ def router(services: Services) -> APIRouter:
         "/feeds/{name}/snapshot",
         responses=sends("application/json", told="the snapshot as the gate reads it"),
     )
-    def snapshot(name: FeedName, known: IfNoneMatch = "") -> Response:
+    def snapshot(name: FeedName, request: Request, known: IfNoneMatch = "") -> Response:
         """The bytes that the gate reads, also of files that only lie in the folder."""
         for one in services.feeds.snapshots():
             if one.name == name.upper():
                 tag = f'"{one.digest}"'
                 if is_known(tag, known):
                     return Response(status_code=304, headers={"ETag": tag})
+                services.trail.handed_out(
+                    "feed-snapshot", one.content, user=asker(request).user, asked=one.name
+                )
                 said = f'attachment; filename="{one.name}-{one.digest.hex[:12]}.json"'
                 return Response(
                     one.content,

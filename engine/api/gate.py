@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import secrets
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -29,6 +29,7 @@ from engine.home import is_loopback
 from engine.identity import Principal
 from engine.services import Services
 from engine.settings import ServerConfig
+from engine.trail.asking import asking, new_request_id
 
 _OPEN_PATHS: Final = (
     "/healthz",
@@ -61,12 +62,19 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scope["rl_request_id"] = request_id = f"req_{secrets.token_hex(8)}"
+        scope["rl_request_id"] = request_id = new_request_id()
         refused = self._refused(scope, headers, request_id)
         if refused is not None:
+            await self._tell(scope, headers, refused)
             await self._refuse(refused, scope, receive, send)
             return
-        await self._app(scope, receive, self._with_headers(scope, send))
+        principal = scope.get("rl_principal")
+        answering = self._with_headers(scope, send)
+        if principal is None:
+            await self._app(scope, receive, answering)
+            return
+        with asking(principal, request_id):
+            await self._app(scope, receive, answering)
 
     def _refused(self, scope: Scope, headers: Headers, request_id: str) -> Response | None:
         server = self._services().settings.server
@@ -102,6 +110,7 @@ class Gate:
         try:
             scope["rl_principal"] = self._principal(scope, headers)
         except Unauthenticated as error:
+            scope["rl_refused"], scope["rl_refused_why"] = "not_signed_in", str(error)
             if path.startswith("/api/") or scope["type"] == "websocket":
                 status = 401 if scope["type"] == "http" else 403
                 return problem(
@@ -113,6 +122,8 @@ class Gate:
                 )
             return RedirectResponse("/signed-out", status_code=303)
         if self._forged(scope, headers, origin):
+            scope["rl_refused"] = "no_origin"
+            scope["rl_refused_why"] = f"{scope['method']} {path} came without an Origin."
             return problem(
                 403,
                 "no_origin",
@@ -122,19 +133,36 @@ class Gate:
         return None
 
     def _principal(self, scope: Scope, headers: Headers) -> Principal:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return self._services().identity.token(token.strip())
+        method, secret = _shown(headers)
+        identity = self._services().identity
+        if method == "token":
+            return identity.token(secret)
         # A stream is opened anew by the page itself: that is nobody's click.
         used = scope["type"] == "http" and "text/event-stream" not in headers.get("accept", "")
-        secret = session_cookie(headers.get("cookie", ""))
-        return self._services().identity.session(secret, used=used)
+        return identity.session(secret, used=used)
 
     def _forged(self, scope: Scope, headers: Headers, origin: str | None) -> bool:
         """A cookie comes along by itself, so a change needs proof that our own page asked."""
         if scope["type"] == "websocket" or "authorization" in headers:
             return False
         return scope["method"] not in _SAFE_METHODS and origin is None
+
+    async def _tell(self, scope: Scope, headers: Headers, refused: Response) -> None:
+        """A proof that is not good goes on record. Whoever opens a page without any is only sent
+        to sign in: that is no attempt."""
+        method, secret = _shown(headers)
+        code = scope.get("rl_refused", "")
+        if not code or (method == "none" and refused.status_code == 303):
+            return
+        client = scope.get("client")
+        await run_in_threadpool(
+            self._services().trail.sign_ins.note,
+            method=method,
+            code=code,
+            reason=scope["rl_refused_why"],
+            secret=secret,
+            address=client[0] if client else "",
+        )
 
     async def _refuse(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -170,6 +198,15 @@ def own_hosts(server: ServerConfig) -> frozenset[str]:
     if server.behind_proxy:
         hosts |= {name.lower() for name in server.allowed_hosts}
     return frozenset(hosts)
+
+
+def _shown(headers: Headers) -> tuple[str, str]:
+    """The kind of proof that came with a request, and the secret itself."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return "token", token.strip()
+    cookie = session_cookie(headers.get("cookie", ""))
+    return ("session", cookie) if cookie else ("none", "")
 
 
 def content_security_policy() -> str:

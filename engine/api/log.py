@@ -32,8 +32,9 @@ def router(services: Services) -> APIRouter:
     @api.post("/log/fsck", responses=says(LogCheckDoc))
     def fsck(request: Request) -> Any:
         """Read every leaf, head and file, and compare them all; it changes nothing."""
-        admin_of(services, asker(request), "check the log")
+        who = admin_of(services, asker(request), "check the log")
         report = services.logbook.check(services.store.fsck().findings)
+        services.trail.store_checked("log", report.findings, ok=report.ok, user=who)
         return {
             "ok": report.ok,
             "leaves": report.leaves,

@@ -175,12 +175,13 @@ def _upkeep(api: APIRouter, services: Services) -> None:
         response_class=Response,
         responses=sends("application/octet-stream", told="the bytes of this digest"),
     )
-    def blob(digest: DigestPath, known: IfNoneMatch = "") -> Response:
+    def blob(digest: DigestPath, request: Request, known: IfNoneMatch = "") -> Response:
         """Bytes by their digest, re-hashed on the way."""
         tag = f'"{digest}"'
         if is_known(tag, known) and services.store.blobs.has(Digest.parse(digest)):
             return Response(status_code=304, headers={"ETag": tag})
         content = services.store.blobs.get(Digest.parse(digest))
+        services.trail.handed_out("blob", content, user=asker(request).user, asked=digest)
         return Response(
             content,
             media_type="application/octet-stream",
@@ -211,9 +212,11 @@ def _upkeep(api: APIRouter, services: Services) -> None:
     @api.post("/fsck", responses=says(FsckDoc))
     def fsck(request: Request) -> Any:
         """Make every projection again and compare; it changes nothing."""
-        admin_of(services, asker(request), "check the store")
+        who = admin_of(services, asker(request), "check the store")
         report = services.store.fsck()
-        return {"ok": report.ok, "findings": [str(f) for f in report.findings]}
+        findings = [str(one) for one in report.findings]
+        services.trail.store_checked("store", findings, ok=report.ok, user=who)
+        return {"ok": report.ok, "findings": findings}
 
     @api.post("/retention", responses=says(RetentionDoc))
     def retention(request: Request, dry_run: bool = False) -> Any:

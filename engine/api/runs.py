@@ -138,6 +138,7 @@ def _steps(api: APIRouter, services: Services) -> None:
     def logs(
         run_id: RunId,
         step: StepId,
+        request: Request,
         page: Paged,
         attempt: Attempt = 0,
         format: Literal["json", "text"] = "json",
@@ -150,9 +151,17 @@ def _steps(api: APIRouter, services: Services) -> None:
         )
         if format == "text":
             name = f"{run_id}-{step}-{number}.log"
+            text = queries.logs_as_text(frame)
+            services.trail.handed_out(
+                "step-log",
+                text.encode(),
+                user=asker(request).user,
+                asked=name,
+                run=run_id,
+                rows=frame.height,
+            )
             return PlainTextResponse(
-                queries.logs_as_text(frame),
-                headers={"Content-Disposition": f'attachment; filename="{name}"'},
+                text, headers={"Content-Disposition": f'attachment; filename="{name}"'}
             )
         of = filtered("logs", run=run_id, step=step, attempt=number)
         behind = place_of(of, page.after, (int,))

@@ -5,6 +5,7 @@ Times are UTC epoch microseconds in `_us` fields; digests are written `sha256:<h
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from engine.api.back_shapes import back_shape
@@ -258,6 +259,7 @@ def event_shape(recorded: Recorded, body: dict[str, Any]) -> dict[str, Any]:
         "command_id": recorded.command_id,
         "kind": recorded.event.TYPE,
         "body": body,
+        "auth": None if recorded.auth is None else asdict(recorded.auth),
         "prev": recorded.prev.hex,
         "hash": recorded.hash.hex,
     }

@@ -44,6 +44,14 @@ def routes(services: Callable[[], Services]) -> list[Route]:
         try:
             session = await run_in_threadpool(services().identity.redeem_link, secret)
         except Unauthenticated as error:
+            await run_in_threadpool(
+                services().trail.sign_ins.note,
+                method="link",
+                code="link_used",
+                reason=str(error),
+                secret="",
+                address=request.client.host if request.client else "",
+            )
             return problem(403, "link_used", str(error), request_id=request_id(request))
         response = JSONResponse({"signed_in": True})
         set_session(response, session, services().settings.server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,7 +29,7 @@ class Local(Answers):
         self._services = wiring.build(read_settings(home.resolve()))
         self._runner = asyncio.Runner()
         try:
-            shell = Principal(user=LOCAL_ADMIN, method="shell")
+            shell = Principal(user=LOCAL_ADMIN, method="shell", key=f"uid {os.getuid()}")
             principal = self._services.identity.token(token) if token else shell
             self._http = self._runner.run(self._client(principal))
         except BaseException:

@@ -38,6 +38,8 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "webhook": ("webhook:webhook", "Who is told what happens here, and what became of it."),
     "feeds": ("feeds:feeds", "Advisory feeds: how fresh they are, and syncing them."),
     "integration": ("integration:integration", "Servers that promotions depend on: do they work?"),
+    "audit": ("audit:audit", "Who attempted what; is the record of it whole; exports of it."),
+    "export": ("audit:export_table", "A table as Parquet, CSV or JSON lines, columns explained."),
     "log": ("log:log", "The transparency log: its head, proofs, and a check of all of it."),
     "keys": ("keys:keys", "Show the keys of a home, or make some of them anew."),
     "fsck": ("checks:fsck", "Rebuild what the store derives, and compare."),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, get_args
 
 from engine.core.attestations import AttestationImported
+from engine.core.auth import AuthContext
 from engine.core.back_events import BackEvent
 from engine.core.digest import Digest
 from engine.core.fact_events import FactEvent
@@ -41,6 +42,7 @@ class Recorded:
         command_id: the client-made id of the command that caused it; empty for the engine.
         prev: hash of the stream's event before, 64 zeros for the first.
         hash: SHA-256 hex of the canonical JSON of all other fields.
+        auth: by what whoever asked was let in; None where nobody asked.
     """
 
     gseq: int
@@ -52,3 +54,4 @@ class Recorded:
     event: Event
     prev: Digest
     hash: Digest
+    auth: AuthContext | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from engine.core.attestations import AttestationImported
+from engine.core.audit_events import AuditChecked, DataExported, SignInFailed, StoreChecked
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.feed_events import FeedSynced, FeedSyncFailed, FeedSyncStarted
@@ -113,13 +114,33 @@ class AccountReleased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRejected:
-    """Somebody asked for something that is not allowed; denied attempts are history too."""
+    """Somebody asked for something that is not allowed; denied attempts are history too.
+
+    Attributes:
+        action: what was asked for, in the words of commands.
+        run: that it was about; empty when it was about none.
+        reason: why it was denied.
+        environment: empty for that of the run, or for none.
+        subject: what else it was about: a digest, a name, an id.
+        asked: the reason that they gave.
+        own: they would have let through what is their own work.
+        override: they wanted it although something stood against it.
+        before, after: what would have been exchanged for what.
+    """
 
     TYPE: ClassVar = "command.rejected/1"
     action: str
     run: str
     code: str
     reason: str
+    environment: str = ""
+    subject: str = ""
+    asked: str = ""
+    ticket: str = ""
+    override: bool = False
+    own: bool = False
+    before: Digest | None = None
+    after: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,4 +297,8 @@ HouseEvent: TypeAlias = (
     | RedeliveryRequested
     | NoticeRaised
     | HookReceived
+    | SignInFailed
+    | DataExported
+    | AuditChecked
+    | StoreChecked
 )

@@ -26,6 +26,8 @@ LIFT_HOLD: Final = "lift_hold"
 PUBLISH_POLICY: Final = "publish_policy"
 SYNC_FEEDS: Final = "sync_feeds"
 PROBE_INTEGRATION: Final = "probe_integration"
+READ_AUDIT: Final = "read_audit"
+CHECK_AUDIT: Final = "check_audit"
 ADMINISTER: Final = "administer"
 # In no scope: a token that is limited makes none that is less so, and no link either.
 MAKE_CREDENTIALS: Final = "make_credentials"
@@ -81,7 +83,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             OVERRIDE,
         }
     ),
-    Scope.EVIDENCE: frozenset({EXPORT, DRILL, ANNOTATE, REPLAY}),
+    Scope.EVIDENCE: frozenset({EXPORT, DRILL, ANNOTATE, REPLAY, READ_AUDIT, CHECK_AUDIT}),
     Scope.POLICIES: frozenset({PUBLISH_POLICY}),
     Scope.FEEDS: frozenset({SYNC_FEEDS}),
     Scope.ADMIN: frozenset({ADMINISTER}),

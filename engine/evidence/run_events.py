@@ -78,7 +78,7 @@ def check_story(content: bytes, hashes: Mapping[int, str], ledger: Ledger, *, wh
 
 
 def _event(line: bytes, where: str) -> Mapping[str, Any]:
-    event = fields(parse_object(line, where=where), _MEMBERS, where=where)
+    event = fields(parse_object(line, where=where), _MEMBERS, optional={"auth"}, where=where)
     if canonical(dict(event)) != line or event["type"] != "event":
         raise Malformed("expected an event in canonical JSON", where=where)
     return event

@@ -27,13 +27,12 @@ from engine.core.hook_events import (
     WebhookTested,
 )
 from engine.core.hook_names import EVERYTHING, NAMES, WAITS, unknown
-from engine.core.house import ADMIN, CommandRejected
 from engine.core.scopes import ADMINISTER
 from engine.core.statemachine import Role
 from engine.hooks.letters import CDEVENTS, FORMATS, MADE, SLACK, HookSecrets, is_reference
-from engine.identity import append_to
 from engine.ports import Clock, EventStore
 from engine.settings import Settings, WebhookConfig
+from engine.trail.denials import denied
 
 API: Final = "api"
 HOME: Final = "home"
@@ -263,8 +262,7 @@ class WebhookDesk:
         self._deny(action, asker, Refusal(sentence=sentence, code="state"))
 
     def _deny(self, action: str, asker: Asker, why: Refusal) -> NoReturn:
-        event = CommandRejected(action=action, run="", code=why.code, reason=why.sentence)
-        append_to(self._store, ADMIN, event, actor=asker.user)
+        denied(self._store, user=asker.user, action=action, code=why.code, reason=why.sentence)
         raise Refused(why.sentence, code=why.code)
 
     def _append(

@@ -37,13 +37,12 @@ from engine.core.hook_presets import (
     replay_key,
     wishes,
 )
-from engine.core.house import ADMIN, CommandRejected
 from engine.core.scopes import CREATE_BUNDLE, Limits, Scope
 from engine.hooks.fetching import Fetcher
-from engine.identity import append_to
 from engine.ports import Clock, EventStore
 from engine.service import Service
 from engine.settings import InboundConfig, Settings
+from engine.trail.denials import denied
 
 ACTION: Final = "call_hook"
 QUIET_S: Final = 60.0
@@ -202,8 +201,14 @@ class Inbound:
                 return
             self._refused[hook, code] = (now_s, 0)
         counted = f" {more} like it came before." if more else ""
-        event = CommandRejected(action=ACTION, run="", code=code, reason=f"{sentence}{counted}")
-        append_to(self._store, ADMIN, event, actor=f"hook/{hook}" if hook else "nobody")
+        denied(
+            self._store,
+            user=f"hook/{hook}" if hook else "nobody",
+            action=ACTION,
+            code=code,
+            reason=f"{sentence}{counted}",
+            subject=hook,
+        )
 
 
 def _received(hook: str, events: list[object], *, before: bool) -> Received:

@@ -52,7 +52,8 @@ def test_every_list_has_a_page_and_every_post_that_does_something_a_key(
 ) -> None:
     reads_only = {
         "POST /policies/check", "POST /gate-backtests", "POST /fsck", "POST /log/fsck",
-        "POST /runs/{run_id}/drill", "POST /retention", "POST /integrations/{name}/probe",
+        "POST /runs/{run_id}/drill", "POST /retention", "POST /audit/check",
+        "POST /integrations/{name}/probe",
         "POST /hooks/{name}",  # what its sender signed is its key
     }  # fmt: skip
     for name, operation in operations(document):

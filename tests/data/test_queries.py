@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from data import queries
 from data.store import Store
+from engine.core.audit import EVERY_ATTEMPT
 from engine.core.digest import Digest
 from engine.core.house import BUNDLES, BundleCreated
 from tests.core.simulated import NEW, TARGETS
@@ -37,14 +39,24 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "targets_of": {"run_id": "run-1"},
     "reviews": {"open_only": False},
     "decisions_of": {"person": "bob", "limit": 10},
-    "audit": {"limit": 10},
     "command": {"command_id": "ana/1"},
     "deliveries": {
         "hook": "", "outcome": "", "dead": False, "limit": 10, "before": None, "gseq": 0, "idx": 0,
     },
     "webhook_counts": {},
     "delivery_tries": {"hook": "wh_1", "gseq": 1, "idx": 0},
+    "audit": {
+        **asdict(EVERY_ATTEMPT),
+        **queries.NAMED,
+        "gseq": None,
+        "before": None,
+        "limit": 10,
+    },
+    "audit_choices": dict(queries.NAMED),
+    "audit_head": {},
 }  # fmt: skip
+# Of functions that take other words than their query.
+CALLS: dict[str, dict[str, Any]] = {"audit": {"limit": 10}, "audit_choices": {}}
 
 
 def promised(sql: str) -> list[tuple[str, str]]:
@@ -75,7 +87,7 @@ def test_columns_are_those_of_the_header(store: Store, name: str, filled: bool) 
         assert word in sql
     for taken in PARAMETERS[name]:
         assert f"${taken}" in sql.split("-- returns")[0], f"{taken} is not in the header"
-    frame = getattr(queries, name)(store.cursor(), **PARAMETERS[name])
+    frame = getattr(queries, name)(store.cursor(), **CALLS.get(name, PARAMETERS[name]))
     assert isinstance(frame, pl.DataFrame)
     if not filled:
         assert frame.is_empty()

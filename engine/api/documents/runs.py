@@ -318,6 +318,15 @@ class ActionsDoc(TypedDict):
 
 
 @closed
+class AuthDoc(TypedDict):
+    """By what whoever asked was let in; ids that open nothing."""
+
+    method: str
+    credential: str
+    request_id: str
+
+
+@closed
 class EventDoc(TypedDict):
     """One recorded fact; `body` is what its kind says, `hash` chains it to the one before."""
 
@@ -329,6 +338,7 @@ class EventDoc(TypedDict):
     command_id: str
     kind: str
     body: Anything
+    auth: AuthDoc | None
     prev: Hex64
     hash: Hex64
 

@@ -1,0 +1,51 @@
+"""Who may come in, and the record of who may not: what every door asks before anything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.asker import Asker, actor_of, refusal_of
+from engine.core.approvals import Actor
+from engine.core.commands import Refusal
+from engine.core.errors import Refused
+from engine.core.statemachine import Role
+from engine.ports import EventStore
+from engine.settings import Settings
+from engine.trail.denials import denied
+
+
+class Admission:
+    def __init__(self, store: EventStore, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+
+    def actor(self, asker: Asker, environment: str) -> Actor:
+        """The asker with the roles that count in the environment."""
+        return actor_of(self._settings, asker, environment)
+
+    def require(
+        self, asker: Asker, verb: str, roles: frozenset[Role], *, what: str, environment: str = ""
+    ) -> None:
+        """Raises:
+        Refused: none of the roles is held, or the token is not for this. It is on record.
+        """
+        why_not = refusal_of(self._settings, asker, verb, roles, what=what, environment=environment)
+        if why_not is not None:
+            self.deny(asker, verb, "", why_not, environment=environment)
+            raise Refused(why_not.sentence, code=why_not.code)
+
+    def sign_in_refused(self, user: str, code: str, reason: str) -> None:
+        """Put on record that a provider vouched for somebody who is not let in.
+
+        Args:
+            user: as the provider calls them; empty when it does not say.
+        """
+        why = Refusal(sentence=reason, code=code)
+        self.deny(Asker(user=user or "unknown"), "sign_in", "", why)
+
+    def deny(
+        self, asker: Asker, action: str, run: str, why: Refusal | Refused, **more: Any
+    ) -> None:
+        """Put a refusal on record. `more`: what else is known (`engine.trail.denials`)."""
+        said = why.sentence if isinstance(why, Refusal) else str(why)
+        given = {"action": action, "run": run, "code": why.code, "reason": said, **more}
+        denied(self._store, user=asker.user, **given)
