@@ -63,12 +63,7 @@ from engine.trail import asking
 from engine.trail.reading import Trail
 from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
-from engine.wiring_integrations import (
-    health_of,
-    prober_of,
-    prometheus_of,
-    secret_sources,
-)
+from engine.wiring_integrations import health_of, prober_of, prometheus_of, secret_sources
 from engine.worker import Chore, Worker
 
 # Newest last. A process serves one house; a test may open one while another stays open.
@@ -119,8 +114,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         passphrase: of the keystore; None = from the environment, a file, or a prompt.
 
     Raises:
-        UnsafeConfig: another process holds the home, the keys cannot be opened, or a policy is
-            not sound; one line per problem.
+        UnsafeConfig: another process holds the home, its keys do not open, or a policy is unsound.
     """
     with ExitStack() as undo:
         lock = undo.enter_context(HomeLock(settings.home))
@@ -140,8 +134,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
         engine_id, retention = secrets.token_hex(4), _retention(settings, store, clock)
-        prober = prober_of(settings, store, clock, os.environ)
-        trail = Trail(store=store, clock=clock, settings=settings)
+        prober, trail = prober_of(settings, store, clock, os.environ), Trail(store, clock, settings)
         worker = _worker(store, runner, retention, identity, prober, trail, engine_id)
         archivist, live = Archivist(store.put_away), Live(store, clock)
         health = health_of(outside, worker, prober)

@@ -84,6 +84,7 @@ _evidence = [
     st.Page(
         "evidence/exports.py", title="Export centre", icon=":material/download:", url_path="exports"
     ),
+    st.Page("evidence/audit.py", title="Audit trail", icon=":material/policy:", url_path="audit"),
     st.Page(
         "evidence/auditor.py",
         title="Auditor bundle",
@@ -156,6 +157,12 @@ _page = st.navigation(
                 "releases/blocked.py",
                 title="What would have blocked this",
                 url_path="what-would-have-blocked",
+                visibility="hidden",
+            ),
+            st.Page(
+                "releases/duties.py",
+                title="Separation of duties",
+                url_path="duties",
                 visibility="hidden",
             ),
             st.Page(

@@ -19,7 +19,6 @@ from engine.core.data_health import Integration, Level, answered, known_at, not_
 from engine.core.errors import AdapterFailed, Conflict, NotFound, Refused, ReleaselineError
 from engine.core.events import Recorded
 from engine.core.health_events import HEALTH, DataHealthChanged
-from engine.core.house import ADMIN, CommandRejected
 from engine.core.scopes import PROBE_INTEGRATION
 from engine.core.statemachine import Role
 from engine.identity import append_to
@@ -27,6 +26,7 @@ from engine.ports import Clock, EventStore
 from engine.ports_integrations import Probe
 from engine.redact import redact
 from engine.settings import Settings
+from engine.trail.denials import denied
 
 _log = logging.getLogger(__name__)
 
@@ -120,13 +120,14 @@ class Prober:
             raise NotFound(f"There is no integration {name!r}; there are: {known}.")
         why = self.why_not(name, asker)
         if why is not None:
-            event = CommandRejected(
+            denied(
+                self._store,
+                user=asker.user,
                 action=PROBE_INTEGRATION,
-                run="",
                 code=why.code,
-                reason=f"{asker.user}: {why.sentence}",
+                reason=why.sentence,
+                subject=name,
             )
-            append_to(self._store, ADMIN, event, actor=asker.user)
             raise Refused(why.sentence, code=why.code)
         thread = self._thread(name)
         with self._lock:

@@ -69,7 +69,7 @@ class Chain:
 class Trail:
     """Thread-safe. `sign_ins`: where doors tell of those that failed."""
 
-    def __init__(self, *, store: TrailStore, clock: Clock, settings: Settings) -> None:
+    def __init__(self, store: TrailStore, clock: Clock, settings: Settings) -> None:
         self._store, self._clock, self._settings = store, clock, settings
         self._checking = threading.Lock()
         self.sign_ins = FailedSignIns(store, clock)

@@ -34,6 +34,7 @@ with right:
     cards.data_health(found)
     cards.evidence(house, run)
     explained.blocked_link(run)
+    cards.duties_link(run)
     if not models.approval_first(run):
         cards.approval(run)
     cards.story(house, run)

@@ -114,6 +114,15 @@ def approval(run: Run) -> None:
         )
 
 
+def duties_link(run: Run) -> None:
+    st.page_link(
+        "releases/duties.py",
+        label="Separation of duties",
+        icon=":material/hub:",
+        query_params={"run": run.run_id},
+    )
+
+
 def story(house: Services, run: Run, *, last: int = 6) -> None:
     with st.container(border=True, gap="xsmall"):
         st.markdown("**Story** :gray[· newest first, each sentence cites its event]")

@@ -17,6 +17,7 @@ PAGES: Final = {
     "evidence-packets": "evidence/packets.py",
     "proof-chains": "evidence/proof_chains.py",
     "exports": "evidence/exports.py",
+    "audit": "evidence/audit.py",
     "auditor-bundle": "evidence/auditor.py",
     "drill": "evidence/drill.py",
     "evidence": "evidence/timeline.py",

@@ -42,6 +42,7 @@ RUNS: Final = _component("runs", "Promotions")
 FACTS: Final = _component("facts", "Facts")
 LEDGER: Final = _component("ledger", "List")
 CHAIN: Final = _component("chain", "Proof chain")
+DUTIES: Final = _component("duties", "Separation of duties")
 HASHER: Final = _component("hasher", "A file's digest")
 
 

@@ -14,6 +14,7 @@ from engine.core.errors import NotFound, Unauthenticated
 from engine.core.run import Run
 from engine.core.state import StepState
 from engine.services import Services
+from engine.trail.asking import from_now_on, new_request_id
 from engine.wiring import running
 
 
@@ -43,7 +44,9 @@ def asker() -> Asker:
 
 
 def _asker(house: Services) -> Asker:
-    return asker_of(house.identity.session(cookie()))
+    principal = house.identity.session(cookie())
+    from_now_on(principal, new_request_id())
+    return asker_of(principal)
 
 
 def cookie() -> str:

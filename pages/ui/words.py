@@ -146,6 +146,21 @@ REPLAY_RESULT: Final[Mapping[str, Look]] = {
     "FLIPPED": _look("FLIPPED", "warn", "warn", "warning"),
     "UNPROVEN": _look("UNPROVEN", "question", "warn", "help"),
 }
+# An attempt of the audit trail, and how its chain was last found.
+AUDIT: Final[Mapping[str, Look]] = {
+    "allowed": _look("ALLOWED", "check", "ok", "check_circle"),
+    "denied": _look("DENIED", "block", "err", "block"),
+}
+CHAIN: Final[Mapping[str, Look]] = {
+    "HOLDS": _look("HOLDS", "seal", "ok", "verified_user"),
+    "BROKEN": _look("BROKEN", "cross", "err", "link_off"),
+    "UNCHECKED": _look("UNCHECKED", "question", "warn", "help"),
+}
+DUTIES: Final[Mapping[str, Look]] = {
+    "SEPARATE": _look("SEPARATE", "check", "ok", "diversity_3"),
+    "PREVENTED": _look("PREVENTED", "shield", "warn", "shield"),
+    "CONFLICT": _look("CONFLICT", "cross", "err", "group_off"),
+}
 # A feed against its limits (engine.core.feeds.Freshness), and what came of a sync.
 FEED: Final[Mapping[str, Look]] = {
     "FRESH": _look("FRESH", "check", "ok", "check_circle"),
