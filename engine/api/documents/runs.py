@@ -78,10 +78,13 @@ class DecisionDoc(TypedDict):
 
 @closed
 class ApprovalsDoc(TypedDict):
-    """`missing`: what is still wanted, one phrase each."""
+    """`missing`: what is still wanted, one phrase each. `may_approve`: who could give it.
+    `shortage`: why these people are too few, as a sentence; empty when they are not."""
 
     required: int
     missing: list[str]
+    may_approve: list[str]
+    shortage: str
     binding: DigestText | None
     expires_us: int | None
     decisions: list[DecisionDoc]
