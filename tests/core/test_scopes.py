@@ -42,6 +42,8 @@ NEEDED = {
     "drill": {"evidence"},
     "annotate_addendum": {"evidence"},
     "replay": {"evidence"},
+    "read_audit": {"evidence"},
+    "check_audit": {"evidence"},
     "publish_policy": {"policies"},
     "sync_feeds": {"feeds"},
     "administer": {"admin"},

@@ -47,6 +47,27 @@ def history(seed: int, number: int = 1) -> tuple[Step, ...]:
     return tuple(_steps(log, number))
 
 
+@functools.cache
+def rollout(number: int = 1) -> tuple[Step, ...]:
+    """The first history that asks for approvals and whose health gates decide more than once."""
+    for seed in range(200):
+        names = [type(event).__name__ for step in history(seed) for event in step.events]
+        if "ApprovalRequested" in names and names.count("GateDecided") > 1:
+            return history(seed, number)
+    raise AssertionError("no walk gets that far")
+
+
+def telling(count: int) -> tuple[int, ...]:
+    """Those of the first `count` seeds whose history has a kind of event that none before had."""
+    seeds, known = [], set[str]()
+    for seed in range(count):
+        kinds = {event.TYPE for step in history(seed) for event in step.events}
+        if kinds - known:
+            seeds.append(seed)
+            known |= kinds
+    return tuple(seeds)
+
+
 def _steps(log: Iterable[Recorded], number: int) -> Iterator[Step]:
     for actor, group in groupby(log, key=lambda recorded: recorded.actor):
         events = [recorded.event for recorded in group]

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from engine.core.fact_events import Commented
 from engine.core.hook_events import MessageRef
-from tests.data.kit import history, play
+from tests.data.kit import history, play, rollout
 from tests.hooks.kit import ROOT, HookHouse
 from tests.hooks.receiver import HANG, Receiver, receiving
 
@@ -28,7 +28,7 @@ def refs(house: HookHouse, **asked: object) -> list[MessageRef]:
 
 def test_a_whole_run_arrives_in_order_and_signed(house: HookHouse, receiver: Receiver) -> None:
     _, secret = house.add(receiver.url)
-    play(house.real, history(24))
+    play(house.real, rollout())
     house.postman.start()
     house.until(house.settled)
     rows = house.rows()

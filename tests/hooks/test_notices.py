@@ -12,7 +12,7 @@ from engine.core.hook_waits import eligible, reviewers, shortage
 from engine.core.people_events import ReviewClosed, ReviewOpened
 from engine.core.run import Run
 from engine.core.statemachine import Role, RunStatus
-from tests.data.kit import history, play
+from tests.data.kit import play, rollout
 from tests.hooks.kit import HOLDERS, HookHouse
 
 DAY_S = 86_400
@@ -25,7 +25,7 @@ def notices(house: HookHouse) -> list[NoticeRaised]:
 
 def waiting_run(house: HookHouse, number: int = 1) -> Run:
     """A run played until it waits for approvals."""
-    for step in history(24, number):
+    for step in rollout(number):
         play(house.real, [step])
         run = house.real.run(f"run-{number}")
         if run.status is RunStatus.AWAITING_APPROVAL:

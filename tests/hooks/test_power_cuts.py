@@ -15,13 +15,13 @@ import pytest
 from engine.core.hook_book import Answer, Hook, Waiting
 from engine.hooks.postman import Postman
 from engine.ports_notified import Letter
-from tests.data.kit import Step, history
+from tests.data.kit import Step, rollout
 from tests.faults.outside_world import Fuse, Fused, PowerCut
 from tests.hooks.kit import Clock, HookHouse
 
 pytestmark = pytest.mark.fault
 
-STEPS = history(24)
+STEPS = rollout()
 EVENTS = ("run.*", "approval.*")
 URL = "http://127.0.0.1:9/in"
 

@@ -63,7 +63,8 @@ def signed(house: House, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def wrong(at: AppTest) -> list[str]:
     """What a page calls wrong; that nothing steps in this house is true, and on every page."""
-    return [one.value for one in at.error if one.icon != ":material/report:"]
+    banner = f":material/{words.DATA_HEALTH['FAIL'].material}:"
+    return [one.value for one in at.error if one.icon != banner]
 
 
 def ledger(at: AppTest) -> list[list[dict[str, object]]]:
