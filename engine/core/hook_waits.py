@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from engine.core import approvals, reviews
-from engine.core.approvals import Actor
+from engine.core import approvals, eligibility, reviews
 from engine.core.commands import Action
 from engine.core.events import Event
 from engine.core.hook_events import NoticeRaised
@@ -32,7 +31,7 @@ def waited_for(name: str, event: Event, run: Run | None, holders: Holders) -> tu
         return ()
     match name:
         case "approval.requested":
-            return eligible(run, holders)
+            return eligibility.may_approve(run)
         case "run.paused":
             return _acting("resume", RunStatus.PAUSED, holders)
         case "rollback.failed":
@@ -50,15 +49,6 @@ def waited_for(name: str, event: Event, run: Run | None, holders: Holders) -> tu
             return ()
 
 
-def eligible(run: Run, holders: Holders) -> tuple[str, ...]:
-    """Users whose approval would count now and has not been given."""
-    return tuple(
-        user
-        for user, roles in sorted(holders.items())
-        if approvals.conflict(run, Actor(user=user, roles=roles)) is None
-    )
-
-
 def reviewers(doers: tuple[str, ...], holders: Holders) -> tuple[str, ...]:
     """Users who may look at what `doers` did."""
     return tuple(
@@ -66,28 +56,6 @@ def reviewers(doers: tuple[str, ...], holders: Holders) -> tuple[str, ...]:
         for user, roles in sorted(holders.items())
         if roles & reviews.REVIEWERS and user not in doers
     )
-
-
-def shortage(run: Run, holders: Holders) -> str:
-    """Why a run's approval can't be complete with the people there are, in one sentence; empty
-    when it can, and when none is waited for."""
-    if run.status is not RunStatus.AWAITING_APPROVAL:
-        return ""
-    rule, may = run.request.approval, eligible(run, holders)
-    given = run.counting_approvals
-    wanted = rule.min_approvals - len(given)
-    if len(may) < wanted:
-        who = f"only {', '.join(may)} may still approve" if may else "nobody may approve"
-        return f"{run.run_id} needs {_approvals(wanted)} more, and {who}."
-    for group in rule.groups:
-        have = any(group.name in one.groups for one in given)
-        if group.required and not have and not set(group.members) & set(may):
-            return f"{run.run_id} needs one approval from {group.name}; none of them may give it."
-    return ""
-
-
-def _approvals(count: int) -> str:
-    return "1 approval" if count == 1 else f"{count} approvals"
 
 
 def _acting(via: str, status: RunStatus, holders: Holders) -> tuple[str, ...]:

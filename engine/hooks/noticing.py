@@ -10,14 +10,16 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from engine.core import eligibility
 from engine.core.approvals import approval_step
 from engine.core.errors import Conflict
 from engine.core.events import Recorded
 from engine.core.hook_events import HOOKS, NoticeRaised
-from engine.core.hook_waits import NOBODY_ELIGIBLE, OVERDUE, Holders, reviewers, shortage
+from engine.core.hook_waits import NOBODY_ELIGIBLE, OVERDUE, Holders, reviewers
 from engine.core.people_events import ReviewClosed, ReviewOpened
 from engine.core.people_state import Review
 from engine.core.state import Run
+from engine.core.statemachine import RunStatus
 from engine.ports import Clock, EventStore
 
 _TRIES: Final = 50
@@ -43,10 +45,12 @@ class Noticer:
     def look(self) -> None:
         """Record what is not on record yet. Raises `StorageFull`, `Conflict`."""
         for run in self._store.runs_open():
-            why = shortage(run, self._holders(run.environment))
-            if why:
+            if run.status is not RunStatus.AWAITING_APPROVAL:
+                continue
+            short = eligibility.shortage(run)
+            if short:
                 attempt = len(run.step(approval_step(run)).attempts)
-                self._raise(NOBODY_ELIGIBLE, run, str(attempt), why, ())
+                self._raise(NOBODY_ELIGIBLE, run, str(attempt), f"{run.run_id}: {short}", ())
         now_us = self._clock.now_us()
         with self._lock:
             runs = [run_id for run_id, waiting in self._reviewed.items() if waiting > 0]

@@ -17,6 +17,7 @@ from engine.core.errors import AdapterFailed, Conflict, Malformed, NotFound, Sto
 from engine.core.events import Recorded
 from engine.core.fact_events import ApprovalRequested
 from engine.core.hook_book import Answer, Hook, Waiting, due, judged
+from engine.core.people_events import ApproversSeen
 from engine.hooks.letters import Letters
 from engine.hooks.noticing import Noticer
 from engine.ports import Clock, EventStore
@@ -76,7 +77,7 @@ class Postman:
                 thread.join(_LEAVE_S)
 
     def _recorded(self, batch: tuple[Recorded, ...]) -> None:
-        if any(isinstance(one.event, ApprovalRequested) for one in batch):
+        if any(isinstance(one.event, ApprovalRequested | ApproversSeen) for one in batch):
             self._look_at_s = 0.0
         self._wake.set()
 

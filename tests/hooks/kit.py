@@ -62,16 +62,14 @@ class HookHouse:
         store: Any = None,
         notifier: Notifier | None = None,
         env: dict[str, str] | None = None,
-        holders: dict[str, frozenset[Role]] | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.real = Store.open(home, clock=self.clock)
         self.store: Any = store(self.real) if store else self.real
         self.http = GuardedHttp(LOOPBACK)
-        self.holders = HOLDERS if holders is None else holders
 
         def held(_: str) -> dict[str, frozenset[Role]]:
-            return self.holders
+            return HOLDERS
 
         secrets = HookSecrets(home=home, env=env or {}, home_key=KEY)
         self.letters = Letters(store=self.store, secrets=secrets, base=BASE, holders=held)
