@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 DELIVERED: Final = "DELIVERED"
+# Of a message that was not tried yet.
+WAITING: Final = "WAITING"
 FAILED: Final = "FAILED"
 DEAD: Final = "DEAD"
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from engine.core.errors import ReleaselineError
 from engine.core.hook_book import TRIES_MAX
 from engine.core.hook_events import MessageRef
-from engine.core.hook_rows import HookMessage
+from engine.core.hook_rows import FAILED, WAITING, HookMessage
 from engine.hooks.letters import Letters
 from engine.hooks.words import HEADS
 from engine.live_text import day_time, plural, span
@@ -22,7 +22,7 @@ DEAD: Final = "Dead"
 # What the list shows, by the words on the page.
 VIEWS: Final[Mapping[str, dict[str, Any]]] = {
     DEAD: {"dead": True},
-    "Trying again": {"outcome": "FAILED"},
+    "Trying again": {"outcome": FAILED},
     "Everything": {},
 }
 EXPLAINED: Final = (
@@ -256,7 +256,7 @@ def why_not_again(one: Mapping[str, Any]) -> str:
     """Why a message can't be sent again now; empty when it can."""
     if one["removed"]:
         return f"{one['hook_name']} was removed."
-    if one["outcome"] in {"WAITING", "FAILED"}:
+    if one["outcome"] in {WAITING, FAILED}:
         return "It is being tried already."
     return ""
 
