@@ -43,6 +43,8 @@ _OPEN_PATHS: Final = (
     "/oauth2callback",
     "/signed-out",
 )
+# Streamlit's own way to drive its pages by programs, and what describes it: not offered here.
+_CLOSED_PREFIX: Final = "/_stcore/agent"
 _OPEN_PREFIXES: Final = ("/static/", "/app/static/", "/_stcore/health", "/favicon")
 _PROVEN_PREFIX: Final = "/api/v1/hooks/"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -101,6 +103,8 @@ class Gate:
                 403, "wrong_origin", f"Origin {origin!r} is not ours.", request_id=request_id
             )
         path = scope["path"]
+        if path.startswith(_CLOSED_PREFIX):
+            return problem(404, "not_found", f"There is no {path} here.", request_id=request_id)
         if path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES):
             return None
         if scope["type"] == "http" and path.startswith(_PROVEN_PREFIX):
