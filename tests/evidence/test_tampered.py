@@ -343,3 +343,15 @@ def test_files_beside_the_evidence(
     bent = {other: one for other, one in files.items() if other != name}
     bent = resummed(bent if content is None else bent | {name: content}, healthy)
     assert check in refused(repacked(bent, zipped=True), healthy, name)
+
+
+@pytest.mark.parametrize("more", [b" ", b"\n", b"0" * 64, b"0" * 64 + b"  \n"])
+def test_a_line_of_the_list_without_a_file_is_named(rejected: Played, more: bytes) -> None:
+    files = unpacked(rejected.audit)
+    report = verify_pack(
+        repacked({**files, SUMS: files[SUMS] + more}),
+        name="audit-pack.tar.gz",
+        trusted_root=rejected.trusted,
+    )
+    assert not report.ok and all(check.file for check in report.failed)
+    assert "pack.sums" in {check.check for check in report.failed}
