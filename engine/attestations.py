@@ -26,7 +26,7 @@ from engine.core.attestations import (
 from engine.core.bundle import Bundle
 from engine.core.commands import Refusal
 from engine.core.digest import Digest
-from engine.core.errors import Conflict, Malformed, Refused, Unverified
+from engine.core.errors import Malformed, Refused, Unverified
 from engine.core.event_parts import NamedDigest
 from engine.core.house import BUNDLES
 from engine.core.run import Run
@@ -38,7 +38,7 @@ from engine.evidence.statement import MANIFEST_NAME
 from engine.inputs.sbom import read_sbom
 from engine.inputs.vex_reading import read_vex
 from engine.ports import EventStore
-from engine.recording import record
+from engine.recording import append_to, record
 from engine.settings import Settings
 from engine.trail.denials import denied
 
@@ -47,7 +47,6 @@ __all__ = ["SIZE_MAX", "Attestations", "Given", "Taken"]
 AT_ONCE_MAX: Final = 64
 _MAY_IMPORT: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 _FILE_MAX: Final = 120
-_TRIES: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +121,9 @@ class Attestations:
         with self._one_at_a_time:
             known = {one.envelope: one for one in self._catalog.attestations(digest)}
             fresh = [one for one in judged if one.envelope not in known]
-            self._append([self._imported(digest, one) for one in fresh], actor, command_id)
+            # At once: a power cut must not leave a part of what was asked for.
+            events = [self._imported(digest, one) for one in fresh]
+            append_to(self._store, BUNDLES, *events, actor=actor, command_id=command_id)
         new = {one.envelope for one in fresh} | self._taken_by(command_id)
         return tuple(
             Taken(attestation=known.get(one.envelope, one), new=one.envelope in new)
@@ -180,20 +181,6 @@ class Attestations:
         earlier = self._store.by_command(command_id) if command_id else ()
         events = (one.event for one in earlier)
         return {e.attestation.envelope for e in events if isinstance(e, AttestationImported)}
-
-    def _append(self, events: Sequence[AttestationImported], actor: str, command_id: str) -> None:
-        """All of them at once: a power cut must not leave a part of what was asked for."""
-        for _ in range(_TRIES):
-            try:
-                after = self._store.version(BUNDLES)
-                if events:
-                    self._store.append(
-                        BUNDLES, events, after=after, actor=actor, command_id=command_id
-                    )
-                return
-            except Conflict:
-                continue
-        raise Conflict(f"stream {BUNDLES} is too busy")
 
     def _judged(
         self, files: Sequence[Given], bundle: Bundle, run_id: str, actor: str

@@ -20,8 +20,8 @@ from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
 from engine.core.house import BUNDLES, BundleCreated
 from engine.core.statemachine import Role
-from engine.identity import append_to
 from engine.ports import EventStore
+from engine.recording import append_to
 
 MAY_CREATE: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 APP_MEDIA_TYPE: Final = "application/vnd.releaseline.app+zip"

@@ -29,9 +29,9 @@ from engine.core.statemachine import Role
 from engine.feeds_job import Job, Progress, Taken
 from engine.feeds_process import SyncFailed, SyncProcess
 from engine.feeds_sync import Wish, event_of, job_for
-from engine.identity import append_to
 from engine.inputs.feeds_unpack import FeedLimits
 from engine.ports import Clock, EventStore, FeedSnapshot
+from engine.recording import append_to
 from engine.settings import FeedOrigin, FeedsConfig
 from engine.settings_feeds import address_problem
 from engine.trail.denials import denied

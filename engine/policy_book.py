@@ -16,7 +16,7 @@ from typing import Final
 from engine.asker import Asker, actor_of
 from engine.core.approvals import Actor
 from engine.core.digest import Digest
-from engine.core.errors import Conflict, Malformed, NotFound, Refused, UnsafeConfig
+from engine.core.errors import Malformed, NotFound, Refused, UnsafeConfig
 from engine.core.events import Recorded
 from engine.core.house import ADMIN
 from engine.core.policy_versions import (
@@ -43,10 +43,10 @@ from engine.policy.cases import (
 from engine.policy.compile import compile_policy
 from engine.policy.model import Policy, load_policy
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 from engine.settings import Settings
 from engine.trail.denials import denied
 
-_TRIES: Final = 50
 _UNREAD: Final = Digest.of(b"")
 _TESTS_BYTES_MAX: Final = 8 << 20
 
@@ -240,21 +240,8 @@ class PolicyBook:
         self, events: Sequence[PolicyPublished], *, actor: str, command_id: str = ""
     ) -> None:
         """All of them at once: no environment is left behind by a power cut."""
-        for _ in range(_TRIES if events else 0):
-            try:
-                recorded = self._store.append(
-                    ADMIN,
-                    events,
-                    after=self._store.version(ADMIN),
-                    actor=actor,
-                    command_id=command_id,
-                )
-            except Conflict:
-                continue
-            self._follow(recorded)  # whoever asks next must see it, before the log's own word
-            return
-        if events:
-            raise Conflict(f"stream {ADMIN} is too busy")
+        recorded = append_to(self._store, ADMIN, *events, actor=actor, command_id=command_id)
+        self._follow(recorded)  # whoever asks next must see it, before the log's own word
 
     def _follow(self, recorded: Sequence[Recorded]) -> None:
         with self._lock:

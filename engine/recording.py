@@ -1,4 +1,4 @@
-"""Append to a run's log against its newest state, again when somebody was faster.
+"""Append to a log against its newest state, again when somebody was faster.
 
 What an effect saw is a fact whatever else happened meanwhile, so it is never thrown away on a
 conflict: the events are built anew from the newer state and appended behind it.
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.core.errors import Conflict
-from engine.core.events import Event
+from engine.core.events import Event, Recorded
 from engine.core.rows import Row
 from engine.core.run import Run
 from engine.ports import EventStore
 
 _TRIES = 8
+_TRIES_AT_THE_END = 50
 
 
 def record(
@@ -52,3 +53,25 @@ def record(
             continue
         return store.run(run_id)
     raise Conflict(f"{run_id} changed {_TRIES} times while one fact was being recorded")
+
+
+def append_to(
+    store: EventStore, stream: str, *events: Event, actor: str, command_id: str = ""
+) -> tuple[Recorded, ...]:
+    """Append at the end of a stream whose order does not matter to its meaning; all or none.
+
+    Returns what was recorded: nothing where there are no events.
+
+    Raises:
+        Conflict: others were faster fifty times in a row.
+        StorageFull: nothing was recorded.
+    """
+    for _ in range(_TRIES_AT_THE_END if events else 0):
+        try:
+            after = store.version(stream)
+            return store.append(stream, events, after=after, actor=actor, command_id=command_id)
+        except Conflict:
+            continue
+    if events:
+        raise Conflict(f"stream {stream} is too busy")
+    return ()

@@ -40,10 +40,10 @@ from engine.core.replays import (
 )
 from engine.core.scopes import REPLAY
 from engine.core.statemachine import Role
-from engine.identity import append_to
 from engine.policy.compile import compile_policy
 from engine.policy.model import load_policy
 from engine.ports import Clock
+from engine.recording import append_to
 from engine.replaying_batch import answers_of, row_of
 from engine.replaying_gates import gate_answers
 from engine.replaying_pool import ReplayPool

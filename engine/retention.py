@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from engine.core.errors import StorageFull
 from engine.core.house import SamplesRetired
 from engine.core.retirement import DAY_US, Retirement
-from engine.identity import append_to
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 
 _log = logging.getLogger(__name__)
 

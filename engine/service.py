@@ -36,8 +36,8 @@ from engine.core.run_events import RunRequested
 from engine.core.scopes import ANNOTATE, DRILL, EXPORT, LIFT_HOLD, PROMOTE
 from engine.core.standing import Hold
 from engine.core.statemachine import Role
-from engine.identity import append_to
 from engine.ports import EventStore
+from engine.recording import append_to
 from engine.requests import build_request
 from engine.settings import Settings
 from engine.trail.denials import of_command, of_wish

@@ -39,7 +39,7 @@ from engine.fleet.control import Fleet
 from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.hooks.room import HookRoom, hook_room
-from engine.identity import Identity, append_to
+from engine.identity import Identity
 from engine.identity.home import identity_of, renew_local_token
 from engine.identity.used import SAVE_EVERY_S
 from engine.integrations.desk import HealthDesk
@@ -49,6 +49,7 @@ from engine.logbook_home import check_origin, head_or_nothing, logbook_of
 from engine.outside import Outside, Place
 from engine.policy_book import PolicyBook, policies_of, tests_of
 from engine.ports import BlobStore, Clock, FeedSource
+from engine.recording import append_to
 from engine.redact import install, redact_record
 from engine.replaying import Replaying
 from engine.replaying_pool import ReplayPool

@@ -98,7 +98,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.archiving", ("engine.core",)),
     ("engine.hooks", (*_SHELL, "engine.adapters", "engine.service", "engine.story")),
     ("engine.drilling", ("engine.core", "engine.evidence", "engine.ports")),
-    ("engine.retention", ("engine.core", "engine.identity", "engine.ports")),
+    ("engine.retention", ("engine.core", "engine.ports", "engine.recording")),
     ("engine.live", (*_SHELL, "engine.story", "data.queries")),
     ("engine.trail", (*_SHELL, "data.queries", "data.tables", "data.trail", "duckdb", "polars")),
     ("engine.story", ("engine.core",)),

@@ -31,6 +31,7 @@ from engine.core.scopes import ADMINISTER
 from engine.core.statemachine import Role
 from engine.hooks.letters import CDEVENTS, FORMATS, MADE, SLACK, HookSecrets, is_reference
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 from engine.settings import Settings, WebhookConfig
 from engine.trail.denials import denied
 
@@ -39,7 +40,6 @@ HOME: Final = "home"
 _ADMIN: Final = frozenset({Role.ADMIN})
 HOOKS_MAX: Final = 50
 REDELIVER_MAX: Final = 1_000
-_TRIES: Final = 50
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _URL_MAX: Final = 2_000
 SLACK_EVENTS: Final = (WAITS, "run.succeeded", "run.failed", "run.rejected", "run.rolled_back")
@@ -268,18 +268,7 @@ class WebhookDesk:
     def _append(
         self, events: Sequence[Event], actor: str, command_id: str = ""
     ) -> tuple[Recorded, ...]:
-        for _ in range(_TRIES):
-            try:
-                return self._store.append(
-                    HOOKS,
-                    events,
-                    after=self._store.version(HOOKS),
-                    actor=actor,
-                    command_id=command_id,
-                )
-            except Conflict:
-                continue
-        raise Conflict(f"stream {HOOKS} is too busy")
+        return append_to(self._store, HOOKS, *events, actor=actor, command_id=command_id)
 
 
 def _from_settings(config: WebhookConfig, hook: str) -> WebhookSet:

@@ -20,7 +20,6 @@ from engine.asker import Asker
 from engine.catalog import MAY_CREATE, Catalog
 from engine.core.bundle import Bundle
 from engine.core.errors import (
-    Conflict,
     Malformed,
     NotFound,
     Refused,
@@ -40,6 +39,7 @@ from engine.core.hook_presets import (
 from engine.core.scopes import CREATE_BUNDLE, Limits, Scope
 from engine.hooks.fetching import Fetcher
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 from engine.service import Service
 from engine.settings import InboundConfig, Settings
 from engine.trail.denials import denied
@@ -48,7 +48,6 @@ ACTION: Final = "call_hook"
 QUIET_S: Final = 60.0
 # Whatever the person may do else, a call does not do it.
 _LIMITS: Final = Limits(scopes=frozenset({Scope.BUNDLES, Scope.PROMOTE}))
-_TRIES: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ class Inbound:
         except (Malformed, NotFound) as wrong:
             self._note(name, "not_understood", str(wrong))
             raise
-        self._append(events, config.user, command_id)
+        append_to(self._store, HOOKS, *events, actor=config.user, command_id=command_id)
         return _received(name, list(events), before=False)
 
     def _prove(self, config: InboundConfig, call: Call) -> None:
@@ -167,22 +166,6 @@ class Inbound:
 
     def _secret(self, reference: str) -> str:
         return secret_from(reference, self._settings.home, os.environ, what="secret")()
-
-    def _append(self, events: list[HookReceived], actor: str, command_id: str) -> None:
-        for _ in range(_TRIES if events else 0):
-            try:
-                self._store.append(
-                    HOOKS,
-                    events,
-                    after=self._store.version(HOOKS),
-                    actor=actor,
-                    command_id=command_id,
-                )
-            except Conflict:
-                continue
-            return
-        if events:
-            raise Conflict(f"stream {HOOKS} is too busy")
 
     def _refuse(
         self, hook: str, code: str, sentence: str, error: type[ReleaselineError]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
 
 from engine.core import eligibility
 from engine.core.approvals import approval_step
-from engine.core.errors import Conflict
 from engine.core.events import Recorded
 from engine.core.hook_events import HOOKS, NoticeRaised
 from engine.core.hook_waits import NOBODY_ELIGIBLE, OVERDUE, Holders, reviewers
@@ -21,8 +19,7 @@ from engine.core.people_state import Review
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
 from engine.ports import Clock, EventStore
-
-_TRIES: Final = 50
+from engine.recording import append_to
 
 
 class Noticer:
@@ -78,21 +75,8 @@ class Noticer:
             people=people,
         )
         command_id = f"notice/{name}/{run.run_id}/{occasion}"
-        for _ in range(_TRIES):
-            if self._store.by_command(command_id):
-                return
-            try:
-                self._store.append(
-                    HOOKS,
-                    (event,),
-                    after=self._store.version(HOOKS),
-                    actor="engine",
-                    command_id=command_id,
-                )
-            except Conflict:
-                continue
-            return
-        raise Conflict(f"stream {HOOKS} is too busy")
+        if not self._store.by_command(command_id):
+            append_to(self._store, HOOKS, event, actor="engine", command_id=command_id)
 
     def _follow(self, recorded: tuple[Recorded, ...]) -> None:
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.identity.door import Identity, append_to
+from engine.identity.door import Identity
 from engine.identity.values import (
     DAY_US,
     SESSION_TTL_US,

@@ -42,6 +42,7 @@ from engine.identity.values import (
     new_token,
 )
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 
 _ENGINE: Final = "engine"
 _NOT_SIGNED_IN: Final = "Not signed in, or the session has ended."
@@ -364,17 +365,3 @@ class Identity:
             for one in recorded:
                 if one.stream == ADMIN:
                     self._state.apply(one)
-
-
-def append_to(
-    store: EventStore, stream: str, event: Event, *, actor: str, command_id: str = ""
-) -> None:
-    """Append one event at the end of a stream whose order does not matter to its meaning."""
-    for _ in range(50):
-        try:
-            after = store.version(stream)
-            store.append(stream, (event,), after=after, actor=actor, command_id=command_id)
-        except Conflict:
-            continue
-        return
-    raise Conflict(f"stream {stream} is too busy")

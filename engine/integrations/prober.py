@@ -21,9 +21,9 @@ from engine.core.events import Recorded
 from engine.core.health_events import HEALTH, DataHealthChanged
 from engine.core.scopes import PROBE_INTEGRATION
 from engine.core.statemachine import Role
-from engine.identity import append_to
 from engine.ports import Clock, EventStore
 from engine.ports_integrations import Probe
+from engine.recording import append_to
 from engine.redact import redact
 from engine.settings import Settings
 from engine.trail.denials import denied

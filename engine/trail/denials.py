@@ -9,8 +9,8 @@ from engine.core.digest import Digest
 from engine.core.duties import self_approval
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.run import Run
-from engine.identity import append_to
 from engine.ports import EventStore
+from engine.recording import append_to
 
 
 def denied(

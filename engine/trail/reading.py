@@ -26,8 +26,8 @@ from engine.core.events import Recorded
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.jcs import canonical
 from engine.core.scopes import CHECK_AUDIT, EXPORT, READ_AUDIT
-from engine.identity import append_to
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 from engine.settings import Settings
 from engine.trail import asking
 from engine.trail.denials import denied

@@ -13,8 +13,8 @@ from engine.core.audit_events import SignInFailed
 from engine.core.errors import Conflict, StorageFull
 from engine.core.house import ADMIN
 from engine.core.sign_ins import Tally
-from engine.identity import append_to
 from engine.ports import Clock, EventStore
+from engine.recording import append_to
 
 _log = logging.getLogger(__name__)
 

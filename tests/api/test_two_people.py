@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from engine.core.people_events import ReviewOpened
-from engine.identity import append_to
+from engine.recording import append_to
 from engine.services import Services
 from tests.api.test_api import _promote
 

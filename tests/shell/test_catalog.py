@@ -13,7 +13,7 @@ from engine.catalog import APP_MEDIA_TYPE, BundleFiles, Catalog
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.house import BUNDLES, BundleCreated
-from engine.identity import append_to
+from engine.recording import append_to
 from tests.faults.small_house import SimClock
 
 

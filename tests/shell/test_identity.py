@@ -15,9 +15,10 @@ from data.store import Store
 from engine.core.errors import Conflict, NotFound, StorageFull, Unauthenticated
 from engine.core.house import ADMIN, TokenRevoked
 from engine.core.scopes import Limits
-from engine.identity import Identity, append_to, hash_secret
+from engine.identity import Identity, hash_secret
 from engine.identity import door as module
 from engine.identity.used import LastUsed
+from engine.recording import append_to
 from tests.faults.small_house import SimClock
 
 MINUTE_S = 60
