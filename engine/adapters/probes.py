@@ -27,19 +27,11 @@ _LATE_S: Final = 0.25
 Found = tuple[Level, str]
 
 
-class QuestionProbe:
-    """One HTTP question; `judge` says what its answer means."""
+class _Named:
+    """What an integration is called, and where it is."""
 
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        address: str,
-        question: Callable[[float], Reply],
-        judge: Callable[[Reply], Found],
-    ) -> None:
+    def __init__(self, name: str, kind: str, address: str) -> None:
         self._name, self._kind, self._address = name, kind, address
-        self._question, self._judge = question, judge
 
     @property
     def name(self) -> str:
@@ -52,6 +44,21 @@ class QuestionProbe:
     @property
     def address(self) -> str:
         return self._address
+
+
+class QuestionProbe(_Named):
+    """One HTTP question; `judge` says what its answer means."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        address: str,
+        question: Callable[[float], Reply],
+        judge: Callable[[Reply], Found],
+    ) -> None:
+        super().__init__(name, kind, address)
+        self._question, self._judge = question, judge
 
     def probe(self, *, deadline_s: float) -> ProbeResult:
         began_s = time.monotonic()
@@ -120,23 +127,12 @@ def _consul(reply: Reply) -> Found:
 # --- Prometheus -------------------------------------------------------------------------------
 
 
-class PrometheusProbe:
+class PrometheusProbe(_Named):
     """Whether it answers a query, with the token that the gate uses."""
 
     def __init__(self, name: str, url: str, prometheus: PrometheusHttp) -> None:
-        self._name, self._url, self._prometheus = name, url, prometheus
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def kind(self) -> str:
-        return "prometheus"
-
-    @property
-    def address(self) -> str:
-        return self._url
+        super().__init__(name, "prometheus", url)
+        self._prometheus = prometheus
 
     def probe(self, *, deadline_s: float) -> ProbeResult:
         began_s = time.monotonic()
@@ -239,32 +235,21 @@ def _json(reply: Reply) -> Any:
 # --- reachability -----------------------------------------------------------------------------
 
 
-class ReachProbe:
+class ReachProbe(_Named):
     """Whether the host of an address can be reached, and shows a certificate that we trust.
 
-    No request is made: a receiver of webhooks must not take a look for a delivery.
+    No request is made: a receiver of webhooks must not take a look for a delivery. Its address is
+    told without the path, which is often a secret.
     """
 
     def __init__(self, name: str, kind: str, url: str, *, ca: str = "") -> None:
         parts = urlsplit(url)
-        self._name, self._kind, self._ca = name, kind, ca
+        self._ca = ca
         self._tls = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._tls else 80)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def kind(self) -> str:
-        return self._kind
-
-    @property
-    def address(self) -> str:
-        """Without the path: that of a webhook is often a secret."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
+        super().__init__(name, kind, f"{'https' if self._tls else 'http'}://{host}:{self._port}")
 
     def probe(self, *, deadline_s: float) -> ProbeResult:
         said: SimpleQueue[str | OSError] = SimpleQueue()
