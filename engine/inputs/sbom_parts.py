@@ -74,7 +74,7 @@ class Collected:
 
     def take(self, part: Part) -> tuple[Package, ...]:
         """The packages that the part became: one for each package URL, or a generic one."""
-        licenses = tuple(sorted({one for text in part.licenses for one in _license_ids(text)}))
+        licenses = tuple(sorted({one for text in part.licenses for one in license_ids(text)}))
         hashes = tuple(sorted({one for pair in part.hashes if (one := hash_of(*pair))}))
         made = []
         for text in dict.fromkeys(part.purls):
@@ -125,14 +125,10 @@ def sbom_of(
     )
 
 
-def license_ids(expression: str) -> list[str]:
+@lru_cache(maxsize=4_096)
+def license_ids(expression: str) -> tuple[str, ...]:
     """Every licence id in an SPDX expression. A choice counts whole: whoever may not ship one of
     its licences has to say so in the SBOM by naming the chosen one."""
-    return list(_license_ids(expression))
-
-
-@lru_cache(maxsize=4_096)
-def _license_ids(expression: str) -> tuple[str, ...]:
     text = nfc(expression).strip()
     if text in _NO_LICENSE:
         return ()

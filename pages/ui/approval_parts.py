@@ -232,12 +232,6 @@ def _targets(shown: Document, key: str) -> None:
             )
 
 
-def _plan(shown: Document) -> None:
-    with st.container(border=True, gap="xsmall"):
-        st.markdown("**Plan**")
-        _sentences(telling.plan_lines(shown))
-
-
 def _policy(shown: Document, key: str) -> None:
     with st.container(border=True, gap="xsmall"):
         st.markdown("**Policy**")

@@ -53,7 +53,7 @@ def graph(found: Duties) -> dict[str, Any]:
     right = [duty for duty in _RIGHT if any(edge.duty is duty for edge in found.edges)]
     people = _ordered(found)
     red = {(one.person, duty) for one in found.conflicts for duty in (one.made, one.checked)}
-    bad = {one.person: one.prevented for one in found.conflicts}
+    bad = {one.person for one in found.conflicts}
     height = max(len(left), len(right), len(people), 1)
     return {
         "height": height,
@@ -63,7 +63,6 @@ def graph(found: Duties) -> dict[str, Any]:
             node | {"tone": "err" if node["text"] in bad else ""} for node in _column(people)
         ],
         "lines": _lines(found.edges, left, right, people, red),
-        "xs": [_LEFT_X, *_PEOPLE_X, _RIGHT_X],
     }
 
 

@@ -261,7 +261,7 @@ def test_a_part_that_stands_twice_is_one_package_with_all_that_was_said() -> Non
     ],
 )
 def test_licences_of_an_expression(text: str, ids: list[str]) -> None:
-    assert license_ids(text) == ids
+    assert list(license_ids(text)) == ids
 
 
 def test_what_claims_to_be_an_sbom_is_known_before_it_is_read() -> None:
