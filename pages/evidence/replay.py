@@ -177,6 +177,7 @@ under_way = replay_models.under_way(requests())
 @st.fragment(run_every=replay_parts.LOOK_EVERY_S if under_way else None, key="replay.live")
 def draw_requests() -> None:
     """Looked at again by itself while something is under way."""
+    session.services(used=False)  # who was signed out since sees no more of it
     shown = requests()
     if not shown:
         nothing = replay_filters.NO_MATCH if asked.asked else replay_filters.EMPTY

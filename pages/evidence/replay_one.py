@@ -138,6 +138,7 @@ def _outcomes(house: Services, request: Mapping[str, Any]) -> None:
 
     @st.fragment(run_every=replay_parts.LOOK_EVERY_S if running else None, key="replay.one.live")
     def draw() -> None:
+        session.services(used=False)  # who was signed out since sees no more of it
         now = queries_replays.replay_requests(house.store.cursor(), n=int(request["n"])).to_dicts()[
             0
         ]

@@ -77,6 +77,7 @@ under_way = replay_models.under_way(requests())
 @st.fragment(run_every=replay_parts.LOOK_EVERY_S if under_way else None, key="replay.run.live")
 def draw_requests() -> None:
     """The list and the numbers; looked at again by itself while something is under way."""
+    session.services(used=False)  # who was signed out since sees no more of it
     shown = requests()
     st.markdown("**Recent replay requests (for this promotion)** :gray[· UTC, newest first]")
     if shown:

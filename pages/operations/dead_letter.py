@@ -88,6 +88,7 @@ moving = bool(house.store.waiting_hooks())
 @st.fragment(run_every=_LOOK_EVERY_S if moving else None, key="hooks.live")
 def draw() -> None:
     """Looked at again by itself while something is on its way."""
+    session.services(used=False)  # who was signed out since sees no more of it
     now_us = house.clock.now_us()
     now = _hooks(house)
     oldest = min((one["ts_us"] for one in dead), default=None)

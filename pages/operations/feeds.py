@@ -78,6 +78,7 @@ under_way = bool(house.feeds.running())
 @st.fragment(run_every=_LOOK_EVERY_S if under_way else None, key="feeds.live")
 def draw() -> None:
     """Looked at again by itself while a sync is under way."""
+    session.services(used=False)  # who was signed out since sees no more of it
     now = _look(house)
     shown = now
     if name != feeds_models.ALL:

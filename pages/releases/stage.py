@@ -32,6 +32,7 @@ with st.container(horizontal=True, gap="small", vertical_alignment="center"):
 
 @st.fragment(run_every=head.refresh_s if head.live else None, key="stage.charts")
 def draw_charts() -> None:
+    session.services(used=False)  # who was signed out since sees no more of it
     stage_parts.charts(house, run.run_id, step.id, dark=st.context.theme.type == "dark")
 
 

@@ -60,6 +60,7 @@ def asked(key: str, house: Services) -> None:
 def _follow(house: Services, n: int) -> None:
     @st.fragment(run_every=_LOOK_EVERY_S)
     def look() -> None:
+        session.services(used=False)  # who was signed out since sees no more of it
         progress = house.replaying.progress(n)
         share = progress.done / progress.total if progress.total else 0.0
         st.progress(min(share, 1.0), text=flips_models.progress_text(progress))
