@@ -94,7 +94,7 @@ class Inbound:
         if config is None:
             self._refuse("", "unknown", f"There is no hook {name[:80]!r}.", NotFound)
         self._prove(config, call)
-        command_id = f"hook/{name}/{replay_key(call)}"
+        command_id = f"hook/{name}/{replay_key(config.preset, call)}"
         earlier = self._store.by_command(command_id)
         if earlier:
             return _received(name, [one.event for one in earlier], before=True)

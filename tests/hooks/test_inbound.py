@@ -346,8 +346,12 @@ def test_what_is_about_nothing_here_is_taken_and_does_nothing(world: World) -> N
 
 def test_the_body_names_a_call_whose_id_nobody_signed() -> None:
     one, other = github(RELEASED, **{"x-github-delivery": "1"}), github(RELEASED)
-    assert replay_key(one) == replay_key(other)
-    assert replay_key(standard(RELEASED, id="a")) != replay_key(standard(RELEASED, id="b"))
+    assert replay_key("github", one) == replay_key("github", other)
+    # Words of another preset, which nobody signed here, don't make it another call.
+    foreign = {"webhook-signature": "v1,x", "webhook-id": "new"}
+    assert replay_key("github", github(RELEASED, **foreign)) == replay_key("github", one)
+    first, second = standard(RELEASED, id="a"), standard(RELEASED, id="b")
+    assert replay_key("standard", first) != replay_key("standard", second)
 
 
 FIELDS = (
