@@ -120,6 +120,7 @@ def _below(address: Address, source: Address) -> bool:
     same = (address.scheme, address.host, address.port) == (
         source.scheme, source.host, source.port,
     )  # fmt: skip
-    plain = "/../" not in f"{address.target}/" and "%" not in address.target.partition("?")[0]
+    path = address.target.partition("?")[0]
+    plain = "%" not in path and not {".", ".."} & set(path.split("/"))
     folder = source.target.rstrip("/") + "/"
-    return same and plain and address.target.startswith(folder)
+    return same and plain and path.startswith(folder)

@@ -261,6 +261,7 @@ def test_a_bundle_is_made_of_what_is_named_and_only_of_what_its_digest_says(
         (
             f"{files.url}/elsewhere/app.bin",
             f"{files.url}/out/../elsewhere/app.bin",
+            f"{files.url}/out/..?x=1",
             f"{files.url}/out/%2e%2e/elsewhere/app.bin",
             f"{files.url}/outer/app.bin",
             f"http://127.0.0.1:{files.port + 1}/out/app.bin",
