@@ -78,7 +78,9 @@ def judge(
             who=name,
         )
     by_mail = "@" in name or rule.user_claim == "email"
-    if by_mail and claims.get("email_verified", True) is not True:
+    # Whoever may write any address into their profile must not become its owner here.
+    verified = claims.get("email_verified", rule.user_claim != "email")
+    if by_mail and verified is not True:
         return NoAccount(
             code="unverified",
             sentence=f"The provider has not verified the e-mail address {name}.",

@@ -26,9 +26,14 @@ pytestmark = pytest.mark.browser
 API = "/api/v1"
 SECRET = "the-client-secret-that-nobody-may-find"
 CLAIMS = (
-    {"sub": "a-1", "email": "ana.li@example.com", "groups": ["auditors", "everybody"]},
-    {"sub": "a-2", "email": "ana.li@example.com"},
-    {"sub": "x-1", "email": "stranger@example.com"},
+    {
+        "sub": "a-1",
+        "email": "ana.li@example.com",
+        "email_verified": True,
+        "groups": ["auditors", "everybody"],
+    },
+    {"sub": "a-2", "email": "ana.li@example.com", "email_verified": True},
+    {"sub": "x-1", "email": "stranger@example.com", "email_verified": True},
 )
 SETTINGS = """
 sign_in:

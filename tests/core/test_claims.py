@@ -46,6 +46,7 @@ def test_by_address_and_by_name() -> None:
         ({"email": "ana.li@example.com\n"}, "incomplete"),
         ({"email_verified": False}, "unverified"),
         ({"email_verified": "true"}, "unverified"),
+        ({"email_verified": None}, "unverified"),
         ({"email": "eve@example.com"}, "unknown"),
         ({"email": "ana.li"}, "unknown"),
     ],
