@@ -9,7 +9,6 @@ from __future__ import annotations
 from engine.core import eligibility
 from engine.core.approvals import approval_step
 from engine.core.events import RunEvent
-from engine.core.house import AccountReleased, SessionOpened
 from engine.core.people_events import ApproversSeen
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -53,24 +52,6 @@ def still_stand(out: Outside, run: Run) -> bool:
 
 
 def _seen(out: Outside, run: Run, step: str, attempt: int) -> ApproversSeen:
-    groups = _groups_of(out)
-    approvers = out.settings.holders(Role.APPROVER, run.environment, groups)
+    # The settings alone say so: no group of a provider may give this role.
+    approvers = out.settings.holders(Role.APPROVER, run.environment)
     return ApproversSeen(step=step, attempt=attempt, approvers=approvers)
-
-
-def _groups_of(out: Outside) -> dict[str, tuple[str, ...]]:
-    """The groups of each person's account, as their provider told at their last sign-in.
-
-    To act they have to be minutes old; what somebody approved by them stands until a later sign-in
-    says otherwise, for nobody else tells us.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    for recorded in out.store.of_kinds([SessionOpened.TYPE, AccountReleased.TYPE]):
-        match recorded.event:
-            case SessionOpened(user=user, issuer=issuer, groups=groups) if issuer:
-                found[user] = groups
-            case AccountReleased(user=user):
-                found.pop(user, None)
-            case _:
-                pass
-    return found

@@ -274,21 +274,10 @@ class Settings:
             )
         return self.people[user]
 
-    def holders(
-        self, role: Role, environment: str, groups: Mapping[str, tuple[str, ...]]
-    ) -> tuple[str, ...]:
-        """Every person who has the role in the environment, sorted.
-
-        Args:
-            groups: of their accounts at the OpenID provider, by user.
-        """
+    def holders(self, role: Role, environment: str) -> tuple[str, ...]:
+        """Every person who has the role in the environment by these settings, sorted."""
         return tuple(
-            sorted(
-                user
-                for user in self.people
-                if role in self.roles_of(user, environment)
-                or role in self.roles_of_groups(groups.get(user, ()), environment)
-            )
+            sorted(user for user in self.people if role in self.roles_of(user, environment))
         )
 
     def roles_of(self, user: str, environment: str) -> frozenset[Role]:
