@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -196,10 +196,14 @@ class OverrideUsedDoc(TypedDict):
     against: str
     missing: list[str]
     ticket: str
+    until_us: int | None
 
 
 @closed
 class ReviewOfRunDoc(TypedDict):
+    """`overdue` is told where a clock is at hand."""
+
+    overdue: NotRequired[bool]
     number: int
     kind: str
     doers: list[str]
