@@ -9,23 +9,22 @@ answer that takes too long, and on a 405 every method that the path has.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from fastapi import params
 from fastapi.routing import APIRoute
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.api.cookies import session_cookie
 from engine.api.once import REPLAYED
 from engine.api.problems import problem, request_id
 from engine.api.rate import Buckets
+from engine.identity import Principal
 
 JSON_BYTES_MAX: Final = 16 * 1024 * 1024
 UPLOAD_BYTES_MAX: Final = 1024 * 1024 * 1024
@@ -118,7 +117,7 @@ class Conventions:
     def _wait_s(self, request: Request) -> float:
         if self._buckets is None:
             return 0.0
-        return self._buckets.take(caller_of(request.headers), self._clock_s())
+        return self._buckets.take(caller_of(request.scope), self._clock_s())
 
     def _limit_of(self, request: Request) -> int:
         return UPLOAD_BYTES_MAX if self._kind_of(request) == _FORM else JSON_BYTES_MAX
@@ -166,10 +165,17 @@ class Conventions:
         await late(request.scope, body, send)
 
 
-def caller_of(headers: Headers) -> str:
-    """Who a request is counted for: its token or its session, as a digest."""
-    shown = headers.get("authorization") or session_cookie(headers.get("cookie", ""))
-    return hashlib.sha256(shown.encode()).hexdigest()
+def caller_of(scope: Scope) -> str:
+    """Who a request is counted for: the token or session that the gate has let in; where nobody has
+    proven anything yet (inbound hooks), the address that it came from and the one it goes to.
+
+    What a request merely says of itself would let it choose its own limit, or use up somebody's.
+    """
+    who = scope.get("rl_principal")
+    if isinstance(who, Principal):
+        return f"{who.user}/{who.key}"
+    address = (scope.get("client") or ("",))[0]
+    return f"{address} {scope['path']}"
 
 
 class _Body:

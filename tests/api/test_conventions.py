@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.testclient import TestClient
-from starlette.types import Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.conventions import JSON_BYTES_MAX, Conventions
 from engine.api.rate import Buckets
+from engine.identity import Principal
 
 pytestmark = pytest.mark.house
 
@@ -148,10 +150,35 @@ def _app(**more: Any) -> FastAPI:
     return api
 
 
+def _let_in(api: ASGIApp) -> ASGIApp:
+    """As the gate leaves it: whoever shows `Bearer a` is a person of that name."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        scheme, _, name = Headers(scope=scope).get("authorization", "").partition(" ")
+        inner = dict(scope)
+        if scheme == "Bearer":
+            inner["rl_principal"] = Principal(user=name, method="token", key=f"key-{name}")
+        await api(inner, receive, send)
+
+    return application
+
+
+def test_whoever_has_proven_nothing_has_one_limit_whatever_they_say() -> None:
+    api = _let_in(_app(buckets=Buckets(per_second=1, burst=2), clock_s=lambda: 0.0))
+    client = TestClient(api)
+    said = [client.get("/", headers={"Authorization": f"Basic {n}"}) for n in range(3)]
+    assert [answer.status_code for answer in said] == [200, 200, 429]
+    # And what they say of a person is not counted for that person.
+    assert client.get("/", headers={"Authorization": "Bearer a"}).status_code == 200
+    more = {"Authorization": "Bearer a", "Cookie": "rl_session=other"}
+    assert client.get("/", headers=more).status_code == 200
+    assert client.get("/", headers={**more, "Cookie": "rl_session=third"}).status_code == 429
+
+
 def test_a_caller_who_asks_too_often_waits() -> None:
     now_s = [0.0]
     buckets = Buckets(per_second=2, burst=3)
-    client = TestClient(_app(buckets=buckets, clock_s=lambda: now_s[0]))
+    client = TestClient(_let_in(_app(buckets=buckets, clock_s=lambda: now_s[0])))
     ana, bob = {"Authorization": "Bearer a"}, {"Authorization": "Bearer b"}
     assert [client.get("/", headers=ana).status_code for _ in range(4)] == [200, 200, 200, 429]
     refused = client.get("/", headers=ana)
