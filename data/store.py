@@ -144,8 +144,10 @@ class Store:
     ) -> tuple[Recorded, ...]:
         if self._clean is not None:
             events = [self._clean(event) for event in events]
-        with self._lock:
-            asked = self._asked.get(command_id) if events else None
+        asked = None
+        if events and command_id:
+            with self._lock:
+                asked = self._asked.get(command_id)
         more = () if asked is None else (asked,)
         append = Append.of(
             stream,
