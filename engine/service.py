@@ -47,6 +47,8 @@ __all__ = ["LOCAL_ADMIN", "Asker", "Service"]
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 
+# The engine records several facts a second while a step runs; a person must not lose to it.
+_TRIES: Final = 20
 
 # What should stop an effect under way at its next safe point.
 _INTERRUPTS: Final = frozenset(
@@ -166,7 +168,7 @@ class Service(Admission):
     ) -> tuple[Recorded, ...]:
         """Do what `command` says and return the events that it caused.
 
-        Decided against the newest state, up to three times when somebody was faster. The same
+        Decided against the newest state, again when somebody was faster, up to 20 times. The same
         `command_id` returns the events of then and asks for nothing again. A command that makes
         a new run out of a finished one returns the events that the new run begins with.
 
@@ -186,7 +188,7 @@ class Service(Admission):
             if earlier[0].stream != run_id:
                 raise Conflict(f"this command id was used for {earlier[0].stream} already")
             return earlier
-        for _ in range(3):
+        for _ in range(_TRIES):
             run = self._store.run(run_id)
             if command.plan is not None:
                 plan = plan_back(run, self._observe(run.environment), command.targets)

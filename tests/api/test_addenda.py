@@ -11,6 +11,7 @@ from engine.core.digest import Digest
 from engine.core.fact_events import EvidenceExported
 from engine.evidence.verify import verify_envelope, verify_pack
 from engine.services import Services
+from tests.api.ending import cancelled
 
 pytestmark = pytest.mark.house
 
@@ -22,11 +23,7 @@ def _sealed(client: TestClient, header: dict[str, str], bundle: str) -> str:
     """A run that was cancelled at once, and sealed."""
     body = {"bundle": bundle, "environment": "eu-prod", "reason": "addenda"}
     run_id: str = client.post(f"{API}/promotions", json=body, headers=header).json()["id"]
-    cancel = {"action": "cancel", "reason": "only its seal is wanted"}
-    client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=header)
-    stream = {**header, "Accept": "text/event-stream"}
-    with client.stream("GET", f"{API}/runs/{run_id}/events", headers=stream) as response:
-        response.read()  # it ends with the run
+    cancelled(client, header, run_id)
     return run_id
 
 

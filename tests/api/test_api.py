@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from engine.services import Services
+from tests.api.ending import cancelled
 
 pytestmark = pytest.mark.house
 
@@ -93,8 +94,7 @@ def test_evidence_goes_to_nobody_who_only_looks(
     assert (refused.status_code, refused.json()["code"]) == (403, "role")
     last = services.store.load("admin")[-1]
     assert (last.actor, last.event.TYPE) == ("a.stranger", "command.rejected/1")
-    cancel = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=bearer("ana.li"))
+    cancelled(client, bearer("ana.li"), run_id)
 
 
 def test_a_run_is_tagged_with_its_version(client: TestClient, bearer: Bearer, bundle: str) -> None:
@@ -109,8 +109,7 @@ def test_facts_come_in_pages_and_resume_as_a_stream(
 ) -> None:
     header = bearer("ana.li")
     run_id = _promote(client, header, bundle, reason="pages")
-    cancel = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=header)
+    cancelled(client, header, run_id)
     stream = {**header, "Accept": "text/event-stream"}
     with client.stream("GET", f"{API}/runs/{run_id}/events", headers=stream) as response:
         whole = _facts(response.read().decode())

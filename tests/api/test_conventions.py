@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine.api.conventions import JSON_BYTES_MAX, Conventions
 from engine.api.rate import Buckets
 from engine.identity import Principal
+from tests.api.ending import cancelled
 
 pytestmark = pytest.mark.house
 
@@ -86,12 +87,7 @@ def test_a_run_is_acted_on_as_it_was_looked_at(
     ana = bearer("ana.li")
     wish = {"bundle": bundle, "environment": "eu-prod", "reason": "versions"}
     run_id = client.post(f"{API}/promotions", json=wish, headers=ana).json()["id"]
-    cancel = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=ana)
-    with client.stream(
-        "GET", f"{API}/runs/{run_id}/events", headers={**ana, "Accept": "text/event-stream"}
-    ) as stream:
-        stream.read()
+    cancelled(client, ana, run_id)
     seen = client.get(f"{API}/runs/{run_id}", headers=ana)
     tag = seen.headers["etag"]
     same = client.get(f"{API}/runs/{run_id}", headers={**ana, "If-None-Match": f'"0", W/{tag}'})

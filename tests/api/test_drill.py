@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 from starlette.testclient import TestClient
 
 from engine.services import Services
+from tests.api.ending import cancelled
 
 pytestmark = pytest.mark.house
 
 Bearer = Callable[..., dict[str, str]]
 API = "/api/v1"
-ENDED = {"CANCELLED", "REJECTED"}
 
 
 def _ended(client: TestClient, header: dict[str, str], bundle: str) -> str:
     """A run that ended and was sealed: called off right away, or refused by the gate before."""
     body = {"bundle": bundle, "environment": "eu-prod", "reason": "drill"}
     run_id: str = client.post(f"{API}/promotions", json=body, headers=header).json()["id"]
-    cancel = {"action": "cancel", "reason": "test"}
-    end_s = time.monotonic() + 30
-    while client.get(f"{API}/runs/{run_id}", headers=header).json()["status"] not in ENDED:
-        assert time.monotonic() < end_s, "the run is not sealed"
-        # Asked until it is heard: the run moves meanwhile, and a command may come in between.
-        client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=header)
-        time.sleep(0.05)
+    cancelled(client, header, run_id)
     return run_id
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tests.api.ending import cancelled
+
 pytestmark = pytest.mark.house
 
 Bearer = Callable[..., dict[str, str]]
@@ -19,8 +21,7 @@ def run_id(client: TestClient, bearer: Bearer, bundle: str) -> str:
     body = {"bundle": bundle, "environment": "eu-prod", "reason": "going back"}
     answer = client.post(f"{API}/promotions", json=body, headers=bearer("ana.li"))
     found: str = answer.json()["id"]
-    cancel = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{found}/actions", json=cancel, headers=bearer("ana.li"))
+    cancelled(client, bearer("ana.li"), found)
     return found
 
 

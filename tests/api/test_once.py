@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from engine.api.once import KEPT_S
 from engine.services import Services
+from tests.api.ending import cancelled, ended
 
 pytestmark = pytest.mark.house
 
@@ -26,17 +27,8 @@ def _ended(client: TestClient, header: dict[str, str], bundle: str) -> str:
     """A run that was cancelled and sealed."""
     body = {"bundle": bundle, "environment": "eu-prod"}
     run_id: str = client.post(f"{API}/promotions", json=body, headers=header).json()["id"]
-    cancel = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{run_id}/actions", json=cancel, headers=header)
-    _followed(client, header, run_id)
+    cancelled(client, header, run_id)
     return run_id
-
-
-def _followed(client: TestClient, header: dict[str, str], run_id: str) -> None:
-    """Until the run has ended."""
-    stream = {**header, "Accept": "text/event-stream"}
-    with client.stream("GET", f"{API}/runs/{run_id}/events", headers=stream) as answer:
-        answer.read()
 
 
 def _policy() -> dict[str, Any]:
@@ -120,7 +112,7 @@ def _deed(client: TestClient, ana: dict[str, str], bundle: str, deed: str) -> tu
         case "replay":
             wish["environment"] = "eu-stage"
             run_id = client.post(f"{API}/promotions", json=wish, headers=ana).json()["id"]
-            _followed(client, ana, run_id)
+            ended(client, ana, run_id)
             body = {"reason": "once", "scope": "all"}
             return "ana.li", "/replays", {"json": body}, {"json": {**body, "reason": "other"}}
         case "addendum":

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
 from engine.api.openapi import PROBLEMS
+from tests.api.ending import ended
 
 pytestmark = pytest.mark.house
 
@@ -71,9 +72,7 @@ def test_what_is_answered_is_what_is_described(
     ana, dora = bearer("ana.li"), bearer("dora.admin")
     wish = {"bundle": bundle, "environment": "eu-stage", "reason": "described"}
     run_id = client.post(f"{API}/promotions", json=wish, headers=ana).json()["id"]
-    stream = {**ana, "Accept": "text/event-stream"}
-    with client.stream("GET", f"{API}/runs/{run_id}/events", headers=stream) as answer:
-        answer.read()
+    ended(client, ana, run_id)
     asked = client.post(f"{API}/runs/{run_id}/replays", json={"reason": "x"}, headers=ana).json()
     client.get(f"{API}/replays/{asked['n']}?wait_s=20", headers=ana)
     verdict = client.get(f"{API}/runs/{run_id}", headers=ana).json()["verdict"]["id"]

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from engine.services import Services
 from tests.api.conftest import URL
+from tests.api.ending import cancelled
 
 pytestmark = pytest.mark.house
 API = "/api/v1"
@@ -113,8 +114,7 @@ def test_scopes_and_environments_leave_less_and_never_more(
     said = client.post(f"{API}/runs/{run_id}/actions", json=body, headers=approver)
     assert said.status_code in {403, 409}
     assert client.get(f"{API}/tokens", headers=approver).json()["code"] == "role"
-    body = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{run_id}/actions", json=body, headers=bearer("ana.li"))
+    cancelled(client, bearer("ana.li"), run_id)
 
 
 def test_a_pipeline_keeps_evidence_only_when_its_token_says_so(
@@ -129,8 +129,7 @@ def test_a_pipeline_keeps_evidence_only_when_its_token_says_so(
     assert client.get(path, headers=keeper).json().get("code") in {None, "state"}
     stranger = limited(client, bearer, "a.stranger", scopes=["evidence"])
     assert client.get(path, headers=stranger).json()["code"] == "role"
-    body = {"action": "cancel", "reason": "test"}
-    client.post(f"{API}/runs/{run_id}/actions", json=body, headers=bearer("ana.li"))
+    cancelled(client, bearer("ana.li"), run_id)
 
 
 def test_a_limited_token_makes_no_credentials(client: TestClient, bearer: Bearer) -> None:
