@@ -21,21 +21,16 @@ from data import queries
 from data.store import Store
 from engine import keystore
 from engine.adapters.clock_system import SystemClock
-from engine.adapters.driver_local_fleet import LocalFleetDriver
-from engine.adapters.metrics_prometheus import PrometheusMetrics
-from engine.adapters.metrics_router import RouterMetrics
 from engine.adapters.references import secret_from
-from engine.adapters.runtime_fleet import FleetRuntime
 from engine.approving.views import Views
 from engine.archiving import Archivist
 from engine.attestations import Attestations
 from engine.blocking import Blocking
 from engine.catalog import Catalog
-from engine.core.errors import AdapterFailed, Malformed, UnsafeConfig
+from engine.core.errors import AdapterFailed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
 from engine.core.retirement import DAY_US
 from engine.feeds_desk import FeedDesk
-from engine.fleet.control import Fleet
 from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.hooks.room import HookRoom, hook_room
@@ -46,9 +41,9 @@ from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
 from engine.live import Live
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
-from engine.outside import Outside, Place
+from engine.outside import Outside
 from engine.policy_book import PolicyBook, policies_of, tests_of
-from engine.ports import BlobStore, Clock, FeedSource
+from engine.ports import Clock
 from engine.recording import append_to
 from engine.redact import install, redact_record
 from engine.replaying import Replaying
@@ -58,13 +53,13 @@ from engine.runner import Runner
 from engine.sealing import Sealer
 from engine.service import Service
 from engine.services import Services
-from engine.settings import Environment, Settings, read_settings
+from engine.settings import Settings, read_settings
 from engine.steps import observe
 from engine.trail import asking
 from engine.trail.reading import Trail
-from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
-from engine.wiring_integrations import health_of, prober_of, prometheus_of, secret_sources
+from engine.wiring_integrations import health_of, prober_of
+from engine.wiring_outside import fleet_of, outside_of
 from engine.worker import Chore, Worker
 
 # Newest last. A process serves one house; a test may open one while another stays open.
@@ -126,11 +121,11 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         store = Store.open(settings.home, clock=clock, auth=asking.current, clean=redact_record)
         undo.callback(store.close)
         identity, catalog = identity_of(settings, store, clock), Catalog(store)
-        fleets = {env.name: _fleet(settings, env) for env in settings.environments.values()}
+        fleets = {env.name: fleet_of(settings, env) for env in settings.environments.values()}
         feeds = FeedDesk(store=store, clock=clock, config=settings.feeds, home=settings.home)
         book = _book(settings, store, clock)
         undo.callback(book.stop)
-        outside = _outside(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
+        outside = outside_of(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
         logbook = logbook_of(settings, store, keys, clock)
         sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
         runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
@@ -200,29 +195,6 @@ def _service(
         shown=views.shown,
     )
     return service, views
-
-
-def _outside(
-    settings: Settings,
-    store: Store,
-    clock: Clock,
-    catalog: Catalog,
-    fleets: Mapping[str, Fleet],
-    input_key: bytes,
-    feeds: FeedSource,
-    book: PolicyBook,
-) -> Outside:
-    return Outside(
-        store=store,
-        clock=clock,
-        settings=settings,
-        catalog=catalog,
-        desk=_desk(book, store.blobs, clock, feeds),
-        places={
-            name: _place(settings, fleet, store.blobs, clock) for name, fleet in fleets.items()
-        },
-        secrets=secret_sources(settings, input_key, os.environ),
-    )
 
 
 def _replaying(
@@ -341,39 +313,6 @@ def _closer(
         lock.release()
 
     return stop
-
-
-def _fleet(settings: Settings, env: Environment) -> Fleet:
-    return Fleet(
-        settings.home / "fleet" / env.name,
-        environment=env.name,
-        targets=env.targets,
-        slow_over_ms=env.workflow.metrics.slow_over_ms,
-    )
-
-
-def _place(settings: Settings, fleet: Fleet, blobs: BlobStore, clock: Clock) -> Place:
-    env = settings.environment(fleet.environment)
-    metrics: RouterMetrics | PrometheusMetrics
-    if env.workflow.metrics.type == "prometheus":
-        metrics = prometheus_of(settings, env, clock, os.environ)
-    else:
-        metrics = RouterMetrics(fleet, clock=clock)
-    return Place(
-        driver=LocalFleetDriver(fleet, blobs=blobs, clock=clock),
-        metrics=metrics,
-        runtime=FleetRuntime(fleet),
-        burn=metrics,
-    )
-
-
-def _desk(book: PolicyBook, blobs: BlobStore, clock: Clock, feeds: FeedSource) -> PolicyDesk:
-    try:
-        return PolicyDesk(
-            policies=book.files, feeds=feeds, blobs=blobs, clock=clock, in_force=book.in_force
-        )
-    except Malformed as error:  # found while opening a home, it is the home that is refused
-        raise UnsafeConfig(str(error)) from error
 
 
 def _step_logs(store: Store, run_id: str, step: str, attempt: int) -> str:
