@@ -12,20 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.core.local_time import day_text
+
 DECIDED_DAYS: Final = 90
 REPLAYED_DAYS: Final = 7
-
-
-def day_text(day: int) -> str:
-    """`2026-02-18` of UTC days since 1970: the proleptic Gregorian calendar, counted in eras of
-    400 years that begin in March, so that a leap day is the last of its year."""
-    era, of_era = divmod(day + 719_468, 146_097)
-    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * of_year + 2) // 153
-    day_of_month = of_year - (153 * month + 2) // 5 + 1
-    month = month + 3 if month < 10 else month - 9
-    return f"{year + era * 400 + (month <= 2):04d}-{month:02d}-{day_of_month:02d}"
 
 
 def share_bp(part: int, whole: int) -> int | None:

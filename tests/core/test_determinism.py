@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.determinism import Coverage, Determinism, day_text, determinism_of, percent
+from engine.core.determinism import Coverage, Determinism, determinism_of, percent
 
 
 def row(result: str, count: int = 1, **more: Any) -> dict[str, Any]:
@@ -96,8 +95,3 @@ def test_every_grouping_adds_up_to_the_whole(rows: list[dict[str, Any]], running
     for groups in (found.by_environment, found.by_engine, found.by_decided_day, found.by_kind):
         assert sum(one.matching + one.mismatching + one.failed for one in groups) == counted
     assert found.match_bp is None or (found.match_bp == 10_000) == (found.mismatching == 0)
-
-
-@given(st.integers(-700_000, 2_900_000))
-def test_days_are_those_of_the_calendar(day: int) -> None:
-    assert day_text(day) == str(date(1970, 1, 1) + timedelta(days=day))

@@ -1,0 +1,39 @@
+"""The rules of time zones, as the machine has them: IANA names to offsets."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from engine.core.errors import Malformed
+from engine.core.local_time import OffsetAt
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def offset_at(name: str, *, where: str = "time zone") -> OffsetAt:
+    """The offset of a zone (`Europe/Sofia`) at each instant of UTC.
+
+    Raises:
+        Malformed: this machine knows no zone of that name.
+    """
+    try:
+        zone = _zone(name)
+    except (KeyError, OSError, ValueError):  # no such name; a folder; no name at all
+        raise Malformed(
+            f"expected an IANA time zone such as Europe/Sofia, found {name[:60]!r}", where=where
+        ) from None
+
+    def offset(at_s: int) -> int:
+        there = (_EPOCH + timedelta(seconds=at_s)).astimezone(zone).utcoffset()
+        assert there is not None  # an aware moment always has one
+        return int(there.total_seconds())
+
+    return offset
+
+
+@functools.cache
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
