@@ -92,19 +92,25 @@ def weekday(day: int) -> int:
 
 
 def day_text(day: int) -> str:
-    """`2026-02-18` of days since 1970: the proleptic Gregorian calendar, counted in eras of
-    400 years that begin in March, so that a leap day is the last of its year."""
+    """`2026-02-18` of days since 1970."""
+    year, month, day_of_month = date_of(day)
+    return f"{year:04d}-{month:02d}-{day_of_month:02d}"
+
+
+def date_of(day: int) -> tuple[int, int, int]:
+    """(year, month, day of the month) of days since 1970: the proleptic Gregorian calendar, counted
+    in eras of 400 years that begin in March, so that a leap day is the last of its year."""
     era, of_era = divmod(day + 719_468, 146_097)
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
     month = (5 * of_year + 2) // 153
     day_of_month = of_year - (153 * month + 2) // 5 + 1
     month = month + 3 if month < 10 else month - 9
-    return f"{year + era * 400 + (month <= 2):04d}-{month:02d}-{day_of_month:02d}"
+    return year + era * 400 + (month <= 2), month, day_of_month
 
 
 def day_number(year: int, month: int, day_of_month: int) -> int:
-    """Days since 1970-01-01; the inverse of `day_text`. The date has to exist."""
+    """Days since 1970-01-01; the inverse of `date_of`. The date has to exist."""
     year -= month <= 2
     era, of_era = divmod(year, 400)
     of_year = (153 * ((month + 9) % 12) + 2) // 5 + day_of_month - 1
