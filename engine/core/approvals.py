@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from engine.core.commands import UNKNOWN, Now, Refusal
 from engine.core.digest import Digest
@@ -13,6 +14,10 @@ from engine.core.scopes import UNLIMITED, Limits, refusal
 from engine.core.spec import CONFLICTS, StepKind
 from engine.core.state import Run
 from engine.core.statemachine import Role
+
+# Parts that no rule may leave out.
+COMMIT_AUTHOR: Final = "commit_author"
+GLASS_BREAKER: Final = "glass_breaker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,37 +71,62 @@ def binding_document(run: Run) -> dict[str, str | int]:
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One way to be part of a promotion.
+
+    Attributes:
+        name: one of `CONFLICTS`, which a rule may leave out, or one that always counts.
+        did: what they did, as the middle of a sentence.
+    """
+
+    name: str
+    people: tuple[str, ...]
+    did: str
+
+    @property
+    def always(self) -> bool:
+        return self.name not in CONFLICTS
+
+    @property
+    def other(self) -> str:
+        """Who has to do it instead, as the middle of a sentence."""
+        author = self.name in {COMMIT_AUTHOR, "bundle_creator"}
+        return "an author cannot" if author else "somebody else has to"
+
+
+def parts(run: Run) -> tuple[Part, ...]:
+    """Everybody who is part of this promotion, and by what; people may stand in several."""
+    request = run.request
+    glass = (one for one in run.overrides if one.until_us)
+    broke = tuple(person for one in glass for person in (one.asked_by, one.confirmed_by))
+    policy = "changed this environment's policy less than 14 days before this run"
+    named = (
+        (COMMIT_AUTHOR, run.authors, "is a commit author by this bundle's provenance"),
+        ("requester", (run.requested_by,), "requested this promotion"),
+        ("starter", (run.started_by,), "started this promotion"),
+        ("token_owner", (request.token_owner,), "owns the token that requested this promotion"),
+        ("bundle_creator", request.bundle_authors, "made this bundle"),
+        ("policy_author", request.policy_authors, policy),
+        ("waiver_author", run.waived_by, "wrote a waiver that the verdict rests on"),
+        (GLASS_BREAKER, broke, "broke the glass for this promotion"),
+    )
+    return tuple(
+        Part(name=name, people=tuple(person for person in people if person), did=did)
+        for name, people, did in named
+    )
+
+
 def own_work(run: Run, user: str, deed: str, *, conflicts: Sequence[str] = CONFLICTS) -> str | None:
     """Say why `user`, being part of this promotion, may not do `deed` (`approve it`); else None.
 
     Args:
         conflicts: of `CONFLICTS`, the parts that count here; some always do.
     """
-    request = run.request
-    parts = (
-        ("requester", (run.requested_by,), "requested this promotion"),
-        ("starter", (run.started_by,), "started this promotion"),
-        ("token_owner", (request.token_owner,), "owns the token that requested this promotion"),
-        ("bundle_creator", request.bundle_authors, "made this bundle"),
-        (
-            "policy_author",
-            request.policy_authors,
-            "changed this environment's policy less than 14 days before this run",
-        ),
-        ("waiver_author", run.waived_by, "wrote a waiver that the verdict rests on"),
-    )
-    if user in run.authors:
-        return f"{user} is a commit author by this bundle's provenance; an author cannot {deed}."
-    for name, people, did in parts:
-        if name in conflicts and user in people:
-            return f"{user} {did}; {_other(name)} {deed}."
-    if any(one.until_us and user in {one.asked_by, one.confirmed_by} for one in run.overrides):
-        return f"{user} broke the glass for this promotion; somebody else has to {deed}."
+    for part in parts(run):
+        if user in part.people and (part.always or part.name in conflicts):
+            return f"{user} {part.did}; {part.other} {deed}."
     return None
-
-
-def _other(part: str) -> str:
-    return "an author cannot" if part == "bundle_creator" else "somebody else has to"
 
 
 def conflict(run: Run, actor: Actor) -> str | None:

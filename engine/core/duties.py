@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from engine.core.approvals import own_work
+from engine.core.approvals import COMMIT_AUTHOR, GLASS_BREAKER, own_work, parts
 from engine.core.audit import CONFLICT, ENGINE
 from engine.core.back_events import TargetRollbackRequested
 from engine.core.commands import Action, Command
@@ -32,7 +32,10 @@ class Duty(StrEnum):
     STARTED = "started"
     MADE_BUNDLE = "made_bundle"
     AUTHORED_COMMITS = "authored_commits"
+    OWNED_TOKEN = "owned_token"  # noqa: S105 - a deed, no password
     CHANGED_POLICY = "changed_policy"
+    WROTE_WAIVER = "wrote_waiver"
+    BROKE_GLASS = "broke_glass"
     ROLLED_BACK = "rolled_back"
     ASKED_OVERRIDE = "asked_override"
     APPROVED = "approved"
@@ -47,19 +50,26 @@ MAKING: Final = (
     Duty.STARTED,
     Duty.MADE_BUNDLE,
     Duty.AUTHORED_COMMITS,
+    Duty.OWNED_TOKEN,
     Duty.CHANGED_POLICY,
+    Duty.WROTE_WAIVER,
+    Duty.BROKE_GLASS,
 )
 DOING: Final = (Duty.ASKED_OVERRIDE, Duty.ROLLED_BACK)
 CHECKING: Final = (Duty.APPROVED, Duty.CONFIRMED_OVERRIDE, Duty.REVIEWED, Duty.REJECTED)
 
 # Nobody lets through what they brought about. Saying no to it harms nobody, so it is not here.
 _LETTING: Final = (Duty.APPROVED, Duty.CONFIRMED_OVERRIDE)
-_TOLD: Final = {
-    Duty.REQUESTED: "who requested a promotion",
-    Duty.STARTED: "who started a promotion",
-    Duty.MADE_BUNDLE: "who made the bundle",
-    Duty.AUTHORED_COMMITS: "a commit author by the bundle's provenance",
-    Duty.CHANGED_POLICY: "who changed the policy less than 14 days before",
+# What each part of a promotion (`engine.core.approvals.parts`) is called here.
+_PARTS: Final = {
+    "requester": Duty.REQUESTED,
+    "starter": Duty.STARTED,
+    "bundle_creator": Duty.MADE_BUNDLE,
+    COMMIT_AUTHOR: Duty.AUTHORED_COMMITS,
+    "token_owner": Duty.OWNED_TOKEN,
+    "policy_author": Duty.CHANGED_POLICY,
+    "waiver_author": Duty.WROTE_WAIVER,
+    GLASS_BREAKER: Duty.BROKE_GLASS,
 }
 _DEED: Final = {Duty.APPROVED: "approve it", Duty.CONFIRMED_OVERRIDE: "confirm an override of it"}
 _ATTEMPTS: Final = {
@@ -121,7 +131,7 @@ def duties(run: Run, log: Iterable[Recorded], denials: Iterable[Recorded]) -> Du
     edges += [edge for one in denials for edge in _tried(run, one)]
     edges.sort(key=lambda edge: edge.ts_us)
     people = tuple(dict.fromkeys(edge.person for edge in edges))
-    found = [*_both_sides(edges), *_same_person(run, edges)]
+    found = [*_both_sides(run, edges), *_same_person(run, edges)]
     return Duties(
         run=run.run_id,
         people=people,
@@ -137,7 +147,7 @@ def self_approval(run: Run, command: Command, user: str) -> bool:
     """
     match command.action:
         case Action.APPROVE:
-            return own_work(run, user, "") is not None
+            return own_work(run, user, "", conflicts=run.request.approval.conflicts) is not None
         case Action.CONTINUE | Action.RESUME if command.override and run.override is not None:
             return run.override.by == user or own_work(run, user, "") is not None
         case Action.REVIEW:
@@ -148,18 +158,16 @@ def self_approval(run: Run, command: Command, user: str) -> bool:
 
 def _pinned(run: Run) -> Iterable[Edge]:
     """What stands in the request, or was found in what it rests on."""
-    since = run.requested_us
-    yield Edge(person=run.requested_by, duty=Duty.REQUESTED, ts_us=since, gseq=0)
-    if run.started_by and run.started_by not in {run.requested_by, ENGINE}:
-        at = run.started_us or since
-        yield Edge(person=run.started_by, duty=Duty.STARTED, ts_us=at, gseq=0)
-    for people, duty in (
-        (run.request.bundle_authors, Duty.MADE_BUNDLE),
-        (run.authors, Duty.AUTHORED_COMMITS),
-        (run.request.policy_authors, Duty.CHANGED_POLICY),
-    ):
-        for person in people:
-            yield Edge(person=person, duty=duty, ts_us=since, gseq=0)
+    for part in parts(run):
+        if part.name == GLASS_BREAKER:  # that is an event, with its time
+            continue
+        duty, at_us = _PARTS[part.name], run.requested_us
+        people = set(part.people)
+        if duty is Duty.STARTED:
+            people -= {run.requested_by, ENGINE}
+            at_us = run.started_us or at_us
+        for person in sorted(people):
+            yield Edge(person=person, duty=duty, ts_us=at_us, gseq=0)
 
 
 def _of(one: Recorded) -> Iterable[Edge]:
@@ -172,7 +180,10 @@ def _of(one: Recorded) -> Iterable[Edge]:
         case OverrideRequested(reason=reason):
             found = ((one.actor, Duty.ASKED_OVERRIDE, reason),)
         case OverrideUsed(reason=reason):
-            found = ((one.event.confirmed_by, Duty.CONFIRMED_OVERRIDE, reason),)
+            confirmed = (one.event.confirmed_by, Duty.CONFIRMED_OVERRIDE, reason)
+            pair = (one.event.asked_by, one.event.confirmed_by)
+            broke = tuple((person, Duty.BROKE_GLASS, reason) for person in pair)
+            found = (confirmed, *(broke if one.event.until_us else ()))
         case RollbackStarted(reason=reason) | TargetRollbackRequested(reason=reason):
             found = () if one.actor == ENGINE else ((one.actor, Duty.ROLLED_BACK, reason),)
         case ReviewClosed(note=note):
@@ -199,19 +210,25 @@ def _tried(run: Run, one: Recorded) -> Iterable[Edge]:
         )
 
 
-def _both_sides(edges: Sequence[Edge]) -> Iterable[DutyConflict]:
-    made = {(edge.person, edge.duty) for edge in edges if edge.duty in MAKING}
-    for edge in edges:
-        if edge.duty not in _LETTING:
+def _both_sides(run: Run, edges: Sequence[Edge]) -> Iterable[DutyConflict]:
+    for checked in edges:
+        if checked.duty not in _LETTING:
             continue
-        for duty in MAKING:
-            if (edge.person, duty) in made:
+        for part in parts(run):
+            chosen = checked.duty is not Duty.APPROVED
+            counts = part.always or chosen or part.name in run.request.approval.conflicts
+            # What was done afterwards, as breaking the glass may be, makes nothing of before wrong.
+            if counts and any(
+                (made.person, made.duty) == (checked.person, _PARTS[part.name])
+                and made.gseq < checked.gseq
+                for made in edges
+            ):
                 yield DutyConflict(
-                    person=edge.person,
-                    made=duty,
-                    checked=edge.duty,
-                    rule=f"{_TOLD[duty]} may not {_DEED[edge.duty]}".capitalize() + ".",
-                    prevented=edge.denied,
+                    person=checked.person,
+                    made=_PARTS[part.name],
+                    checked=checked.duty,
+                    rule=f"Who {part.did} may not {_DEED[checked.duty]}.",
+                    prevented=checked.denied,
                 )
 
 

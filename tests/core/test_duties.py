@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -128,3 +129,79 @@ def test_a_conflict_that_happened_is_named_whatever_the_engine_holds() -> None:
         c.person == run.requested_by and c.checked is Duty.APPROVED and not c.prevented
         for c in found.conflicts
     )
+
+
+def approved(by: str, gseq: int) -> Recorded:
+    approval = ApprovalApproved(
+        via="approve",
+        step="approval",
+        attempt=1,
+        binding=Digest.of(b"b"),
+        view=Digest.of(b"b"),
+        nonce="n",
+        expires_us=1,
+        comment="",
+        groups=(),
+    )
+    return recorded(approval, by, stream="run-1", gseq=gseq)
+
+
+def judged() -> tuple[Recorded, ...]:
+    """A run that got a verdict and that nobody has approved."""
+    logs = (walked(seed) for seed in range(60))
+    return next(
+        log
+        for log in logs
+        if fold("run-1", log).verdict
+        and not any(isinstance(r.event, ApprovalApproved) for r in log)
+    )
+
+
+def pinned(**fields: Any) -> Run:
+    run = fold("run-1", judged())
+    return replace(run, request=replace(run.request, **fields))
+
+
+def test_the_owner_of_the_token_and_the_author_of_a_waiver_are_part_of_it() -> None:
+    run = pinned(token_owner="olga")
+    assert run.verdict is not None
+    run = replace(run, verdict=replace(run.verdict, waived_by=("wim",)))
+    found = duties(run, (*judged(), approved("olga", 700), approved("wim", 701)), ())
+    made = {(c.person, c.made) for c in found.conflicts}
+    assert made == {("olga", Duty.OWNED_TOKEN), ("wim", Duty.WROTE_WAIVER)}
+
+
+def test_a_part_that_the_rule_leaves_out_is_no_conflict() -> None:
+    rule = replace(pinned().request.approval, conflicts=("bundle_creator",))
+    run = pinned(approval=rule)
+    log = (*judged(), approved(run.requested_by, 700))
+    assert duties(run, log, ()).conflicts == ()
+    assert not self_approval(run, Command(action=Action.APPROVE), run.requested_by)
+    # Commit authors are no choice of a rule.
+    written = replace(run, authors=("wanda",))
+    found = duties(written, (*log, approved("wanda", 701)), ())
+    assert [(c.person, c.made) for c in found.conflicts] == [("wanda", Duty.AUTHORED_COMMITS)]
+
+
+def test_whoever_broke_the_glass_lets_nothing_through_afterwards() -> None:
+    glass = OverrideUsed(
+        action="break_glass",
+        step="",
+        attempt=0,
+        asked_by="ann",
+        confirmed_by="bert",
+        asked_reason="down",
+        reason="down indeed",
+        rule=0,
+        against="",
+        missing=(),
+        until_us=9,
+    )
+    broke = recorded(glass, "bert", stream="run-1", gseq=700)
+    run = replace(pinned(), overrides=(glass,))
+    log = (*judged(), approved("bert", 600), broke, approved("ann", 800))
+    found = duties(run, log, ())
+    assert [(c.person, c.made, c.checked) for c in found.conflicts] == [
+        ("ann", Duty.BROKE_GLASS, Duty.APPROVED)
+    ]
+    assert {e.person for e in found.edges if e.duty is Duty.BROKE_GLASS} == {"ann", "bert"}
