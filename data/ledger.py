@@ -20,6 +20,9 @@ from engine.core.auth import AuthContext
 from engine.core.errors import Conflict, IllegalTransition, Malformed, NotFound
 from engine.core.events import Event, Recorded
 from engine.core.feed_events import FEEDS
+from engine.core.freeze_events import FREEZES
+from engine.core.freezes import Freezes
+from engine.core.freezes import evolve as evolve_freezes
 from engine.core.health_events import HEALTH
 from engine.core.holds import Holds
 from engine.core.holds import evolve as evolve_holds
@@ -69,11 +72,12 @@ class Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
             is_run(stream)
-            or stream in {BUNDLES, ADMIN, FEEDS, HEALTH, HOOKS}
+            or stream in {BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS}
             or stream.startswith(("engine:", "sched:"))
         ):
             raise Malformed(
-                "expected a run, bundles, admin, feeds, hooks, data-health, engine: or sched:",
+                "expected a run, bundles, admin, feeds, freezes, hooks, data-health, engine: or "
+                "sched:",
                 where=stream,
             )
         for text in (stream, actor, command_id):
@@ -107,6 +111,7 @@ class Facts:
         holds: what is held where; empty in a draft, for it follows what is recorded.
         started: environment to the runs that took it, in that order; empty in a draft.
         heirs: a finished run to those that were made from it, in order; empty in a draft.
+        freezes: those in force, by id; empty in a draft.
         hooks: webhooks in force, by id; in a draft: with what it changes.
         outbox: messages that are not settled, by webhook and key; empty in a draft.
         tried: of a draft: messages with a try in it.
@@ -123,6 +128,7 @@ class Facts:
     last_number: int = 0
     last_replay: int = 0
     holds: Holds = field(default_factory=dict)
+    freezes: Freezes = field(default_factory=dict)
     started: dict[str, list[str]] = field(default_factory=dict)
     heirs: dict[str, list[str]] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=dict)
@@ -360,8 +366,9 @@ def note_numbers(facts: Facts, event: Event, environment: str) -> None:
 def note_meaning(
     facts: Facts, recorded: Recorded, request: RunRequested | None, requested_by: str
 ) -> None:
-    """Keep what an event means beyond its own stream: holds, webhooks, which run came after."""
+    """Keep what an event means beyond its own stream: holds, freezes, webhooks, what came after."""
     facts.holds = evolve_holds(facts.holds, recorded, request, requested_by=requested_by)
+    facts.freezes = evolve_freezes(facts.freezes, recorded)
     facts.hooks = evolve_hooks(facts.hooks, recorded)
     match recorded.event:
         case RunStarted() if request is not None:

@@ -17,6 +17,7 @@ from data.outbox import unsettled
 from data.project import changes
 from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
+from engine.core.freezes import FOLDED as FREEZES_FOLDED
 from engine.core.holds import FOLDED
 from engine.core.hook_book import FOLDED as HOOKS_FOLDED
 from engine.core.rows import GateTick, TlogEntry, TlogHead
@@ -158,8 +159,8 @@ def _numbers(database: Database, facts: Facts) -> None:
 
 
 def _meanings(database: Database, facts: Facts) -> None:
-    """Holds, webhooks, which run came after which: from the few kinds of event that say so."""
-    kinds = [kind.TYPE for kind in (RunRequested, *FOLDED, *HOOKS_FOLDED)]
+    """Holds, freezes, webhooks, which run came after which: from the few kinds that say so."""
+    kinds = [kind.TYPE for kind in (RunRequested, *FOLDED, *FREEZES_FOLDED, *HOOKS_FOLDED)]
     requests: dict[str, tuple[RunRequested, str]] = {}
     for recorded in _recorded(
         database, f"{_EVENTS} WHERE kind IN (SELECT unnest(?)) ORDER BY gseq", [kinds]

@@ -38,6 +38,7 @@ from engine.core.auth import AuthContext
 from engine.core.digest import Digest
 from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
+from engine.core.freezes import Freeze
 from engine.core.hook_book import Hook, Waiting
 from engine.core.retirement import Retirement
 from engine.core.rows import CommandRow, GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
@@ -256,6 +257,10 @@ class Store:
     def hold(self, environment: str, bundle: Digest) -> Hold | None:
         with self._lock:
             return self._shelf.ledger.facts.holds.get((environment, bundle))
+
+    def freezes(self) -> tuple[Freeze, ...]:
+        with self._lock:
+            return tuple(self._shelf.ledger.facts.freezes.values())
 
     def hooks(self) -> tuple[Hook, ...]:
         with self._lock:

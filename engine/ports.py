@@ -17,6 +17,7 @@ from typing import Protocol
 from engine.core.bundle import Bundle
 from engine.core.digest import Digest
 from engine.core.events import Event, Recorded
+from engine.core.freezes import Freeze
 from engine.core.hook_book import Hook, Waiting
 from engine.core.metrics import Reading
 from engine.core.plan import Observation, StagePlan
@@ -112,7 +113,6 @@ class EventStore(Protocol):
 
     def runs_open(self) -> tuple[Run, ...]:
         """Every run that has not ended, in order of request."""
-        ...
 
     def by_command(self, command_id: str) -> tuple[Recorded, ...]:
         """What was recorded for this command id; empty when it is new."""
@@ -128,15 +128,16 @@ class EventStore(Protocol):
 
     def holds(self) -> tuple[Hold, ...]:
         """Every hold in force, by environment, the oldest first."""
-        ...
 
     def hold(self, environment: str, bundle: Digest) -> Hold | None:
         """The hold on this bundle there; None when it is free. As true as the newest append."""
         ...
 
+    def freezes(self) -> tuple[Freeze, ...]:
+        """Every freeze that nobody has ended, in the order in which they were set."""
+
     def hooks(self) -> tuple[Hook, ...]:
         """Every webhook in force, by name."""
-        ...
 
     def outbox(self, hook: str) -> tuple[Waiting, ...]:
         """Messages to this webhook (of `waiting_hooks`) neither delivered nor dead; unordered."""
@@ -146,11 +147,9 @@ class EventStore(Protocol):
 
     def runs_started(self, environment: str) -> tuple[str, ...]:
         """Runs that ever held the environment, in the order in which they took it."""
-        ...
 
     def heirs(self, run_id: str) -> tuple[str, ...]:
         """Runs that were made from this finished one, in order of request."""
-        ...
 
     def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
         """Stored ticks of a step from `first_attempt` on, in order of recording."""

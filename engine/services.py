@@ -14,6 +14,7 @@ from engine.blocking import Blocking
 from engine.catalog import Catalog
 from engine.feeds_desk import FeedDesk
 from engine.fleet.control import Fleet
+from engine.freezing import Freezing
 from engine.hooks.room import HookRoom
 from engine.identity import Identity
 from engine.integrations.desk import HealthDesk
@@ -52,6 +53,7 @@ class Services:
     attestations: Attestations
     service: Service
     views: Views
+    freezing: Freezing
     feeds: FeedDesk
     policies: PolicyBook
     blocking: Blocking

@@ -31,6 +31,7 @@ from engine.core.errors import AdapterFailed, UnsafeConfig
 from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
 from engine.core.retirement import DAY_US
 from engine.feeds_desk import FeedDesk
+from engine.freezing import Freezing
 from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.hooks.room import HookRoom, hook_room
@@ -133,8 +134,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         prober, trail = prober_of(settings, store, clock, os.environ), Trail(store, clock, settings)
         worker = _worker(store, runner, retention, identity, prober, trail, engine_id)
         archivist, live = Archivist(store.put_away), Live(store, clock)
-        health = health_of(outside, worker, prober)
-        service, views = _service(outside, book, health, speed)
+        service, views, freezing, health = _service(outside, book, worker, prober, speed)
         replaying = _replaying(settings, store, clock, outside, service)
         hooks = hook_room(settings, store, clock, keys.input_key, service, catalog)
         undo.pop_all()
@@ -149,6 +149,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         attestations=Attestations(store=store, settings=settings, catalog=catalog),
         service=service,
         views=views,
+        freezing=freezing,
         replaying=replaying,
         hooks=hooks,
         trail=trail,
@@ -179,8 +180,10 @@ def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
 
 
 def _service(
-    outside: Outside, book: PolicyBook, health: HealthDesk, speed: int
-) -> tuple[Service, Views]:
+    outside: Outside, book: PolicyBook, worker: Worker, prober: Prober, speed: int
+) -> tuple[Service, Views, Freezing, HealthDesk]:
+    health = health_of(outside, worker, prober)
+    freezing = Freezing(outside.store, outside.settings, outside.clock)
     views = Views(outside, health=health.now)
     service = Service(
         store=outside.store,
@@ -194,7 +197,7 @@ def _service(
         now=GateNow(outside.store, outside.clock, health=health.now),
         shown=views.shown,
     )
-    return service, views
+    return service, views, freezing, health
 
 
 def _replaying(

@@ -13,6 +13,7 @@ from engine.core import approvals, burn_guard, eligibility, holds
 from engine.core.bundle import Bundle, manifest_document
 from engine.core.commands import ActionState, OverrideOffer
 from engine.core.events import Recorded
+from engine.core.freezes import Cause
 from engine.core.people_events import OverrideUsed
 from engine.core.people_state import Review
 from engine.core.run import Run
@@ -286,4 +287,15 @@ def hold_shape(hold: Hold) -> dict[str, Any]:
         "by": hold.by,
         "since_us": hold.since_us,
         "sentence": holds.sentence(hold),
+    }
+
+
+def cause_shape(cause: Cause) -> dict[str, Any]:
+    return {
+        "freeze": cause.freeze,
+        "name": cause.name,
+        "owner": cause.owner,
+        "reason": cause.reason,
+        "since_us": cause.since_us,
+        "until_us": cause.until_us,
     }

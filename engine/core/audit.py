@@ -48,6 +48,8 @@ VERBS: Final[Mapping[str, str]] = {
     "override.declined/1": "drop_override",
     "review.closed/1": "review",
     "hold.lifted/1": "lift_hold",
+    "freeze.added/1": "freeze",
+    "freeze.ended/1": "end_freeze",
     "bundle.created/1": "create_bundle",
     "attestation.imported/1": "import_attestation",
     "policy.published/1": "publish_policy",

@@ -14,6 +14,7 @@ from engine.core.audit_events import AuditChecked, DataExported, SignInFailed, S
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.feed_events import FeedSynced, FeedSyncFailed, FeedSyncStarted
+from engine.core.freeze_events import FreezeAdded, FreezeEnded
 from engine.core.health_events import DataHealthChanged
 from engine.core.hook_events import (
     HookReceived,
@@ -277,6 +278,8 @@ HouseEvent: TypeAlias = (
     | AccountReleased
     | CommandRejected
     | HoldLifted
+    | FreezeAdded
+    | FreezeEnded
     | EngineStarted
     | KeysRotated
     | EngineStopped

@@ -140,5 +140,17 @@ def minute_of(text: str, *, where: str) -> int:
     raise Malformed(f"expected a time such as 02:30, found {text!r}", where=where)
 
 
+def wall_of(text: str, *, where: str) -> tuple[int, int]:
+    """(days since 1970, minute of the day) of `2026-02-18 02:30`. Raises `Malformed`."""
+    day, _, minute = text.strip().replace("T", " ").partition(" ")
+    return day_of(day, where=where), minute_of(minute.strip(), where=where)
+
+
 def clock_text(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def utc_text(at_us: int) -> str:
+    """`2026-02-18 08:30 UTC`."""
+    day, second = divmod(at_us // 1_000_000, DAY_S)
+    return f"{day_text(day)} {clock_text(second // 60)} UTC"

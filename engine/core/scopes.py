@@ -23,6 +23,7 @@ DRILL: Final = "drill"
 ANNOTATE: Final = "annotate_addendum"
 REPLAY: Final = "replay"
 LIFT_HOLD: Final = "lift_hold"
+FREEZE: Final = "freeze"
 PUBLISH_POLICY: Final = "publish_policy"
 SYNC_FEEDS: Final = "sync_feeds"
 PROBE_INTEGRATION: Final = "probe_integration"
@@ -68,6 +69,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.START_NOW,
             Action.COMMENT,
             LIFT_HOLD,
+            FREEZE,
             PROBE_INTEGRATION,
         }
     ),

@@ -31,6 +31,7 @@ NEEDED = {
     "start_now": {"operate"},
     "break_glass": {"approve"},
     "lift_hold": {"operate"},
+    "freeze": {"operate"},
     "probe_integration": {"operate"},
     "approve": {"approve"},
     "reject": {"approve"},
