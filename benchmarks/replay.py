@@ -30,6 +30,7 @@ from data import queries_replays
 from data.store import Store
 from engine.adapters.clock_system import SystemClock
 from engine.adapters.feeds_dir import FeedsDir
+from engine.blob_folder import BlobFolder
 from engine.core.approvals import Actor
 from engine.core.digest import Digest
 from engine.core.replays import Depth, ReplayAsk, ReplayMode
@@ -46,7 +47,7 @@ from engine.policy.model import load_policy
 from engine.replaying import Replaying
 from engine.replaying_pool import ReplayPool
 from engine.replaying_work import Item, Task, Worker
-from engine.replaying_worker import BlobFolder, rarely_collect
+from engine.replaying_worker import rarely_collect
 from engine.service import Asker
 from engine.verdicts import PolicyDesk
 

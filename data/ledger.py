@@ -32,11 +32,14 @@ from engine.core.hook_events import HOOKS
 from engine.core.hook_rows import HookTry, Key
 from engine.core.house import ADMIN, BUNDLES, HouseEvent
 from engine.core.replays import ReplayRequest, ReplayRow
+from engine.core.rescan_events import RESCANS
 from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
 from engine.core.run import Run, evolve
 from engine.core.run_events import RunRequested, RunStarted
 
 _ENDED_KEPT: Final = 256
+# Streams of the house that there is one of each.
+_HOUSE: Final = (BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS, RESCANS)
 
 
 def is_run(stream: str) -> bool:
@@ -71,13 +74,10 @@ class Append:
     ) -> Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
-            is_run(stream)
-            or stream in {BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS}
-            or stream.startswith(("engine:", "sched:"))
+            is_run(stream) or stream in _HOUSE or stream.startswith(("engine:", "sched:"))
         ):
             raise Malformed(
-                "expected a run, bundles, admin, feeds, freezes, hooks, data-health, engine: or "
-                "sched:",
+                f"expected a run, {', '.join(_HOUSE)}, engine: or sched:",
                 where=stream,
             )
         for text in (stream, actor, command_id):

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from engine.blob_folder import BlobFolder
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.policy.blockers import Blocker, Search, search, with_good_runs
 from engine.policy.capsule import open_capsule
 from engine.policy.document import GateInput
 from engine.policy.frozen import Read, frozen_input, frozen_policy
-from engine.replaying_worker import BlobFolder
 
 # The smallest changes; each of them is asked about every good run.
 BLOCKERS_MAX: Final = 40

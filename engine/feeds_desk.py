@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.adapters.feeds_dir import FOLDERS, FeedsDir
+from engine.child import Progress
 from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Conflict, Malformed, NotFound, Refused, ReleaselineError
@@ -26,7 +27,7 @@ from engine.core.feeds import NAMES, FeedLog, evolve, is_url, refusal
 from engine.core.scopes import SYNC_FEEDS, UNLIMITED, Limits
 from engine.core.scopes import refusal as beyond
 from engine.core.statemachine import Role
-from engine.feeds_job import Job, Progress, Taken
+from engine.feeds_job import Job, Taken
 from engine.feeds_process import SyncFailed, SyncProcess
 from engine.feeds_sync import Wish, event_of, job_for
 from engine.inputs.feeds_unpack import FeedLimits

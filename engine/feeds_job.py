@@ -101,13 +101,3 @@ class Taken:
                 "validators": tuple(Validator(**one) for one in document["validators"]),
             }
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What a sync does now: `done` of `of` (0 = not known) in `unit`; empty while it waits."""
-
-    what: str = ""
-    done: int = 0
-    of: int = 0
-    unit: str = ""

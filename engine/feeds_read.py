@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from engine.asker import LOCAL_ADMIN, Asker, actors_of
+from engine.child import Progress
 from engine.core.errors import Malformed
 from engine.core.feeds import (
     LEVELS,
@@ -23,7 +24,6 @@ from engine.core.feeds import (
 )
 from engine.core.statemachine import Role
 from engine.feeds_desk import FeedDesk, Who
-from engine.feeds_job import Progress
 from engine.ports import FeedSnapshot
 from engine.settings import FeedOrigin, Settings
 from engine.verdicts import PolicyDesk

@@ -16,34 +16,10 @@ import sys
 from pathlib import Path
 from typing import IO, Any, Final
 
-from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound
+from engine.blob_folder import BlobFolder
 from engine.replaying_work import Task, Worker
 
 LENGTH: Final = struct.Struct(">Q")
-
-
-class BlobFolder:
-    """Blobs to read, where the store put them; nothing here can write.
-
-    The folder's layout is the store's (`data.blobs`); a test holds the two together.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = os.fspath(root)
-
-    def get(self, digest: Digest) -> bytes:
-        """Raises `NotFound`, `Malformed`: as `ports.BlobStore` does."""
-        try:
-            # A path made of parts costs more than reading the file.
-            with open(f"{self._root}/{digest.hex[:2]}/{digest.hex}", "rb") as file:  # noqa: PTH123
-                content = file.read()
-        except FileNotFoundError:
-            raise NotFound(f"There is no blob {digest}.") from None
-        found = Digest.of(content)
-        if found != digest:
-            raise Malformed(f"expected {digest}, found {found}", where=f"blob {digest}")
-        return content
 
 
 def send(stream: IO[bytes], value: Any) -> None:

@@ -24,6 +24,7 @@ from engine.outside import Outside
 from engine.policy_book import PolicyBook
 from engine.ports import Clock
 from engine.replaying import Replaying
+from engine.rescans import Rescans
 from engine.retention import Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
@@ -67,6 +68,7 @@ class Services:
     archivist: Archivist
     retention: Retention
     replaying: Replaying
+    rescans: Rescans
     hooks: HookRoom
     trail: Trail
     live: Live

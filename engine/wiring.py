@@ -41,6 +41,7 @@ from engine.identity.used import SAVE_EVERY_S
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
 from engine.live import Live
+from engine.logbook import LogBook
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
 from engine.outside import Outside
 from engine.policy_book import PolicyBook, policies_of, tests_of
@@ -49,6 +50,8 @@ from engine.recording import append_to
 from engine.redact import install, redact_record
 from engine.replaying import Replaying
 from engine.replaying_pool import ReplayPool
+from engine.rescans import LOOK_EVERY_S as RESCANS_EVERY_S
+from engine.rescans import Rescans
 from engine.retention import LOOK_EVERY_S, Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
@@ -127,18 +130,17 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         book = _book(settings, store, clock)
         undo.callback(book.stop)
         outside = outside_of(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
-        logbook = logbook_of(settings, store, keys, clock)
-        sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
-        runner = Runner(outside, sealer=sealer, watcher=Watcher(outside))
+        logbook, rescans = logbook_of(settings, store, keys, clock), _rescans(outside)
+        sealer, runner = _stepping(outside, keys, store, logbook)
         engine_id, retention = secrets.token_hex(4), _retention(settings, store, clock)
         prober, trail = prober_of(settings, store, clock, os.environ), Trail(store, clock, settings)
-        worker = _worker(store, runner, retention, identity, prober, trail, engine_id)
+        worker = _worker(store, runner, retention, identity, prober, trail, rescans, engine_id)
         archivist, live = Archivist(store.put_away), Live(store, clock)
-        service, views, freezing, health = _service(outside, book, worker, prober, speed)
+        service, views, freezing, health = _service(outside, book, worker, prober, rescans, speed)
         replaying = _replaying(settings, store, clock, outside, service)
         hooks = hook_room(settings, store, clock, keys.input_key, service, catalog)
         undo.pop_all()
-    keepers = (hooks, replaying, feeds, book, archivist, retention, prober, trail)
+    keepers = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -151,6 +153,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         views=views,
         freezing=freezing,
         replaying=replaying,
+        rescans=rescans,
         hooks=hooks,
         trail=trail,
         feeds=feeds,
@@ -174,15 +177,27 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
     return services
 
 
+def _stepping(
+    outside: Outside, keys: keystore.Keys, store: Store, logbook: LogBook
+) -> tuple[Sealer, Runner]:
+    sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
+    return sealer, Runner(outside, sealer=sealer, watcher=Watcher(outside))
+
+
 def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
     files, tests = policies_of(settings), tests_of(settings)
     return PolicyBook(store=store, settings=settings, clock=clock, files=files, tests=tests)
 
 
 def _service(
-    outside: Outside, book: PolicyBook, worker: Worker, prober: Prober, speed: int
+    outside: Outside,
+    book: PolicyBook,
+    worker: Worker,
+    prober: Prober,
+    rescans: Rescans,
+    speed: int,
 ) -> tuple[Service, Views, Freezing, HealthDesk]:
-    health = health_of(outside, worker, prober)
+    health = health_of(outside, worker, prober, rescans)
     freezing = Freezing(outside.store, outside.settings, outside.clock)
     views = Views(outside, health=health.now)
     service = Service(
@@ -213,6 +228,17 @@ def _replaying(
     )
 
 
+def _rescans(outside: Outside) -> Rescans:
+    return Rescans(
+        store=outside.store,
+        clock=outside.clock,
+        settings=outside.settings,
+        catalog=outside.catalog,
+        feeds=outside.desk.feeds,
+        blobs=outside.settings.home / "blobs",
+    )
+
+
 def _retention(settings: Settings, store: Store, clock: Clock) -> Retention:
     keep_us = settings.retention.samples_days * DAY_US
     return Retention(store=store, clock=clock, retire=store.retire, keep_us=keep_us)
@@ -225,6 +251,7 @@ def _worker(
     identity: Identity,
     prober: Prober,
     trail: Trail,
+    rescans: Rescans,
     engine_id: str,
 ) -> Worker:
     return Worker(
@@ -236,6 +263,7 @@ def _worker(
             Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
             Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
             Chore(name="audit trail", every_s=60, do=trail.when_due),
+            Chore(name="rescans", every_s=RESCANS_EVERY_S, do=rescans.when_due),
         ),
     )
 
@@ -269,6 +297,7 @@ def start(services: Services) -> None:
     services.replaying.recover()
     services.store.subscribe(services.archivist.recorded)
     services.archivist.start(services.store.left_open())
+    services.rescans.start()
     services.worker.start()
     services.hooks.start()
 
@@ -289,7 +318,15 @@ def _closer(
     catalog: Catalog,
     worker: Worker,
     keepers: Sequence[
-        HookRoom | Archivist | FeedDesk | PolicyBook | Prober | Replaying | Retention | Trail
+        HookRoom
+        | Archivist
+        | FeedDesk
+        | PolicyBook
+        | Prober
+        | Replaying
+        | Rescans
+        | Retention
+        | Trail
     ],
     live: Live,
     engine_id: str,

@@ -36,6 +36,7 @@ from engine.integrations.prober import Probed, Prober
 from engine.outside import Outside
 from engine.ports import Clock, EventStore, SecretSource
 from engine.ports_integrations import Probe
+from engine.rescans import Rescans
 from engine.settings import Environment, IntegrationConfig, Settings
 from engine.settings_integrations import VaultAuth
 from engine.worker import Worker
@@ -108,12 +109,13 @@ def prober_of(
     return Prober(store=store, clock=clock, settings=settings, probes=probes_of(settings, env))
 
 
-def health_of(outside: Outside, worker: Worker, prober: Prober) -> HealthDesk:
+def health_of(outside: Outside, worker: Worker, prober: Prober, rescans: Rescans) -> HealthDesk:
     return HealthDesk(
         worker=worker.health,
         policies=outside.desk,
         settings=outside.settings,
         prober=prober,
+        rescans=rescans,
         clock=outside.clock,
     )
 

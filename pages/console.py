@@ -119,7 +119,9 @@ _explained = [
     ),
 ]
 _operations = [
-    st.Page("operations/feeds.py", title="Feeds", icon=":material/rss_feed:", url_path="feeds"),
+    st.Page(
+        "operations/feeds.py", title="Feeds & jobs", icon=":material/rss_feed:", url_path="feeds"
+    ),
     st.Page(
         "operations/integrations.py",
         title="Integrations",

@@ -38,6 +38,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "drill": ("drill:drill", "Break scratch copies of a pack, and show which check sees it."),
     "webhook": ("webhook:webhook", "Who is told what happens here, and what became of it."),
     "feeds": ("feeds:feeds", "Advisory feeds: how fresh they are, and syncing them."),
+    "rescan": ("rescan:rescan", "Match stored SBOMs again against the feeds in force."),
     "integration": ("integration:integration", "Servers that promotions depend on: do they work?"),
     "audit": ("audit:audit", "Who attempted what; is the record of it whole; exports of it."),
     "export": ("audit:export_table", "A table as Parquet, CSV or JSON lines, columns explained."),

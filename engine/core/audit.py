@@ -54,6 +54,7 @@ VERBS: Final[Mapping[str, str]] = {
     "attestation.imported/1": "import_attestation",
     "policy.published/1": "publish_policy",
     "feed.sync_started/1": "sync_feeds",
+    "rescan.started/1": "rescan",
     "replay.requested/1": "replay",
     "evidence.exported/1": "export",
     "data.exported/1": "export",
@@ -84,6 +85,8 @@ CONSEQUENCES: Final = frozenset(
         "review.opened/1",
         "feed.synced/1",
         "feed.sync_failed/1",
+        "rescan.finished/1",
+        "rescan.failed/1",
     }
 )
 

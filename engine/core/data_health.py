@@ -1,7 +1,7 @@
 """Data health: does everything that decisions rest on work, and since when not? Pure.
 
 One model for the banner, the pages, the API and whoever decides: what the engine, the feeds, the
-integrations and (later) the jobs are worth now. UNKNOWN is never OK: an integration that was not
+integrations and the jobs are worth now. UNKNOWN is never OK: an integration that was not
 looked at lately is not known to work.
 """
 
@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from engine.core.feeds import LEVELS, AgeLimits, Freshness, freshness
+from engine.core.rescans import Standing
 
 # A single question that got no answer is a warning; so many in a row, and it does not work.
 SILENT_MAX: Final = 3
@@ -293,3 +294,43 @@ def integration_source(one: Integration, depends: Sequence[str]) -> Source:
         since_us=one.since_us,
         blocks=tuple(depends) if blocked else (),
     )
+
+
+# --- jobs -------------------------------------------------------------------------------------
+
+RESCAN: Final = "SBOM rescan"
+
+
+def rescan_source(found: Standing) -> Source:
+    """The SBOMs of what is live or on its way, against what the feeds say now.
+
+    A failed rescan is a warning: the gates match for themselves, and what was found before is still
+    known. A rescan under way changes no level; nobody knows yet what it brings.
+    """
+    of = f"of {found.bundles} bundle{'s' * (found.bundles != 1)}"
+    level, text, since_us = Level.OK, f"SBOMs {of} matched against the newest feeds", None
+    if found.failed:
+        level = Level.WARN
+        text = f"{RESCAN} failed ({found.code}): {found.failed} {of}"
+        since_us = found.failing_us or None
+    elif found.unseen:
+        level, text = Level.UNKNOWN, f"{RESCAN} never run for {found.unseen} {of}"
+    elif found.missing and found.done is None:
+        level, text = Level.UNKNOWN, f"{RESCAN} due for {found.missing} {of}"
+    if found.done is not None:
+        under_way = f"under way, {found.done} of {found.doing} seen"
+        text = f"{RESCAN} {under_way}" if level is Level.OK else f"{text}; {under_way}"
+    blocked = level is not Level.OK and found.environments
+    return Source(
+        kind="job",
+        name=RESCAN,
+        level=level,
+        text=text,
+        since_us=since_us,
+        blocks=(f"news of flaws in {', '.join(found.environments)}",) if blocked else (),
+    )
+
+
+def rescan_unknown(why: str) -> Source:
+    """Nobody can say what the bundles would have to be matched against."""
+    return Source(kind="job", name=RESCAN, level=Level.UNKNOWN, text=f"{RESCAN} unknown: {why}")

@@ -25,6 +25,7 @@ from engine.core.hook_events import (
     WebhookTested,
 )
 from engine.core.policy_versions import PolicyPublished
+from engine.core.rescan_events import RescanFailed, RescanFinished, RescanStarted
 
 BUNDLES = "bundles"
 ADMIN = "admin"
@@ -292,6 +293,9 @@ HouseEvent: TypeAlias = (
     | FeedSyncStarted
     | FeedSynced
     | FeedSyncFailed
+    | RescanStarted
+    | RescanFinished
+    | RescanFailed
     | PolicyPublished
     | DataHealthChanged
     | WebhookSet

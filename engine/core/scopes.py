@@ -26,6 +26,7 @@ LIFT_HOLD: Final = "lift_hold"
 FREEZE: Final = "freeze"
 PUBLISH_POLICY: Final = "publish_policy"
 SYNC_FEEDS: Final = "sync_feeds"
+RESCAN: Final = "rescan"
 PROBE_INTEGRATION: Final = "probe_integration"
 READ_AUDIT: Final = "read_audit"
 CHECK_AUDIT: Final = "check_audit"
@@ -87,7 +88,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
     ),
     Scope.EVIDENCE: frozenset({EXPORT, DRILL, ANNOTATE, REPLAY, READ_AUDIT, CHECK_AUDIT}),
     Scope.POLICIES: frozenset({PUBLISH_POLICY}),
-    Scope.FEEDS: frozenset({SYNC_FEEDS}),
+    Scope.FEEDS: frozenset({SYNC_FEEDS, RESCAN}),
     Scope.ADMIN: frozenset({ADMINISTER}),
 }
 # What a pipeline needs, and what a new service token has when nothing else was asked for.

@@ -13,6 +13,8 @@ from engine.core.data_health import (
     engine_source,
     feed_source,
     integration_source,
+    rescan_source,
+    rescan_unknown,
 )
 from engine.core.errors import Malformed
 from engine.core.feeds import limits_of, tightest
@@ -20,6 +22,7 @@ from engine.integrations.depends import Dependent, dependents
 from engine.integrations.prober import Prober
 from engine.live_text import span
 from engine.ports import Clock, FeedSnapshot
+from engine.rescans import Rescans
 from engine.settings import Settings
 from engine.verdicts import PolicyDesk
 from engine.worker import WorkerHealth
@@ -38,10 +41,11 @@ class HealthDesk:
         policies: PolicyDesk,
         settings: Settings,
         prober: Prober,
+        rescans: Rescans,
         clock: Clock,
     ) -> None:
         self._worker, self._policies, self._settings = worker, policies, settings
-        self._prober, self._clock = prober, clock
+        self._prober, self._rescans, self._clock = prober, rescans, clock
         self._depends = dependents(settings)
         self._lock = threading.Lock()
         self._feeds: tuple[float, Mapping[str, int] | str] = (float("-inf"), "")
@@ -67,6 +71,7 @@ class HealthDesk:
                 engine,
                 *self._feed_sources(environments, now_us),
                 *self._integration_sources(environment),
+                *self._job_sources(environment),
             )
         )
 
@@ -83,6 +88,14 @@ class HealthDesk:
             if resting or not environment:
                 found.append(integration_source(one, resting))
         return found
+
+    def _job_sources(self, environment: str) -> list[Source]:
+        """Nothing where no bundle has an SBOM: there is nothing to rescan."""
+        try:
+            found = self._rescans.standing(environment)
+        except Malformed:
+            return [rescan_unknown("the feeds cannot be read")]
+        return [rescan_source(found)] if found.bundles else []
 
     def _feed_sources(self, environments: Sequence[str], now_us: int) -> list[Source]:
         configs = {name: self._config(name) for name in environments}

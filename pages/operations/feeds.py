@@ -8,7 +8,7 @@ from engine.core.errors import ReleaselineError
 from engine.feeds_read import Feeds, history, look, who
 from engine.feeds_sync import Wish
 from engine.services import Services
-from pages.ui import evidence_parts, feeds_models, session, words
+from pages.ui import evidence_parts, feeds_models, rescans_parts, session, words
 
 _LOOK_EVERY_S = 1.0
 
@@ -48,7 +48,11 @@ def _choose(names: list[str]) -> str:
 
 
 house = session.services()
-st.title("Feeds", anchor=False)
+st.title("Feeds & jobs", anchor=False)
+rescans_first = st.query_params.get("job", "") == "rescans"  # the banner leads here
+if rescans_first:
+    rescans_parts.section(house)
+    st.subheader("Feeds", anchor=False)
 st.markdown(feeds_models.EXPLAINED)
 found = _look(house)
 if found.trouble:
@@ -121,3 +125,5 @@ def _history() -> None:
 
 
 draw()
+if not rescans_first:
+    rescans_parts.section(house)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from engine.child import Progress
 from engine.core.feeds import Freshness, is_url
-from engine.feeds_job import Progress
 from engine.feeds_read import FAILED, NOT_SCHEDULED, FeedRow, Feeds, Try
 from engine.live_text import count, day_time, moment, plural, span
 from pages.ui import words

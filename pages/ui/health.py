@@ -34,6 +34,8 @@ def href(source: Source) -> str:
             return f"/feeds?feed={quote(source.name)}"
         case "feed":
             return "/feeds"
+        case "job":
+            return "/feeds?job=rescans"
         case "integration":
             return f"/integrations?name={quote(source.name)}"
         case _:

@@ -178,6 +178,13 @@ FEED_TRY: Final[Mapping[str, Look]] = {
     "INTERRUPTED": _look("INTERRUPTED", "bang", "err", "error"),
 }
 # A message to a webhook (engine.core.hook_rows).
+RESCAN_TRY: Final[Mapping[str, Look]] = {
+    "FINISHED": _look("FINISHED", "check", "ok", "check_circle"),
+    "FAILED": _look("FAILED", "cross", "err", "cancel"),
+    "UNDER WAY": _look("UNDER WAY", "play", "run", "play_circle"),
+    "INTERRUPTED": _look("INTERRUPTED", "bang", "warn", "warning"),
+}
+
 DELIVERY: Final[Mapping[str, Look]] = {
     "WAITING": _look("ON THE WAY", "clock", "wait", "schedule_send"),
     "FAILED": _look("TRYING AGAIN", "warn", "warn", "autorenew"),

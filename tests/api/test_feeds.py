@@ -64,3 +64,12 @@ def test_a_sync_on_request(
     services.feeds.wait()
     again = client.get("/api/v1/feeds/KEV", headers=bearer("ana.li")).json()
     assert again["tried"]["word"] == "NOTHING NEW" and again["as_of_s"] == row["as_of_s"]
+
+
+def test_rescans_say_how_they_stand_and_who_may_not(client: TestClient, bearer: Bearer) -> None:
+    answer = client.get("/api/v1/rescans", headers=bearer("ana.li")).json()
+    assert (answer["level"], answer["bundles"], answer["items"]) == ("OK", 0, [])
+    refused = client.post("/api/v1/rescans", json={}, headers=bearer("bob.smith"))
+    assert (refused.status_code, refused.json()["code"]) == (403, "role")
+    refused = client.post("/api/v1/rescans", json={}, headers=bearer("ana.li"))
+    assert refused.status_code == 409 and "has an SBOM to rescan" in refused.json()["detail"]

@@ -47,6 +47,7 @@ NEEDED = {
     "check_audit": {"evidence"},
     "publish_policy": {"policies"},
     "sync_feeds": {"feeds"},
+    "rescan": {"feeds"},
     "administer": {"admin"},
     "make_credentials": set(),
 }

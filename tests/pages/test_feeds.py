@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.child import Progress
 from engine.core.feeds import AgeLimits, Freshness
-from engine.feeds_job import Progress
 from engine.feeds_read import FAILED, FeedRow, Feeds, Try, who
 from engine.feeds_sync import Wish
 from engine.service import LOCAL_ADMIN, Asker
