@@ -100,7 +100,7 @@ class FeedsDir:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Signature, bytes, int | None]] = {}
+        self._known: dict[str, tuple[_Signature, bytes, Digest, int | None]] = {}
 
     def snapshots(self) -> Sequence[FeedSnapshot]:
         return self.snapshots_of(FOLDERS)
@@ -115,14 +115,14 @@ class FeedsDir:
         paths = list(self._paths(name))
         if not paths:
             return None
-        content, own_s = self._content(name, paths)
+        content, digest, own_s = self._content(name, paths)
         as_of_s = index.get(name, own_s)
         if as_of_s is None:
             raise Malformed(
                 f"expected as_of_s of {name}, because its files carry no date, found nothing",
                 where=str(self._folder / INDEX),
             )
-        return FeedSnapshot(name=name, digest=Digest.of(content), as_of_s=as_of_s, content=content)
+        return FeedSnapshot(name=name, digest=digest, as_of_s=as_of_s, content=content)
 
     def _paths(self, name: str) -> Iterator[Path]:
         root = self._folder / FOLDERS[name]
@@ -130,8 +130,12 @@ class FeedsDir:
             if path.suffix in _SUFFIXES[name] and path.is_file():
                 yield path
 
-    def _content(self, name: str, paths: list[Path]) -> tuple[bytes, int | None]:
-        """The packed files of a feed, and the newest date inside them."""
+    def _content(self, name: str, paths: list[Path]) -> tuple[bytes, Digest, int | None]:
+        """The packed files of a feed, their digest, and the newest date inside them.
+
+        All three are kept while the files stay as they are: a feed may have hundreds of megabytes,
+        and its age is asked for all the time.
+        """
         stats = [(path, path.stat()) for path in paths]
         signature = tuple(
             (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in stats
@@ -140,9 +144,10 @@ class FeedsDir:
             known = self._known.get(name)
             if known is None or known[0] != signature:
                 files = dict(self._files(paths))
-                known = (signature, pack_feed(name, files), _newest(name, files))
+                content = pack_feed(name, files)
+                known = (signature, content, Digest.of(content), _newest(name, files))
                 self._known[name] = known
-            return known[1], known[2]
+            return known[1:]
 
     def _files(self, paths: list[Path]) -> Iterator[tuple[str, bytes]]:
         for path in paths:
