@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
@@ -76,6 +77,8 @@ class WebhookDesk:
     ) -> None:
         self._store, self._clock, self._settings = store, clock, settings
         self._http, self._secrets = http, secrets
+        # Between a look at what is in force and the change that rests on it.
+        self._changing = threading.Lock()
 
     def hooks(self) -> tuple[Hook, ...]:
         """Every webhook in force, by name."""
@@ -107,6 +110,10 @@ class WebhookDesk:
         if earlier:
             return self._made(earlier, wish), ""
         self._check(wish)
+        with self._changing:
+            return self._add(wish, asker, command_id)
+
+    def _add(self, wish: HookWish, asker: Asker, command_id: str) -> tuple[Hook, str]:
         if any(hook.name == wish.name for hook in self._store.hooks()):
             self._refuse("add_webhook", asker, f"There is a webhook {wish.name!r} already.")
         if len(self._store.hooks()) >= HOOKS_MAX:
@@ -135,9 +142,10 @@ class WebhookDesk:
             NotFound: no such webhook.
             Refused: not an admin, or it stands in the settings. On record.
         """
-        hook = self._own("remove_webhook", name, asker)
-        event = WebhookRemoved(hook=hook.id, name=name, reason=reason.strip() or "removed")
-        self._append([event], asker.user)
+        with self._changing:
+            hook = self._own("remove_webhook", name, asker)
+            event = WebhookRemoved(hook=hook.id, name=name, reason=reason.strip() or "removed")
+            self._append([event], asker.user)
 
     def rotate(self, name: str, asker: Asker, *, command_id: str = "") -> str:
         """Make a new secret and return it; the one before signs beside it for a day. Empty when
@@ -146,6 +154,10 @@ class WebhookDesk:
         Raises:
             NotFound, Refused: as `remove`; also when its secret is not one that we made.
         """
+        with self._changing:
+            return self._rotate(name, asker, command_id)
+
+    def _rotate(self, name: str, asker: Asker, command_id: str) -> str:
         hook = self._own("rotate_webhook", name, asker)
         if command_id and self._store.by_command(command_id):
             return ""

@@ -8,6 +8,7 @@ import streamlit as st
 
 from data import queries
 from engine.core.errors import ReleaselineError
+from engine.hooks.desk import REDELIVER_MAX
 from engine.hooks.reading import hook_document
 from engine.services import Services
 from pages.ui import evidence_parts, hook_models, session, words
@@ -21,8 +22,9 @@ def _hooks(house: Services) -> list[dict[str, Any]]:
     return [hook_document(one, counts.get(one.id)) for one in house.hooks.desk.hooks()]
 
 
-def _deliveries(house: Services, **asked: Any) -> list[dict[str, Any]]:
-    limit = hook_models.SHOWN + 1
+def _deliveries(
+    house: Services, *, limit: int = hook_models.SHOWN + 1, **asked: Any
+) -> list[dict[str, Any]]:
     return queries.deliveries(house.store.cursor(), limit=limit, **asked).to_dicts()
 
 
@@ -76,8 +78,10 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     view = st.segmented_control(
         "Show", list(hook_models.VIEWS), default=hook_models.DEAD, key="hooks.view", width="content"
     )
-    asked = {} if name == hook_models.ALL else {"hook": house.hooks.desk.hook(name).id}
-    dead = _deliveries(house, dead=True, **asked)
+    asked: dict[str, Any] = (
+        {} if name == hook_models.ALL else {"hook": house.hooks.desk.hook(name).id}
+    )
+    dead = _deliveries(house, limit=REDELIVER_MAX, dead=True, **asked)
     sendable = [one for one in dead if not hook_models.why_not_again(one)]
     _button(hook_models.all_label(len(sendable)), sendable, refused, key="hooks.all")
 if refused:

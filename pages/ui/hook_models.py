@@ -10,6 +10,7 @@ from engine.core.errors import ReleaselineError
 from engine.core.hook_book import TRIES_MAX
 from engine.core.hook_events import MessageRef
 from engine.core.hook_rows import FAILED, WAITING, HookMessage
+from engine.hooks.desk import REDELIVER_MAX
 from engine.hooks.letters import Letters
 from engine.hooks.words import HEADS
 from engine.live_text import day_time, plural, span
@@ -79,6 +80,11 @@ def dead_count(hooks: Sequence[Mapping[str, Any]]) -> int:
 
 
 def all_label(count: int) -> str:
+    """Args:
+    count: of dead messages that can be sent again; as many as one wish takes may not be all.
+    """
+    if count >= REDELIVER_MAX:
+        return f"Send the newest {count:,} again"
     return f"Send all dead again ({count})" if count else "Send all dead again"
 
 

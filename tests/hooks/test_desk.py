@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from engine.asker import Asker
 from engine.core.errors import Conflict, Malformed, NotFound, Refused
 from engine.core.hook_book import Answer, Waiting, after_try, due, judged
-from engine.core.hook_events import HOOKS, MessageRef
+from engine.core.hook_events import HOOKS, MessageRef, WebhookSet
 from engine.core.hook_rows import DEAD, DELIVERED, HookMessage
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.webhook_signing import derived, headers, key_of, problem, written
@@ -55,6 +58,34 @@ def test_a_secret_is_shown_once_and_stands_nowhere(house: HookHouse, tmp_path: P
     for path in (tmp_path / "home").rglob("*"):
         if path.is_file():
             assert secret.removeprefix("whsec_").encode() not in path.read_bytes()
+
+
+def _at_once(deed: Callable[[int], object]) -> list[object]:
+    """What eight people at the same time get; a refusal as its sentence."""
+
+    def one(n: int) -> object:
+        try:
+            return deed(n)
+        except Refused as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(one, range(8)))
+
+
+def test_of_many_who_want_a_name_one_gets_it(house: HookHouse) -> None:
+    answers = _at_once(lambda n: house.desk.add(HookWish(name="same", url=URL), ROOT))
+    assert sum(isinstance(answer, tuple) for answer in answers) == 1
+    assert [hook.name for hook in house.real.hooks()] == ["same"]
+
+
+def test_each_rotation_keeps_the_secret_before_it(house: HookHouse) -> None:
+    house.add(URL)
+    _at_once(lambda n: house.desk.rotate("ci", ROOT))
+    chain = [one.event for one in house.real.load(HOOKS) if isinstance(one.event, WebhookSet)]
+    assert len(chain) == 9
+    for before, after in pairwise(chain):
+        assert after.former == before.secret
 
 
 def test_what_is_not_as_it_has_to_be_is_said(house: HookHouse) -> None:
