@@ -89,7 +89,9 @@ class Watched(Stand):
         before = len(self.decided())
         self.until(lambda _: self.run.status is not RunStatus.RUNNING)
         assert self.run.status is RunStatus.PAUSED
-        assert [d.action for d in self.decided()[before:]] in (["hold", "pause"], ["pause"])
+        # How often it says that it holds depends on which reasons a busy machine gives it for that.
+        *holds, last = [d.action for d in self.decided()[before:]]
+        assert set(holds) <= {"hold"} and last == "pause", holds
         return self.rows()[-1]
 
     def go_on(self) -> None:
