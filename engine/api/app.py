@@ -166,8 +166,6 @@ def _sentence(error: HTTPException) -> str:
     match error.status_code:
         case 404:
             return "There is no such address in this API."
-        case 405:
-            return "This address does not take that method; Allow names those that it takes."
         case _:
             return str(error.detail)
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from fastapi import params
-from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Match, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.api.addresses import FORM, Address, Addresses
 from engine.api.once import REPLAYED
 from engine.api.problems import problem, request_id
 from engine.api.rate import Buckets
@@ -28,8 +28,6 @@ from engine.identity import Principal
 
 JSON_BYTES_MAX: Final = 16 * 1024 * 1024
 UPLOAD_BYTES_MAX: Final = 1024 * 1024 * 1024
-_JSON: Final = "application/json"
-_FORM: Final = "multipart/form-data"
 _FORM_WITHOUT_FILES: Final = "application/x-www-form-urlencoded"
 
 
@@ -52,7 +50,7 @@ class Conventions:
         silence_s: float = 30.0,
         answer_s: float = 120.0,
     ) -> None:
-        self._app, self._routes, self._buckets = app, routes, buckets
+        self._app, self._addresses, self._buckets = app, Addresses(routes), buckets
         self._clock_s, self._silence_s, self._answer_s = clock_s, silence_s, answer_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,12 +58,14 @@ class Conventions:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        refused = self._refused(request)
+        address = self._addresses.at(scope)
+        kind = "" if address is None else address.kinds.get(request.method, "")
+        refused = self._refused(request, address, kind)
         if refused is not None:
             await refused(scope, receive, send)
             return
-        body = _Body(receive, self._limit_of(request), self._silence_s)
-        answer = _Answer(send, scope, lambda: ", ".join(sorted(self._methods(scope))))
+        body = _Body(receive, _limit_of(kind), self._silence_s)
+        answer = _Answer(send, scope)
         work = asyncio.create_task(self._work(scope, body, answer))
         begun = asyncio.create_task(answer.begun.wait())
         try:
@@ -85,7 +85,7 @@ class Conventions:
     async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
 
-    def _refused(self, request: Request) -> ASGIApp | None:
+    def _refused(self, request: Request, address: Address | None, kind: str) -> ASGIApp | None:
         wait_s = self._wait_s(request)
         rid = request_id(request)
         if wait_s > 0:
@@ -97,19 +97,20 @@ class Conventions:
                 hint="Wait for as many seconds as Retry-After says; server.rate_limit sets it.",
                 retry_after_s=math.ceil(wait_s),
             )
-        limit = self._limit_of(request)
+        if address is not None and request.method not in address.kinds:
+            return _not_taken(address, rid)
+        limit = _limit_of(kind)
         length = request.headers.get("content-length", "")
         if length.isascii() and length.isdecimal() and int(length[:20]) > limit:
             return problem(413, "too_large", _too_long(limit), request_id=rid)
-        expected = self._kind_of(request)
         given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         has_body = length not in {"", "0"} or "transfer-encoding" in request.headers
-        fits = given == expected or (expected == _FORM and given == _FORM_WITHOUT_FILES)
-        if expected and has_body and not fits:
+        fits = given == kind or (kind == FORM and given == _FORM_WITHOUT_FILES)
+        if kind and has_body and not fits:
             return problem(
                 415,
                 "unsupported_media_type",
-                f"Expected a body of {expected}, found {given or 'one without Content-Type'}.",
+                f"Expected a body of {kind}, found {given or 'one without Content-Type'}.",
                 request_id=rid,
             )
         return None
@@ -118,31 +119,6 @@ class Conventions:
         if self._buckets is None:
             return 0.0
         return self._buckets.take(caller_of(request.scope), self._clock_s())
-
-    def _limit_of(self, request: Request) -> int:
-        return UPLOAD_BYTES_MAX if self._kind_of(request) == _FORM else JSON_BYTES_MAX
-
-    def _kind_of(self, request: Request) -> str:
-        """The kind of body that the route reads; empty for none."""
-        for route in self._at(request.scope):
-            if not isinstance(route, APIRoute) or request.method not in (route.methods or ()):
-                continue
-            if route.body_field is not None:
-                return _FORM if isinstance(route.body_field.field_info, params.Form) else _JSON
-        return ""
-
-    def _methods(self, scope: Scope) -> set[str]:
-        routes = list(self._at(scope))
-        # `/feeds/sync` is also a `/feeds/{name}`; its methods are those of its own address.
-        closest = min((route.path.count("{") for route in routes), default=0)
-        own = [route for route in routes if route.path.count("{") == closest]
-        return {method for route in own for method in route.methods or ()}
-
-    def _at(self, scope: Scope) -> Iterator[Route | APIRoute]:
-        """Every route of the path, whatever its method."""
-        for route in self._routes:
-            if isinstance(route, Route | APIRoute) and route.matches(scope)[0] is not Match.NONE:
-                yield route
 
     async def _given_up(
         self,
@@ -206,23 +182,37 @@ class _Body:
 
 
 class _Answer:
-    """`send` that says when an answer begins, completes the `Allow` of a 405, and marks an answer
-    that was given before."""
+    """`send` that says when an answer begins, and marks an answer that was given before."""
 
-    def __init__(self, send: Send, scope: Scope, allow: Callable[[], str]) -> None:
-        self._send, self._scope, self._allow = send, scope, allow
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self._send, self._scope = send, scope
         self.begun, self.closed = asyncio.Event(), False
 
     async def __call__(self, message: Message) -> None:
         if self.closed:
             return
         if message["type"] == "http.response.start":
-            if message["status"] == 405:
-                MutableHeaders(scope=message)["Allow"] = self._allow()
             if self._scope.get(REPLAYED):
                 MutableHeaders(scope=message)["Idempotent-Replayed"] = "true"
             self.begun.set()
         await self._send(message)
+
+
+def _not_taken(address: Address, rid: str) -> Response:
+    """Said for the address as a whole: its methods may lie in several routes, and another address
+    with a parameter in it may take the method."""
+    response = problem(
+        405,
+        "method_not_allowed",
+        "This address does not take that method; Allow names those that it takes.",
+        request_id=rid,
+    )
+    response.headers["Allow"] = address.allow
+    return response
+
+
+def _limit_of(kind: str) -> int:
+    return UPLOAD_BYTES_MAX if kind == FORM else JSON_BYTES_MAX
 
 
 def _too_long(limit: int) -> str:
