@@ -200,7 +200,7 @@ class FeedDesk:
             return tuple(dict.fromkeys(name.upper() for name in wish.names))
         if wish.origin and not is_url(wish.origin):
             root = Path(wish.origin)
-            return tuple(name for name in NAMES if (root / FOLDERS[name]).is_dir())
+            return tuple(name for name in NAMES if _is_folder(root / FOLDERS[name]))
         return tuple(NAMES) if wish.origin else tuple(sorted(self.origins()))
 
     def _one_after_another(self, names: Sequence[str], wish: Wish, user: str) -> None:
@@ -258,7 +258,7 @@ class FeedDesk:
             return self.origins()[name]
         address = wish.origin.rstrip("/") or "/"
         several = is_url(address) and len(self.names(wish)) > 1
-        if several or (not is_url(address) and (Path(address) / FOLDERS[name]).is_dir()):
+        if several or (not is_url(address) and _is_folder(Path(address) / FOLDERS[name])):
             address = f"{address}/{FOLDERS[name]}"
         return FeedOrigin(name=name, address=address, ecosystems=wish.ecosystems)
 
@@ -322,6 +322,14 @@ class FeedDesk:
                     self._logs[name] = evolve(self._logs.get(name, FeedLog()), recorded)
             case _:
                 pass
+
+
+def _is_folder(path: Path) -> bool:
+    """False also for what can be no path here, such as a name that is too long."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _code(error: Exception) -> str:

@@ -113,15 +113,16 @@ class LogBook:
             second: of the newest signed head by default.
 
         Raises:
-            Malformed: a size is beyond the head, or in the wrong order.
+            NotFound: a size is beyond the head, or in the wrong order.
         """
         key = self._key(origin)
         row = self._newest(key)
         size = 0 if row is None else row.size
         end = size if second is None else second
         if not 0 <= first <= end <= size:
-            raise Malformed(
-                f"expected 0 <= from <= to <= {size}, found from {first} to {end}", where="log"
+            raise NotFound(
+                f"There is no proof from size {first} to {end}: the log has {size} leaves, and the "
+                "proof goes from a smaller size to a larger one."
             )
         tree = Tree(bytes.fromhex(leaf) for leaf in self._leaves(key.name))
         return {

@@ -22,9 +22,10 @@ from engine.api.pages import Paged, page_of
 from engine.api.places import DigestPath
 from engine.api.runs import RunId, asker
 from engine.core.digest import Digest
+from engine.core.errors import Malformed, NotFound
 from engine.core.policy_versions import PolicyPublished, Version
 from engine.policy.lint import lint
-from engine.policy.model import policy_from_blob
+from engine.policy.model import Policy, policy_from_blob
 from engine.policy_book import Publication
 from engine.services import Services
 
@@ -61,7 +62,7 @@ def router(services: Services) -> APIRouter:
     @api.get("/policies/{digest}", responses=says(PolicyDoc))
     def version(digest: DigestPath) -> Any:
         of = Digest.parse(digest)
-        policy = policy_from_blob(services.store.blobs.get(of), where=f"policy {of.short}")
+        policy = _policy_of(services, of)
         known = [one for one in book.versions() if one.event.policy == of]
         return {
             "policy": str(of),
@@ -103,6 +104,14 @@ def router(services: Services) -> APIRouter:
         return services.blocking.document(run_id)
 
     return api
+
+
+def _policy_of(services: Services, of: Digest) -> Policy:
+    """Raises `NotFound`: other things are kept by their digest too."""
+    try:
+        return policy_from_blob(services.store.blobs.get(of), where=f"policy {of.short}")
+    except Malformed:
+        raise NotFound(f"There is no policy {of}.") from None
 
 
 def _publication(body: PolicyIn, environments: tuple[str, ...], reason: str) -> Publication:

@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 from engine.adapters.guarded_http import GuardedHttp
 from engine.asker import Asker, refusal_of
 from engine.core.commands import Refusal
-from engine.core.errors import Conflict, Malformed, NotFound, Refused
+from engine.core.errors import AdapterFailed, Conflict, Malformed, NotFound, Refused
 from engine.core.events import Event, Recorded
 from engine.core.hook_book import ROTATION_US, Hook
 from engine.core.hook_events import (
@@ -101,8 +101,7 @@ class WebhookDesk:
 
         Raises:
             Malformed: something of the wish is not as it has to be, or the address may not be
-                asked.
-            AdapterFailed: the address cannot be looked up now.
+                asked, or cannot be looked up now.
             Refused: not an admin, or the name is taken. On record.
         """
         self._admit("add_webhook", asker)
@@ -250,7 +249,10 @@ class WebhookDesk:
             raise Malformed(
                 "expected an address; env: and file: stand in the settings only", where="url"
             )
-        self._http.check(wish.url, where="url")
+        try:
+            self._http.check(wish.url, where="url")
+        except AdapterFailed as failed:  # it is the address that is no good, not our server
+            raise Malformed(str(failed), where="url") from None
 
     def _own(self, action: str, name: str, asker: Asker) -> Hook:
         self._admit(action, asker)

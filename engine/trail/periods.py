@@ -9,6 +9,7 @@ from typing import Final
 from engine.core.errors import Malformed
 
 _QUARTER: Final = re.compile(r"(\d{4})-?Q([1-4])", re.ASCII)
+_DAY_US: Final = 24 * 3600 * 1_000_000
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -26,10 +27,10 @@ def moment_us(text: str, *, where: str, ends: bool = False) -> int | None:
     found: datetime | None
     try:
         found = datetime.fromisoformat(text)
-        if _DAY.fullmatch(text):
-            found = found.replace(tzinfo=UTC) + timedelta(days=1 if ends else 0)
-    except (ValueError, OverflowError):
+    except ValueError:
         found = None
+    if found is not None and _DAY.fullmatch(text):
+        return _us(found.replace(tzinfo=UTC)) + (_DAY_US if ends else 0)
     if found is None or found.tzinfo is None:
         raise Malformed(
             f"expected a date (2026-10-01) or a time with its zone (2026-10-01T08:00:00Z), "

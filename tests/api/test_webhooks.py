@@ -98,7 +98,7 @@ def test_addresses_inside_are_refused_unless_an_admin_lists_them(
                 "https://[::1]/", "https://0x7f000001/", "https://localhost/"):  # fmt: skip
         body = {"name": "inside", "url": url}
         answer = client.post(f"{API}/webhooks", json=body, headers=bearer("dora.admin"))
-        assert answer.status_code in {422, 502}, answer.text
+        assert answer.status_code == 422, answer.text
         assert answer.headers["content-type"] == "application/problem+json"
     found = client.get(f"{API}/webhooks", headers=bearer("ana.li")).json()
     assert found == {"items": [], "next": None}
