@@ -14,9 +14,11 @@ from engine.core.replays import ALL, ReplayAsk, ReplayKind, ReplayMode
 from engine.ports import EventStore
 from engine.replaying_work import Item
 
-_VERDICT: Final = re.compile(r"verdict-\d+(\.\d+)?")
-_RUN: Final = re.compile(r"run-\d+")
-_STAGE: Final = re.compile(r"(run-\d+)/([A-Za-z0-9_.-]+)")
+_VERDICT: Final = re.compile(r"verdict-[0-9]+(\.[0-9]+)?")
+_RUN: Final = re.compile(r"run-[0-9]+")
+_STAGE: Final = re.compile(r"(run-[0-9]+)/([A-Za-z0-9_.-]+)")
+# What a scope is written as, for descriptions.
+SCOPE: Final = rf"^({ALL}|{_VERDICT.pattern}|{_STAGE.pattern}|{_RUN.pattern})$"
 
 
 class ReplayStore(EventStore, Protocol):

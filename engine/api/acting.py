@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, File, Header, Request, UploadFile
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
 from data.codec import to_document
 from engine.api.documents.base import says
@@ -25,6 +25,17 @@ from engine.services import Services
 TARGETS_MAX: Final = 10_000
 Words = Annotated[str, Field(max_length=10_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _whole(given: object) -> object:
+    """JSON tells 84 and 84.0 not apart."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+# As JSON means them: `"1"` is no number, and `0` is not false.
+Yes = StrictBool
+Count = Annotated[StrictInt, BeforeValidator(_whole)]
+Uploads = Annotated[list[UploadFile], File(min_length=1)]
 IfMatch = Annotated[
     str,
     Header(
@@ -75,14 +86,14 @@ class ActionIn(BaseModel):
     plan: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
         default=None, description="rollback: digest of the preview that you saw, to be compared"
     )
-    dry_run: bool = False
-    lift_hold: bool = Field(
+    dry_run: Yes = False
+    lift_hold: Yes = Field(
         default=False, description="rerun, rollback_promotion: lift the bundle's hold with it"
     )
-    override: bool = Field(
+    override: Yes = Field(
         default=False, description="continue, resume: ask for, or confirm, what takes two people"
     )
-    review: int = Field(
+    review: Count = Field(
         default=0,
         ge=0,
         le=1_000_000,

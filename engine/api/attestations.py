@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, UploadFile
 from starlette.concurrency import run_in_threadpool
 
-from engine.api.acting import BundleText
+from engine.api.acting import BundleText, Uploads
 from engine.api.documents.base import says
 from engine.api.documents.house import (
     AttestationsOfBundleDoc,
@@ -41,7 +41,7 @@ def _bundles(api: APIRouter, services: Services) -> None:
         responses=says(TakenForBundleDoc, status=201),
     )
     async def take(
-        digest: BundleText, request: Request, attestation: list[UploadFile], once: OnceOnly
+        digest: BundleText, request: Request, attestation: Uploads, once: OnceOnly
     ) -> Any:
         """Take in what others attest of a bundle: all of the files, or none."""
         files, who = await _given(attestation), asker(request)
@@ -74,9 +74,7 @@ def _runs(api: APIRouter, services: Services) -> None:
     @api.post(
         "/runs/{run_id}/attestations", status_code=201, responses=says(TakenForRunsDoc, status=201)
     )
-    async def take(
-        run_id: RunId, request: Request, attestation: list[UploadFile], once: OnceOnly
-    ) -> Any:
+    async def take(run_id: RunId, request: Request, attestation: Uploads, once: OnceOnly) -> Any:
         """Take in what others attest for one run: all of the files, or none."""
         files, who = await _given(attestation), asker(request)
 

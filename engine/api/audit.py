@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import WithJsonSchema
 from starlette.responses import Response
 
 from data.tables import AUDIT, TABLES, Table
@@ -23,7 +24,15 @@ from engine.trail.reading import Chain
 Gseq = Annotated[int, Path(ge=1, le=2**53)]
 TableName = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$", examples=["runs"])]
 Form = Literal["csv", "jsonl", "parquet"]
-_When = Annotated[str, Query(max_length=40, description="a day, or a time with its zone")]
+_When = Annotated[
+    str,
+    Query(max_length=40, description="a day, or a time with its zone"),
+    WithJsonSchema({"anyOf": [
+        {"const": ""}, {"type": "string", "format": "date"},
+        {"type": "string", "format": "date-time"},
+    ]}),
+]  # fmt: skip
+_Quarter = Annotated[str, Query(pattern=r"^([12][0-9]{3}-?[Qq][1-4])?$", examples=["2026-Q4"])]
 
 
 def asked(
@@ -31,7 +40,7 @@ def asked(
     verb: Place = "",
     since: _When = "",
     until: _When = "",
-    quarter: Place = "",
+    quarter: _Quarter = "",
     run: Place = "",
     environment: Place = "",
     denied: bool = False,

@@ -86,7 +86,7 @@ def _addenda(api: APIRouter, services: Services) -> None:
     async def annotate(
         run_id: RunId,
         request: Request,
-        text: Annotated[str, Form(max_length=TEXT_MAX)],
+        text: Annotated[str, Form(min_length=1, max_length=TEXT_MAX)],
         once: OnceOnly,
         attach: list[UploadFile] | None = None,
     ) -> Any:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from engine.api.acting import Yes
 from engine.api.documents.base import says, sends
 from engine.api.documents.house import FeedsDoc, FeedWithHistoryDoc, SyncStartedDoc
 from engine.api.etags import IfNoneMatch, is_known
@@ -35,8 +36,8 @@ class SyncIn(BaseModel):
         "machine; with several names it has a folder per feed",
     )
     ecosystems: list[Text] = Field(default=[], max_length=200, description="with `from`")
-    full: bool = Field(default=False, description="fetch everything anew")
-    accept_loss: bool = Field(
+    full: Yes = Field(default=False, description="fetch everything anew")
+    accept_loss: Yes = Field(
         default=False, description="take it also when it holds much less than what is here"
     )
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from data import queries
+from engine.api.acting import Count
 from engine.api.documents.base import says
 from engine.api.documents.judging import BacktestDoc, GateReplayDoc
 from engine.api.runs import RunId
@@ -26,7 +27,7 @@ class BacktestIn(BaseModel):
     )
     runs: list[Annotated[str, Field(max_length=64)]] = Field(default=[], max_length=RUNS_MAX)
     environment: Annotated[str, Field(max_length=200)] = ""
-    limit: int = Field(default=50, ge=1, le=RUNS_MAX)
+    limit: Count = Field(default=50, ge=1, le=RUNS_MAX)
 
 
 def router(services: Services) -> APIRouter:

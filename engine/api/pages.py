@@ -28,7 +28,10 @@ Place: TypeAlias = tuple[int | str, ...]
 T = TypeVar("T")
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="items on a page at most")]
-After = Annotated[str, Query(max_length=1_000, description="`next` of the page before")]
+After = Annotated[
+    str,
+    Query(max_length=1_000, pattern=r"^[A-Za-z0-9_-]*$", description="`next` of the page before"),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine import admitting
 from engine.admitting import TokenWish
-from engine.api.acting import Name
+from engine.api.acting import Count, Name, Yes
 from engine.api.documents.base import PageOf, says
 from engine.api.documents.people import (
     LinkDoc,
@@ -42,7 +42,7 @@ class LinkIn(BaseModel):
 class TokenIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     user: Name
-    service: bool = Field(default=False, description="for a program: it never counts as a person")
+    service: Yes = Field(default=False, description="for a program: it never counts as a person")
     scopes: list[Scope] | None = Field(
         default=None,
         description="what it may be used for at most; left out: of a service token what a pipeline "
@@ -51,7 +51,7 @@ class TokenIn(BaseModel):
     environments: list[Name] = Field(
         default=[], max_length=1_000, description="where it may be used; none: wherever"
     )
-    days: int = Field(default=TOKEN_DAYS, ge=1, le=TOKEN_DAYS_MAX, description="until it expires")
+    days: Count = Field(default=TOKEN_DAYS, ge=1, le=TOKEN_DAYS_MAX, description="until it expires")
 
 
 def router(services: Services) -> APIRouter:

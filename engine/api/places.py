@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from data import queries
 from engine.admitting import admin_of
-from engine.api.acting import BundleText
+from engine.api.acting import BundleText, Uploads
 from engine.api.documents.base import PageOf, says, sends
 from engine.api.documents.house import (
     BundleDoc,
@@ -56,9 +56,9 @@ def _bundles(api: APIRouter, services: Services) -> None:
     @api.post("/bundles", status_code=201, responses=says(BundleDoc, status=201))
     async def create(
         request: Request,
-        name: Annotated[str, Form(max_length=200)],
-        version: Annotated[str, Form(max_length=200)],
-        component: list[UploadFile],
+        name: Annotated[str, Form(min_length=1, max_length=200)],
+        version: Annotated[str, Form(min_length=1, max_length=200)],
+        component: Uploads,
         once: OnceOnly,
         sbom: list[UploadFile] | None = None,
         vex: list[UploadFile] | None = None,

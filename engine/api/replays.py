@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 import data.queries_replays as queries
+from engine.api.acting import Count, Yes
 from engine.api.documents.base import PageOf, says, sends
 from engine.api.documents.judging import (
     DeterminismDoc,
@@ -40,6 +41,7 @@ from engine.core.replays import (
     replay_name,
 )
 from engine.policy.flips import markdown
+from engine.replaying_scope import SCOPE
 from engine.services import Services
 
 _POLICY_BYTES_MAX = 1 << 20
@@ -64,19 +66,19 @@ class ReplayIn(BaseModel):
         default="", description="its config, JSON; left out = that of the policy in force"
     )
     policy_digest: Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")] = ""
-    processes: int = Field(
+    processes: Count = Field(
         default=0, ge=0, le=PROCESSES_MAX, description="fresh processes that must agree"
     )
-    crosscheck: bool = Field(default=False, description="ask the second engine too")
+    crosscheck: Yes = Field(default=False, description="ask the second engine too")
 
 
 class ManyIn(ReplayIn):
     """`scope`: all, or run-N/STAGE for the gate of one stage."""
 
-    scope: Annotated[str, Field(min_length=1, max_length=200)] = ALL
-    since_us: int = Field(default=0, ge=0, le=_SINCE_US_MAX)
+    scope: Annotated[str, Field(max_length=200, pattern=SCOPE)] = ALL
+    since_us: Count = Field(default=0, ge=0, le=_SINCE_US_MAX)
     environment: Annotated[str, Field(max_length=200)] = ""
-    jobs: int = Field(default=0, ge=0, le=64, description="worker processes; 0 = every core")
+    jobs: Count = Field(default=0, ge=0, le=64, description="worker processes; 0 = every core")
 
 
 def router(services: Services) -> APIRouter:

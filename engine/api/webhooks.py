@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from data import queries
-from engine.api.acting import Words
+from engine.api.acting import Count, Words, Yes
 from engine.api.documents.base import PageOf, says
 from engine.api.documents.hooks import (
     DeliveryDoc,
@@ -53,8 +53,8 @@ class WebhookIn(BaseModel):
 
 class MessageIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    gseq: int = Field(ge=1, le=2**53)
-    idx: int = Field(default=0, ge=0, le=1_000)
+    gseq: Count = Field(ge=1, le=2**53)
+    idx: Count = Field(default=0, ge=0, le=1_000)
 
 
 class RedeliveryIn(BaseModel):
@@ -62,7 +62,7 @@ class RedeliveryIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     messages: list[MessageIn] = Field(default=[], max_length=REDELIVER_MAX)
-    all: bool = False
+    all: Yes = False
     reason: str = Field(default="", max_length=500)
 
 
