@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import burn_guard
+from engine.core import queueing
 from engine.core.digest import Digest
 from engine.core.jcs import JsonValue, canonical
 from engine.core.run import Run
@@ -153,7 +153,7 @@ def _progress(run: Run) -> dict[str, JsonValue]:
         "current_step": "" if step is None else step.id,
         "current_step_name": "" if step is None else step.spec.name,
         "current_step_status": "" if step is None else step.status.value,
-        "current_step_summary": "" if step is None else burn_guard.held_up(run) or step.summary,
+        "current_step_summary": "" if step is None else queueing.waits_for(run) or step.summary,
         "steps_done": sum(s.status in _OVER for s in run.steps),
         "steps_total": len(run.steps),
         "verdict_id": "" if verdict is None else verdict.verdict_id,

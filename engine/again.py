@@ -138,8 +138,7 @@ class Again:
 
     def _rerun(self, run: Run, command: Command, number: int) -> RunRequested:
         fresh = replace(
-            self._request(run, run.bundle, command, number),
-            kind=run.request.kind,
+            self._request(run, run.bundle, command, number, kind=run.request.kind),
             rerun_of=run.run_id,
         )
         was = heirs.pinned(run.request)
@@ -156,7 +155,6 @@ class Again:
         steps = _steps_back(env)
         return replace(
             self._request(run, bundle, command, number),
-            kind=ROLLBACK,
             workflow=WORKFLOW,
             workflow_digest=_workflow_digest(steps),
             steps=steps,
@@ -168,7 +166,9 @@ class Again:
             vouched_by=self._vouching(run, bundle),
         )
 
-    def _request(self, run: Run, bundle: Digest, command: Command, number: int) -> RunRequested:
+    def _request(
+        self, run: Run, bundle: Digest, command: Command, number: int, *, kind: str = ROLLBACK
+    ) -> RunRequested:
         return build_request(
             number=number,
             bundle=self._catalog.get(bundle),
@@ -180,6 +180,7 @@ class Again:
             speed=self._speed,
             reason=command.reason.strip(),
             ticket=command.ticket.strip(),
+            kind=kind,
         )
 
     # --- the other runs -------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from engine.core import holds, ticks
+from engine.core import freezes, holds, ticks
 from engine.core.commands import Now
 from engine.core.data_health import DataHealth
 from engine.core.errors import Malformed
@@ -20,9 +20,11 @@ from engine.core.health import Gate
 from engine.core.health_unmet import unmet
 from engine.core.rows import GateTick
 from engine.core.run import Run
+from engine.core.standing import Frozen
 from engine.core.state import StepState
 from engine.core.statemachine import RunStatus
 from engine.ports import Clock, EventStore
+from engine.time_zones import offset_at
 
 _KEPT: Final = 16
 
@@ -50,7 +52,15 @@ class GateNow:
             unmet=self._unmet(run),
             unhealthy=self._unhealthy(run),
             start=self._start(run),
+            frozen=self._frozen(run),
         )
+
+    def _frozen(self, run: Run) -> Frozen | None:
+        """What of the freezes still bars a run that one of them has paused; None for any other."""
+        if run.status is not RunStatus.PAUSED or run.pause_reason != "freeze":
+            return None
+        bar = freezes.bar_of(self._store.freezes(), run, self._clock.now_us(), offset_at)
+        return freezes.frozen(bar, run.environment)
 
     def _unhealthy(self, run: Run) -> tuple[str, ...] | None:
         """None where nobody approves now, and where it is not known."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import approvals, burn_guard, eligibility
+from engine.core import approvals, burn_guard, eligibility, queueing
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -88,6 +88,11 @@ def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str,
         case RunStatus.QUEUED if run.held_note:
             text = f"{run.held_note} It starts by itself when that is done and its turn comes."
             return "warn", "clock", f"Its bundle is held in {run.environment}.", text
+        case RunStatus.QUEUED if run.barred is not None:
+            frozen = run.barred.by == queueing.FREEZE
+            head = f"{run.environment} is frozen." if frozen else "Waits for the environment."
+            text = f"{run.barred.reason} It starts by itself when its turn comes."
+            return "warn" if frozen else "idle", "clock", head, text
         case RunStatus.QUEUED if why := burn_guard.held_up(run):
             text = f"{_sentence(why)} It starts by itself when that is over."
             return "warn", "clock", f"{run.environment} burns its error budget.", text

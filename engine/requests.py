@@ -10,7 +10,14 @@ from engine.core.bundle import Bundle
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
 from engine.core.run_events import RunRequested
-from engine.core.spec import ApprovalGroup, ApprovalRule, StepKind, StepSpec
+from engine.core.spec import (
+    HOTFIX,
+    PROMOTE,
+    ApprovalGroup,
+    ApprovalRule,
+    StepKind,
+    StepSpec,
+)
 from engine.settings import Environment, Settings, Stage
 
 
@@ -26,13 +33,14 @@ def build_request(
     speed: int,
     reason: str,
     ticket: str,
+    kind: str = PROMOTE,
     token_owner: str = "",
 ) -> RunRequested:
     """Pin what the run is and what it is judged by. `speed` divides the waiting times."""
     env = settings.environment(environment)
     return RunRequested(
         number=number,
-        kind="PROMOTE",
+        kind=kind,
         bundle=bundle.digest,
         bundle_name=bundle.name,
         bundle_version=bundle.version,
@@ -48,7 +56,7 @@ def build_request(
         config_digest=settings.digest,
         steps=steps_of(env, speed),
         targets=tuple(sorted(env.targets)),
-        approval=_approval(env),
+        approval=_approval(env, kind),
         on_breach=env.on_breach,
         speed=speed,
         initial="QUEUED",
@@ -56,6 +64,7 @@ def build_request(
         ticket=ticket,
         ticket_pattern=env.rollback_ticket,
         token_owner=token_owner,
+        queue=env.queue,
     )
 
 
@@ -91,11 +100,12 @@ def stage_title(stage: Stage) -> str:
     return f"Deploy {percent}%" if stage.share_bp == 10_000 else f"Deploy Canary {percent}%"
 
 
-def _approval(env: Environment) -> ApprovalRule:
-    rule = env.approval
+def _approval(env: Environment, kind: str) -> ApprovalRule:
+    """A hotfix passes freezes that keep others out: one more person has to stand for it."""
+    rule, hotfix = env.approval, kind == HOTFIX
     return ApprovalRule(
-        rule_id=f"{env.name}/approval",
-        min_approvals=rule.min_approvals,
+        rule_id=f"{env.name}/hotfix" if hotfix else f"{env.name}/approval",
+        min_approvals=rule.min_approvals + hotfix,
         groups=tuple(
             ApprovalGroup(name=g.name, members=tuple(g.members), required=g.required)
             for g in rule.groups

@@ -6,7 +6,6 @@ in `engine.core.effects`; each effect is carried out by the room that knows its 
 
 from __future__ import annotations
 
-import threading
 from typing import Final, assert_never
 
 from engine import (
@@ -19,6 +18,8 @@ from engine import (
     steps,
     steps_inputs,
 )
+from engine.acquiring import Acquiring
+from engine.core import freezes
 from engine.core.effect_kinds import (
     AcquireLock,
     ApplyStage,
@@ -40,8 +41,7 @@ from engine.core.effect_kinds import (
 )
 from engine.core.effects import engine_lost, next_effect
 from engine.core.events import RunEvent
-from engine.core.fact_events import StartFreed, StartHeld
-from engine.core.holds import goes_first, sentence
+from engine.core.freezes import Bar
 from engine.core.run import Run
 from engine.core.statemachine import RunStatus
 from engine.outside import Outside
@@ -51,14 +51,13 @@ from engine.watch import Watcher
 
 # A run that never comes to rest is a defect; stopping it loudly beats spinning.
 _EFFECTS_MAX: Final = 200
-_LOCK_RETRY_S: Final = 1.0
 _DRAIN_RETRY_S: Final = 1.0
 
 
 class Runner:
     def __init__(self, out: Outside, *, sealer: Sealer, watcher: Watcher) -> None:
         self._out, self._sealer, self._watcher = out, sealer, watcher
-        self._locking = threading.Lock()
+        self._acquiring = Acquiring(out)
 
     def recover(self) -> int:
         """End what a former engine left open. Call once, before any `advance`. Returns how many."""
@@ -79,13 +78,17 @@ class Runner:
         """
         for _ in range(_EFFECTS_MAX):
             run = self._out.store.run(run_id)
-            effect = next_effect(run, self._out.clock.now_us())
+            effect = next_effect(run, self._out.clock.now_us(), self._bar(run))
             if isinstance(effect, Wait):
                 return self._until(effect)
             wait_s = self._perform(run, effect)
             if wait_s is not None:
                 return wait_s
         raise RuntimeError(f"{run_id} made {_EFFECTS_MAX} steps without coming to rest")
+
+    def _bar(self, run: Run) -> Bar | None:
+        """The freezes that a running run meets between two steps; None within a step."""
+        return self._acquiring.bar(run) if freezes.may_stop(run) else None
 
     def _until(self, wait: Wait) -> float | None:
         if wait.until_us is None:
@@ -99,9 +102,10 @@ class Runner:
             case Record():
                 # Built again from the newest state: a command may have come in between.
                 now_us = out.clock.now_us()
-                record(out.store, run.run_id, lambda now: _consequence(now, now_us))
+                bar = self._bar(run)
+                record(out.store, run.run_id, lambda now: _consequence(now, now_us, bar))
             case AcquireLock():
-                return self._acquire(run)
+                return self._acquiring.acquire(run)
             case MaterializeInputs(step=step, attempt=attempt):
                 steps_inputs.materialize_inputs(out, run, step, attempt)
             case EvaluateGate(step=step, attempt=attempt):
@@ -144,51 +148,7 @@ class Runner:
                 assert_never(effect)
         return None
 
-    def _acquire(self, run: Run) -> float | None:
-        """One active run per environment, first come first served, and none into a fire."""
-        self._say_held(run)
-        if self._barred(run):
-            return _LOCK_RETRY_S
-        # Asked before the lock is held: a slow source must not keep other environments waiting.
-        read = env_guard.look(self._out, run)
-        with self._locking:
-            if self._barred(run):
-                return _LOCK_RETRY_S
-            epoch = self._out.store.next_epoch(run.environment)
-            return env_guard.start(self._out, run, read, epoch)
 
-    def _barred(self, run: Run) -> bool:
-        store = self._out.store
-        if store.hold(run.environment, run.bundle) is not None:
-            return True
-        others = [r for r in store.runs_open() if r.environment == run.environment]
-        # Held from its acquisition to the end. A run that was paused or cancelled while it still
-        # queued never had it, and must not bar the way; nor does one whose bundle is held.
-        return any(r.started_us is not None for r in others) or any(
-            goes_first(r, run) and store.hold(r.environment, r.bundle) is None
-            for r in others
-            if r.status is RunStatus.QUEUED
-        )
-
-    def _say_held(self, run: Run) -> None:
-        """Put on record, once for each hold, why the run stays queued, and when that is over."""
-        hold = self._out.store.hold(run.environment, run.bundle)
-        holder = "" if hold is None else hold.run
-        if holder == run.held_by:
-            return
-        said: RunEvent = (
-            StartFreed(hold_run=run.held_by)
-            if hold is None
-            else StartHeld(hold_run=hold.run, reason=sentence(hold))
-        )
-
-        def build(now: Run) -> tuple[RunEvent, ...]:
-            due = now.status is RunStatus.QUEUED and now.held_by == run.held_by
-            return (said,) if due else ()
-
-        record(self._out.store, run.run_id, build)
-
-
-def _consequence(run: Run, now_us: int) -> tuple[RunEvent, ...]:
-    effect = next_effect(run, now_us)
+def _consequence(run: Run, now_us: int, bar: Bar | None) -> tuple[RunEvent, ...]:
+    effect = next_effect(run, now_us, bar)
     return effect.events if isinstance(effect, Record) else ()

@@ -17,7 +17,7 @@ from engine.admission import Admission
 from engine.again import Again
 from engine.asker import LOCAL_ADMIN, Asker
 from engine.catalog import Catalog
-from engine.core import addenda, exporting, holds
+from engine.core import addenda, exporting, holds, queueing
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, ActionState, Command, Now, Refusal
 from engine.core.decide import allowed, decide
@@ -34,6 +34,8 @@ from engine.core.rollback_preview import RollbackPreview, from_record, plan_back
 from engine.core.run import Run
 from engine.core.run_events import RunRequested
 from engine.core.scopes import ANNOTATE, DRILL, EXPORT, LIFT_HOLD, PROMOTE
+from engine.core.spec import HOTFIX
+from engine.core.spec import PROMOTE as PROMOTE_KIND
 from engine.core.standing import Hold
 from engine.core.statemachine import Role
 from engine.ports import EventStore
@@ -117,11 +119,13 @@ class Service(Admission):
         *,
         reason: str = "",
         ticket: str = "",
+        kind: str = PROMOTE_KIND,
         command_id: str = "",
     ) -> Run:
         """Request a promotion and return its run, QUEUED for the environment.
 
-        The same `command_id` returns the same run and requests nothing.
+        The same `command_id` returns the same run and requests nothing. A freeze only keeps the
+        run in its queue; with `kind` HOTFIX it passes those that let it.
 
         Raises:
             NotFound: unknown environment or bundle.
@@ -132,6 +136,8 @@ class Service(Admission):
         if why_not is None and not actor.roles & _MAY_REQUEST:
             sentence = f"{asker.user} may not request promotions to {environment}."
             why_not = Refusal(sentence=sentence, code="role")
+        if why_not is None and kind == HOTFIX:
+            why_not = queueing.hotfix_refusal(actor, environment, reason)
         if why_not is not None:
             self.deny(asker, PROMOTE, "", why_not, **of_wish(bundle, environment, reason, ticket))
             raise Refused(why_not.sentence, code=why_not.code)
@@ -157,6 +163,7 @@ class Service(Admission):
                 speed=self._speed,
                 reason=reason.strip(),
                 ticket=ticket.strip(),
+                kind=kind,
                 token_owner=asker.owner,
             )
             run_id = f"run-{number}"

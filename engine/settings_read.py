@@ -303,6 +303,8 @@ def _settings(
     for environment in written["environments"]:  # nor do environments that need no ticket change it
         if environment["rollback_ticket"] is None:
             del environment["rollback_ticket"]
+        if environment["queue"] == "fifo":
+            del environment["queue"]
         for key in ("on_timeout", "conflicts"):
             if environment["approval"][key] is None:
                 del environment["approval"][key]
@@ -369,4 +371,5 @@ def _environment(
         approval=approval_of(one.approval),
         on_breach=one.on_breach,
         rollback_ticket=one.rollback_ticket or "",
+        queue=one.queue,
     )

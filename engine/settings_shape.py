@@ -297,6 +297,7 @@ class EnvironmentSection(_Part):
     approval: ApprovalSection
     on_breach: Literal["rollback", "pause"] = "rollback"
     rollback_ticket: Pattern | None = None
+    queue: Literal["fifo", "latest"] = "fifo"
 
 
 class RetentionSection(_Part):

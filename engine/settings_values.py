@@ -118,6 +118,7 @@ class Environment:
     on_breach: what the health gate's ROLLBACK does: go back by itself, or pause and ask.
     rollback_ticket: regular expression that the ticket of a person's rollback has to match; empty
         = none is needed.
+    queue: `latest` when a newer promotion takes the place of those that wait; else `fifo`.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Environment:
     approval: ApprovalConfig
     on_breach: Literal["rollback", "pause"]
     rollback_ticket: str = ""
+    queue: Literal["fifo", "latest"] = "fifo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

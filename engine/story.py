@@ -15,6 +15,7 @@ from typing import Any, Final
 from engine.core import back_events as back
 from engine.core import fact_events as fact
 from engine.core import people_events as people
+from engine.core import queue_events as queue
 from engine.core import run_events as moved
 from engine.core import step_events as stepped
 from engine.core.attestations import AttestationImported
@@ -279,6 +280,8 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     fact.EnvironmentGuarded: _guarded,
     fact.StartHeld: lambda e, _: f"The run stays queued: {e.reason}",
     fact.StartFreed: lambda e, _: f"The hold by {e.hold_run} was lifted; the run may start.",
+    queue.StartBarred: lambda e, _: f"The run stays queued: {e.reason}",
+    queue.StartUnbarred: lambda e, _: "Nothing bars the run any more; it starts in its turn.",
     fact.VerifySnapshot: lambda e, _: (
         f"Verified: {e.on_bundle}/{e.total} targets on the bundle, {e.healthy}/{e.total} healthy, "
         f"{e.observed_components}/{e.components} components seen loaded."

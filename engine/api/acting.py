@@ -62,6 +62,10 @@ class PromotionIn(BaseModel):
     environment: Annotated[Name, Field(examples=["eu-prod"])]
     reason: Words = ""
     ticket: Words = ""
+    kind: Literal["PROMOTE", "HOTFIX"] = Field(
+        default="PROMOTE",
+        description="HOTFIX passes the freezes that let it, with one more approval",
+    )
 
 
 class ActionIn(BaseModel):
@@ -115,6 +119,7 @@ def router(services: Services) -> APIRouter:
                 asker(request),
                 reason=body.reason,
                 ticket=body.ticket,
+                kind=body.kind,
                 command_id=asked.id,
             )
             log = services.store.load(run.run_id)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.api.back_shapes import back_shape
-from engine.core import approvals, burn_guard, eligibility, holds
+from engine.core import approvals, eligibility, holds, queueing
 from engine.core.bundle import Bundle, manifest_document
 from engine.core.commands import ActionState, OverrideOffer
 from engine.core.events import Recorded
@@ -35,7 +35,7 @@ def run_shape(run: Run) -> dict[str, Any]:
         "failure_class": run.failure_class,
         "pause_reason": run.pause_reason,
         "pause_note": run.pause_note,
-        "waits_for": run.held_note or burn_guard.held_up(run),
+        "waits_for": queueing.waits_for(run),
         "seal_status": run.seal_status,
         "bundle": str(run.bundle),
         "bundle_name": request.bundle_name,

@@ -20,6 +20,9 @@ from engine.cli.values import DURATION
 @click.option("--to", "environment", required=True, metavar="ENV", help="The environment.")
 @click.option("--reason", default="", help="Why, in your words.")
 @click.option("--ticket", default="", help="A change number.")
+@click.option(
+    "--hotfix", is_flag=True, help="Pass the freezes that let a hotfix, with one more approval."
+)
 @click.option("--wait", "waiting", is_flag=True, help="Stay until it has ended or needs a person.")
 @click.option("--timeout", type=DURATION, help="With --wait: give up after this long (exit 124).")
 @click.option(
@@ -36,6 +39,7 @@ def promote(
     environment: str,
     reason: str,
     ticket: str,
+    hotfix: bool,
     waiting: bool,
     timeout: int | None,
     key: str,
@@ -49,6 +53,8 @@ def promote(
     if timeout is not None and not waiting:
         raise click.UsageError("--timeout needs --wait.")
     body = {"bundle": bundle, "environment": environment, "reason": reason, "ticket": ticket}
+    if hotfix:
+        body["kind"] = "HOTFIX"
     with open_door(call) as door:
         made = door.post("/promotions", body, key=key or f"cli-{uuid.uuid4()}")
         # A key that was used before gets the answer of then; what is told here is the run of now.

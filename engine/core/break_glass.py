@@ -1,15 +1,15 @@
 """What two people may pass by in an emergency, and how long that lasts. Pure.
 
 Breaking the glass stands for missing approvals, or lets a run begin into an environment that burns
-its error budget, or before its preconditions hold. It never stands for the policy's verdict: a FAIL
-has ended the run by then. Nor for a hold on the bundle, which somebody lifts with a reason, nor for
-the health gate, which has an override of its own. How it is asked for, confirmed and dropped is
-`engine.core.overrides`; the debt that it leaves is a review.
+its error budget or is frozen, or before its preconditions hold. It never stands for the policy's
+verdict: a FAIL has ended the run by then. Nor for a hold on the bundle, which somebody lifts with a
+reason, nor for the health gate, which has an override of its own. How it is asked for, confirmed
+and dropped is `engine.core.overrides`; the debt that it leaves is a review.
 """
 
 from __future__ import annotations
 
-from engine.core import approvals, burn_guard
+from engine.core import approvals, burn_guard, queueing
 from engine.core.commands import Now
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
@@ -23,8 +23,8 @@ def lacks(run: Run, now: Now) -> tuple[str, ...]:
         case RunStatus.SCHEDULED:
             return ("its preconditions are not known",) if now.start is None else now.start
         case RunStatus.QUEUED | RunStatus.RUNNING:
-            held = burn_guard.held_up(run)
-            return (held,) if held else ()
+            frozen = run.barred.reason if run.barred and run.barred.by == queueing.FREEZE else ""
+            return tuple(why for why in (frozen, burn_guard.held_up(run)) if why)
         case _:
             return ()
 

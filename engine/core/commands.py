@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from engine.core.digest import Digest
-from engine.core.standing import Standing
+from engine.core.standing import Frozen, Standing
 
 
 class Action(StrEnum):
@@ -81,6 +81,7 @@ class Now:
         unhealthy: what of the data's health is not OK, one phrase each; None = not known.
         start: what stands against starting a scheduled run, one phrase each; None = not known.
         standing: of a finished run: where it stands among the others; None = not looked at.
+        frozen: of a run that a freeze has paused: what still bars it; None = not known.
     """
 
     now_us: int | None = None
@@ -88,6 +89,7 @@ class Now:
     unhealthy: tuple[str, ...] | None = None
     start: tuple[str, ...] | None = None
     standing: Standing | None = None
+    frozen: Frozen | None = None
 
 
 UNKNOWN: Final = Now()

@@ -262,7 +262,8 @@ def _although(
         started = run.status is RunStatus.SCHEDULED
         return (*used, RunQueued(via="start_now", reason=reason)) if started else used
     if command.action is Action.RESUME:
-        resumed = RunResumed(via=via, reason=reason, override_by=actor.user)
+        passed = () if now.frozen is None else now.frozen.keys
+        resumed = RunResumed(via=via, reason=reason, override_by=actor.user, freezes=passed)
         return (*used, *_judged_anew(run, resumed, (ask.by, actor.user)))
     step, number = _open(run)
     done = StepSucceeded(

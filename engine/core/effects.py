@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals, break_glass, eligibility, overrides, pausing
+from engine.core import approvals, break_glass, eligibility, freezes, overrides, pausing
 from engine.core.back_events import RollbackSuppressed
 from engine.core.closing import closing, rolling_back
 from engine.core.decide import op_id
@@ -32,6 +32,7 @@ from engine.core.effect_kinds import (
 from engine.core.events import RunEvent
 from engine.core.evidence_due import evidence_due
 from engine.core.fact_events import ApprovalRequested, ApprovalsStale, GateDecided
+from engine.core.freezes import Bar
 from engine.core.rollback_preview import not_by_itself
 from engine.core.run_events import (
     RunExpired,
@@ -61,8 +62,12 @@ RETRIES_MAX: Final = 3
 CANCEL_LIMIT_US: Final = 60_000_000
 
 
-def next_effect(run: Run, now_us: int) -> Effect:
-    """Name the one thing to do next. `now_us` decides only what is due, never what is true."""
+def next_effect(run: Run, now_us: int, bar: Bar | None = None) -> Effect:
+    """Name the one thing to do next. `now_us` decides only what is due, never what is true.
+
+    Args:
+        bar: the freezes that bar the run's environment for it now; None when none does.
+    """
     if run.terminal:
         return Wait(None, "the run has ended")
     if run.status is RunStatus.SCHEDULED:
@@ -82,7 +87,7 @@ def next_effect(run: Run, now_us: int) -> Effect:
         return Record((lapsed,))
     match run.status:
         case RunStatus.RUNNING:
-            return _running(run, now_us)
+            return _running(run, now_us, bar)
         case RunStatus.AWAITING_APPROVAL:
             return _awaiting(run, now_us)
         case RunStatus.PAUSED:
@@ -192,10 +197,13 @@ def _start(run: Run, step: StepState) -> Record:
     return Record((StepStarted(step=step.id, attempt=number, op_id=op_id(run, step.id, number)),))
 
 
-def _running(run: Run, now_us: int) -> Effect:
+def _running(run: Run, now_us: int, bar: Bar | None) -> Effect:
     step = run.current_step
     if step is None or step.spec.kind is StepKind.SEAL:
         return Record((RunSucceeded(via="all_steps_done"),))
+    if bar is not None and freezes.may_stop(run):
+        why = f"before {step.spec.name}: {freezes.sentence(bar, run.environment)}"
+        return Record((RunPaused(via="freeze_started", pause_reason="freeze", reason=why),))
     match step.status:
         case StepStatus.PENDING | StepStatus.CANCELLED:
             return _start(run, step)

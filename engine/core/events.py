@@ -18,11 +18,19 @@ from engine.core.digest import Digest
 from engine.core.fact_events import FactEvent
 from engine.core.house import HouseEvent
 from engine.core.people_events import PeopleEvent
+from engine.core.queue_events import QueueEvent
 from engine.core.run_events import RunMoved, RunRequested
 from engine.core.step_events import StepEvent
 
 RunEvent: TypeAlias = (
-    RunRequested | RunMoved | StepEvent | FactEvent | BackEvent | PeopleEvent | AttestationImported
+    RunRequested
+    | RunMoved
+    | StepEvent
+    | FactEvent
+    | BackEvent
+    | PeopleEvent
+    | QueueEvent
+    | AttestationImported
 )
 Event: TypeAlias = RunEvent | HouseEvent
 

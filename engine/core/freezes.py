@@ -14,6 +14,10 @@ from typing import Final, TypeAlias
 from engine.core.events import Recorded
 from engine.core.freeze_events import FreezeAdded, FreezeEnded, FreezeKind, Weekly
 from engine.core.local_time import OffsetAt, instant_of, local, utc_text, weekday
+from engine.core.spec import HOTFIX, ROLLBACK, StepKind
+from engine.core.standing import Frozen
+from engine.core.state import Run
+from engine.core.statemachine import RunStatus, StepStatus
 
 # Kinds of event that a fold of the freezes has to see.
 FOLDED: Final = (FreezeAdded, FreezeEnded)
@@ -143,6 +147,36 @@ def barring(
     return Bar(causes=tuple(causes), until_us=_opens(here, inside, now_us, zones))
 
 
+def bar_of(freezes: Iterable[Freeze], run: Run, now_us: int, zones: Zones) -> Bar | None:
+    """What keeps this run from starting, or from its next step. Never anything for a rollback.
+
+    While the glass is broken for the run it passes every freeze.
+    """
+    glass = run.glass
+    if run.request.kind == ROLLBACK or (glass is not None and now_us < glass.until_us):
+        return None
+    return barring(
+        freezes,
+        Place(environment=run.environment, region=run.request.region),
+        now_us,
+        zones,
+        hotfix=run.request.kind == HOTFIX,
+        passed=run.passed_freezes,
+    )
+
+
+def may_stop(run: Run) -> bool:
+    """Whether a freeze takes hold of a running run now: between two steps, before the next one
+    begins. A verification changes nothing and is never put off: what is deployed is looked at."""
+    step = run.current_step
+    return (
+        run.status is RunStatus.RUNNING
+        and step is not None
+        and step.status in {StepStatus.PENDING, StepStatus.CANCELLED}
+        and step.spec.kind not in {StepKind.VERIFY, StepKind.SEAL}
+    )
+
+
 def closes_us(freezes: Iterable[Freeze], place: Place, now_us: int, zones: Zones) -> int | None:
     """When an environment that is open at `now_us` closes next; None when no window says so."""
     here = [one for one in freezes if one.applies(place)]
@@ -169,6 +203,13 @@ def sentence(bar: Bar, environment: str) -> str:
         for cause in bar.causes
     )
     return f"{environment} is frozen by {whys}. {opening(bar)}"
+
+
+def frozen(bar: Bar | None, environment: str) -> Frozen:
+    """The same for a decision about a run."""
+    if bar is None:
+        return Frozen()
+    return Frozen(keys=bar.keys, sentence=sentence(bar, environment), until_us=bar.until_us)
 
 
 def headline(freeze: Freeze) -> str:

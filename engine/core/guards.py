@@ -69,7 +69,7 @@ def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refus
         case Action.CLOSE_FAILED:
             return _close_guard(run, command, actor)
         case Action.RESUME:
-            return _sent_back_guard(run) or _resume_guard(run)
+            return _sent_back_guard(run) or _resume_guard(run, now)
         case Action.CONTINUE:
             return _continue_guard(run, now)
         case Action.START_NOW:
@@ -235,7 +235,7 @@ def comment_refusal(run: Run, command: Command, actor: Actor) -> Refusal | None:
     return None if command.reason.strip() else Refusal(sentence="Say what.", code="reason")
 
 
-def _resume_guard(run: Run) -> Refusal | None:
+def _resume_guard(run: Run, now: Now) -> Refusal | None:
     step = run.current_step
     name = step.spec.name if step is not None else "The step"
     match run.pause_reason:
@@ -265,9 +265,23 @@ def _resume_guard(run: Run) -> Refusal | None:
                 code="state",
             )
         case "freeze":
-            return Refusal(sentence="A freeze is in force.", code="state")
+            return _frozen_guard(run, now)
         case _:
             return None
+
+
+def _frozen_guard(run: Run, now: Now) -> Refusal | None:
+    """A run that a freeze has paused goes on once that is over, or because two people say so."""
+    if now.frozen is None:
+        return Refusal(sentence="It is not known whether the freeze is over.", code="state")
+    if not now.frozen.keys:
+        return None
+    return Refusal(
+        sentence=now.frozen.sentence,
+        code="state",
+        opens_at_us=now.frozen.until_us,
+        overridable=run.paused_from is RunStatus.RUNNING,
+    )
 
 
 def _still_unclear(run: Run) -> bool:

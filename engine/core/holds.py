@@ -20,7 +20,6 @@ from engine.core.run_events import RollbackStarted, RunRequested, RunStarted
 from engine.core.scopes import LIFT_HOLD
 from engine.core.spec import ROLLBACK
 from engine.core.standing import Hold
-from engine.core.state import Run
 from engine.core.statemachine import Role
 
 Key: TypeAlias = tuple[str, Digest]
@@ -145,12 +144,3 @@ def lifted(
     return HoldLifted(
         environment=hold.environment, bundle=hold.bundle, run=hold.run, reason=reason.strip()
     )
-
-
-def goes_first(one: Run, other: Run) -> bool:
-    """Of two runs that wait for an environment: a rollback before promotions, then the older."""
-    return _place(one) < _place(other)
-
-
-def _place(run: Run) -> tuple[bool, int]:
-    return (run.request.kind != ROLLBACK, run.number)

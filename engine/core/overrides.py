@@ -263,6 +263,8 @@ def _lacks(run: Run, action: Action, step: StepState, now: Now) -> tuple[str, ..
     if action is Action.BREAK_GLASS:
         return break_glass.lacks(run, now)
     seen = run.pause_cause
+    if now.frozen is not None and now.frozen.keys:
+        return (now.frozen.sentence,)
     if run.status is RunStatus.PAUSED and seen is not None:
         return (seen.reason,)
     return (run.pause_note,) if run.pause_note else ()

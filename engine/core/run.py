@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from engine.core import run_back, run_facts, run_imports, run_moves, run_people, run_steps
+from engine.core import (
+    run_back,
+    run_facts,
+    run_imports,
+    run_moves,
+    run_people,
+    run_queue,
+    run_steps,
+)
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
 from engine.core.fact_events import Commented, EvidenceAddendum, EvidenceExported
@@ -32,6 +40,7 @@ _FAMILIES: Final = (
     run_facts.apply,
     run_back.apply,
     run_people.apply,
+    run_queue.apply,
     run_imports.apply,
 )
 

@@ -32,6 +32,7 @@ class RunRequested:
         vouched_by: of a ROLLBACK: the run whose verdict let `bundle` in before; empty when none.
         ticket_pattern: what a rollback's ticket has to match; empty = none is needed.
         policy_authors: people who changed this environment's policy in the 14 days before.
+        queue: `fifo`, or `latest` when a newer promotion takes the place of one that still waits.
         token_owner: who had the token made that asked for this run; empty where a person asked.
     """
 
@@ -67,6 +68,7 @@ class RunRequested:
     ticket_pattern: str = ""
     policy_authors: tuple[str, ...] = ()
     token_owner: str = ""
+    queue: str = "fifo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +109,18 @@ class RunPaused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed:
-    """The run goes on. `override_by`: the second person where the cause had not cleared."""
+    """The run goes on.
+
+    Attributes:
+        override_by: the second person where the cause had not cleared.
+        freezes: keys of the freezes' windows that two people let it pass by.
+    """
 
     TYPE: ClassVar = "run.resumed/1"
     via: str
     reason: str = ""
     override_by: str = ""
+    freezes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ def apply(run: Run, recorded: Recorded) -> Run | None:
     before = run.status
     target = statemachine.transition(before, event.via, outcome=run.outcome).target
     # An override was asked for in this situation, and any move ends the situation.
-    run = replace(run, status=target, override=None)
+    run = replace(run, status=target, override=None, barred=None)
     if before is RunStatus.PAUSED and target is not RunStatus.PAUSED:
         run = replace(run, pause_reason="", pause_note="", paused_from=None, paused_us=None)
         # Who lets a run go on has it look at the environment anew, with the whole time to wait.
@@ -61,7 +61,9 @@ def _detail(run: Run, event: RunMoved, recorded: Recorded, before: RunStatus) ->
             return _scheduled(run, event)
         case RunQueued(via="start_now"):
             return replace(run, started_by=recorded.actor)
-        case RunQueued() | RunResumed() | RunContinued() | StepRerunRequested():
+        case RunResumed(freezes=passed):
+            return replace(run, passed_freezes=run.passed_freezes | set(passed))
+        case RunQueued() | RunContinued() | StepRerunRequested():
             return run
         case RunStarted(epoch=epoch):
             run = replace(run, held_by="", held_note="")

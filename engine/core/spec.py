@@ -12,6 +12,8 @@ from engine.core.jcs import canonical
 # Kinds of run. A rollback of a finished promotion is a run of its own.
 PROMOTE: Final = "PROMOTE"
 ROLLBACK: Final = "ROLLBACK"
+# Passes the freezes that let it, and takes one more approval.
+HOTFIX: Final = "HOTFIX"
 
 
 class StepKind(StrEnum):

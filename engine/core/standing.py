@@ -1,4 +1,4 @@
-"""Where a finished run stands in its house: what other runs did since, and what is held. Values.
+"""Where a run stands in its house: what other runs did since, what is held, what is frozen. Values.
 
 A run's own log cannot say that a later one replaced it, or that its bundle is held. Whoever decides
 about a finished run gets that from here; the shell collects it, `engine.core.heirs` judges it.
@@ -46,3 +46,18 @@ class Standing:
     overtaken_by: str = ""
     under_way: str = ""
     hold_before: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What of the freezes bars a run, in words; nothing does when `keys` is empty.
+
+    Attributes:
+        keys: of the freezes' windows.
+        sentence: by what, since when, and how that ends.
+        until_us: when it opens by its windows; None = when somebody ends one.
+    """
+
+    keys: tuple[str, ...] = ()
+    sentence: str = ""
+    until_us: int | None = None

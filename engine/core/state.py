@@ -16,6 +16,7 @@ from engine.core.event_parts import NamedDigest, StageCohort, TargetFact
 from engine.core.fact_events import EnvironmentGuarded, GateDecided, PolicyEvaluated
 from engine.core.people_events import OverrideUsed, PauseCauseSeen
 from engine.core.people_state import OverrideAsk, Review
+from engine.core.queue_events import StartBarred
 from engine.core.run_events import RunRequested
 from engine.core.spec import StepKind, StepSpec
 from engine.core.statemachine import (
@@ -160,6 +161,8 @@ class Run:
         good answer in between.
     held_by: the run whose rollback keeps this one queued, as last said, for its bundle is held.
     held_note: why that is, as a sentence.
+    barred: what else keeps it queued, as last said; None = nothing.
+    passed_freezes: keys of the freezes' windows that two people let it pass by.
     evidence_count: items in the proof chain so far; their `seq` runs from 1 to this.
     """
 
@@ -182,6 +185,8 @@ class Run:
     superseded_by: str = ""
     held_by: str = ""
     held_note: str = ""
+    barred: StartBarred | None = None
+    passed_freezes: frozenset[str] = frozenset()
     pause_reason: str = ""
     pause_note: str = ""
     paused_from: RunStatus | None = None

@@ -14,7 +14,7 @@ from engine.core import eligibility
 from engine.core.commands import Action, ActionState, OverrideOffer
 from engine.core.data_health import DataHealth
 from engine.core.run import Run
-from engine.core.spec import StepKind
+from engine.core.spec import HOTFIX, StepKind
 from engine.core.state import StepState
 from engine.core.statemachine import RunStatus, StepStatus
 from engine.live_text import day_time, plural
@@ -180,6 +180,8 @@ def head_meta(run: Run, found: DataHealth) -> list[list[str]]:
     ]
     if request.rolls_back:
         meta.insert(0, ["Kind", f"{request.kind} of {request.rolls_back}", ""])
+    elif request.kind == HOTFIX:
+        meta.insert(0, ["Kind", "HOTFIX: one more approval", ""])
     elif request.rerun_of:
         meta.insert(0, ["Again", f"as {request.rerun_of}", ""])
     if request.speed > 1:

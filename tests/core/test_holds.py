@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core import holds
+from engine.core import holds, queueing
 from engine.core.approvals import Actor
 from engine.core.digest import Digest
 from engine.core.errors import Refused
@@ -127,8 +127,8 @@ def test_a_rollback_waits_behind_no_promotion() -> None:
     one, two = Book(request()).current, Book(request()).current
     two = replace(two, request=replace(two.request, number=2))
     back = replace(two, request=replace(two.request, number=3, kind=ROLLBACK))
-    assert holds.goes_first(one, two) and not holds.goes_first(two, one)
-    assert holds.goes_first(back, one) and not holds.goes_first(one, back)
+    assert queueing.goes_first(one, two) and not queueing.goes_first(two, one)
+    assert queueing.goes_first(back, one) and not queueing.goes_first(one, back)
 
 
 # --- any history ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from engine.core.health_criteria import Criteria
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus
 from engine.evidence.imported import Anchor
+from engine.freezing import Freezing
 from engine.gate_now import GateNow
 from engine.keystore_witness import begin_state
 from engine.logbook import open_log
@@ -117,6 +118,7 @@ def settings(
     on_breach: str = "rollback",
     trust: tuple[Anchor, ...] = (),
     inputs: tuple[DeclaredInput, ...] = (DB_PASSWORD,),
+    queue: str = "fifo",
 ) -> Settings:
     def stage(name: str, share_bp: int) -> Stage:
         return Stage(name=name, share_bp=share_bp, min_targets=1, criteria=CRITERIA)
@@ -146,6 +148,7 @@ def settings(
             inputs=inputs,
             approval=ApprovalConfig(min_approvals=approvals),
             on_breach=on_breach,  # type: ignore[arg-type]
+            queue=queue,  # type: ignore[arg-type]
         )
 
     roles = {
@@ -193,12 +196,18 @@ class SmallHouse:
         trust: tuple[Anchor, ...] = (),
         inputs: tuple[DeclaredInput, ...] = (DB_PASSWORD,),
         secrets: Mapping[str, SecretSource] | None = None,
+        queue: str = "fifo",
     ) -> None:
         self.home, self.keys = home, keys
         self.fuse, self.fleet = fuse or Fuse(), fleet or SimFleet()
         self.clock = clock or SimClock()
         self.settings = settings(
-            home, approvals=approvals, on_breach=on_breach, trust=trust, inputs=inputs
+            home,
+            approvals=approvals,
+            on_breach=on_breach,
+            trust=trust,
+            inputs=inputs,
+            queue=queue,
         )
         self.real = Store.open(home, clock=self.clock)
         self.store: Any = Fused(self.real, self.fuse, "store")
@@ -228,6 +237,7 @@ class SmallHouse:
         self.logbook = open_log(home, self.store, keys, issuer=self.settings.evidence.issuer)
         self.sealer = Sealer(self.outside, keys, log=self.logbook.log)
         self.runner = Runner(self.outside, sealer=self.sealer, watcher=Watcher(self.outside))
+        self.freezing = Freezing(self.store, self.settings, self.clock)
         self.service = Service(
             store=self.store,
             settings=self.settings,

@@ -15,7 +15,6 @@ from engine.core.freeze_events import FreezeKind
 from engine.core.freeze_rules import FreezeWish
 from engine.core.freezes import Place
 from engine.core.house import ADMIN, CommandRejected
-from engine.freezing import Freezing
 from engine.service import Asker
 from tests.faults.small_house import ENV, SmallHouse, session_keys
 
@@ -30,10 +29,6 @@ def wish(**fields: Any) -> FreezeWish:
     return FreezeWish(
         **({"kind": FreezeKind.DENY, "name": "stop", "reason": "incident 7"} | fields)
     )
-
-
-def room(house: SmallHouse) -> Freezing:
-    return Freezing(house.real, house.settings, house.clock)
 
 
 @pytest.fixture
@@ -52,36 +47,36 @@ def test_a_freeze_counts_at_once_until_it_is_ended_and_after_a_lost_database(
     tmp_path: Path,
 ) -> None:
     house = SmallHouse(tmp_path / "home", session_keys())
-    made = room(house).add(wish(environments=(ENV,)), ANA)
+    made = house.freezing.add(wish(environments=(ENV,)), ANA)
     assert (made.id, made.by, made.fact.owner) == ("freeze-1", "ana", "ana")
-    bar = room(house).bar(PROD)
+    bar = house.freezing.bar(PROD)
     assert bar is not None and bar.since_us == made.fact.from_us and bar.until_us is None
-    assert room(house).bar(Place(environment="us-prod", region="EU-West")) is None
-    second = room(house).add(wish(name="audit", owner="sam"), ANA)
+    assert house.freezing.bar(Place(environment="us-prod", region="EU-West")) is None
+    second = house.freezing.add(wish(name="audit", owner="sam"), ANA)
     house.close()
     (tmp_path / "home" / "releaseline.duckdb").unlink()
     house = SmallHouse(tmp_path / "home", session_keys())
-    assert [one.id for one in room(house).in_force()] == [made.id, second.id]
-    room(house).end(made.id, Asker(user="sam"), reason="over")
-    assert [one.fact.owner for one in room(house).in_force()] == ["sam"]
+    assert [one.id for one in house.freezing.in_force()] == [made.id, second.id]
+    house.freezing.end(made.id, Asker(user="sam"), reason="over")
+    assert [one.fact.owner for one in house.freezing.in_force()] == ["sam"]
     with pytest.raises(NotFound, match="no freeze freeze-1 in force"):
-        room(house).end(made.id, ANA, reason="again")
-    assert room(house).add(wish(), ANA).id == "freeze-3"  # a name is never used again
+        house.freezing.end(made.id, ANA, reason="again")
+    assert house.freezing.add(wish(), ANA).id == "freeze-3"  # a name is never used again
     house.close()
 
 
 def test_who_may_not_is_refused_and_on_record(house: SmallHouse) -> None:
     for user in ("eve", "bob", "root", "ci", "audrey"):
         with pytest.raises(Refused, match="this needs the role release manager or sre"):
-            room(house).add(wish(), Asker(user=user))
+            house.freezing.add(wish(), Asker(user=user))
     with pytest.raises(Refused, match="people set a freeze"):
-        room(house).add(wish(environments=(ENV,)), Asker(user="ana", service=True))
-    made = room(house).add(wish(), Asker(user="sam"))
+        house.freezing.add(wish(environments=(ENV,)), Asker(user="ana", service=True))
+    made = house.freezing.add(wish(), Asker(user="sam"))
     with pytest.raises(Refused, match="eve may not end a freeze in eu-prod"):
-        room(house).end(made.id, EVE, reason="I want to deploy")
+        house.freezing.end(made.id, EVE, reason="I want to deploy")
     with pytest.raises(Refused, match="A reason is required"):
-        room(house).end(made.id, ANA, reason=" ")
-    assert len(room(house).in_force()) == 1
+        house.freezing.end(made.id, ANA, reason=" ")
+    assert len(house.freezing.in_force()) == 1
     found = denied(house)
     assert [one.action for one in found] == ["freeze"] * 6 + ["end_freeze"] * 2
     assert (found[0].subject, found[0].asked) == ("stop", "incident 7")
@@ -108,18 +103,18 @@ def test_a_wish_that_says_nothing_is_refused_in_one_sentence(
     house: SmallHouse, fields: dict[str, Any], told: str
 ) -> None:
     with pytest.raises((Malformed, NotFound, Refused)) as no:
-        room(house).add(wish(**fields), ANA)
+        house.freezing.add(wish(**fields), ANA)
     assert told in str(no.value)
-    assert room(house).in_force() == ()
+    assert house.freezing.in_force() == ()
 
 
 def test_local_times_are_meant_where_the_zone_says(house: SmallHouse) -> None:
-    made = room(house).add(
+    made = house.freezing.add(
         wish(begins="2036-12-24T18:00", ends="2037-01-02 08:00", time_zone="Europe/Sofia"), ANA
     )
     at = datetime(2036, 12, 24, 18, tzinfo=ZoneInfo("Europe/Sofia"))
     assert made.fact.from_us == int(at.timestamp()) * 1_000_000
     assert (made.fact.until_us or 0) - made.fact.from_us == 8 * DAY_US + 14 * 3_600_000_000
-    window = room(house).window(made)
+    window = house.freezing.window(made)
     assert window is not None and window.start_us == made.fact.from_us
-    assert room(house).closes_us(PROD) == made.fact.from_us
+    assert house.freezing.closes_us(PROD) == made.fact.from_us

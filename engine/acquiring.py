@@ -1,0 +1,134 @@
+"""Taking an environment: one run at a time, first come first served, and none into a fire.
+
+What keeps a run in the queue goes on record once, with who or what holds it up and until when.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from engine import env_guard
+from engine.core import freezes, queueing
+from engine.core.events import RunEvent
+from engine.core.fact_events import StartFreed, StartHeld
+from engine.core.freezes import Bar
+from engine.core.holds import sentence
+from engine.core.queue_events import StartBarred, StartUnbarred
+from engine.core.run import Run
+from engine.core.statemachine import RunStatus
+from engine.outside import Outside
+from engine.recording import record
+from engine.time_zones import offset_at
+
+_RETRY_S: Final = 1.0
+
+
+class Acquiring:
+    """Thread-safe."""
+
+    def __init__(self, out: Outside) -> None:
+        self._out = out
+        self._locking = threading.Lock()
+
+    def acquire(self, run: Run) -> float | None:
+        """Start a queued run, end it, or let it wait. Returns a wait in seconds when it stays."""
+        if self._superseded(run):
+            return None
+        self._say_held(run)
+        self._say_barred(run)
+        if self._barred(run):
+            return _RETRY_S
+        # Asked before the lock is held: a slow source must not keep other environments waiting.
+        read = env_guard.look(self._out, run)
+        with self._locking:
+            if self._barred(run):
+                return _RETRY_S
+            epoch = self._out.store.next_epoch(run.environment)
+            return env_guard.start(self._out, run, read, epoch)
+
+    def bar(self, run: Run) -> Bar | None:
+        """The freezes that bar the run's environment for it now."""
+        out = self._out
+        return freezes.bar_of(out.store.freezes(), run, out.clock.now_us(), offset_at)
+
+    def _others(self, run: Run) -> list[Run]:
+        """The other open runs of the environment, in order of request."""
+        return [
+            one
+            for one in self._out.store.runs_open()
+            if one.environment == run.environment and one.run_id != run.run_id
+        ]
+
+    def _free(self, run: Run) -> bool:
+        """Neither a hold on its bundle nor a freeze keeps the run from starting."""
+        held = self._out.store.hold(run.environment, run.bundle)
+        return held is None and self.bar(run) is None
+
+    def _barred(self, run: Run) -> bool:
+        if not self._free(run):
+            return True
+        others = self._others(run)
+        # Held from its acquisition to the end. A run that was paused or cancelled while it still
+        # queued never had it, and must not bar the way; nor does one that may not start itself.
+        return queueing.holder(others) is not None or any(
+            queueing.goes_first(one, run) and self._free(one)
+            for one in others
+            if one.status is RunStatus.QUEUED
+        )
+
+    def _superseded(self, run: Run) -> bool:
+        """End the run where a newer one takes its place. One whose bundle is held takes none."""
+        store = self._out.store
+        others = [r for r in self._others(run) if store.hold(r.environment, r.bundle) is None]
+        by = queueing.newer(run, others)
+        if by is None:
+            return False
+        record(
+            store,
+            run.run_id,
+            lambda now: queueing.superseded(now, by) if now.status is RunStatus.QUEUED else (),
+        )
+        return True
+
+    def _say_barred(self, run: Run) -> None:
+        """Put on record which freeze or run keeps this one queued, once for each."""
+        others = self._others(run)
+        said = queueing.barred(run, self.bar(run), others)
+        known = run.barred
+        if said is None and known is not None and known.by == queueing.LOCK and self._barred(run):
+            return  # the next in line takes over in a moment, and that is what is said then
+        if _same(said, known):
+            return
+
+        def build(now: Run) -> Sequence[RunEvent]:
+            if now.status is not RunStatus.QUEUED or now.barred != known:
+                return ()
+            return (StartUnbarred() if said is None else said,)
+
+        record(self._out.store, run.run_id, build)
+
+    def _say_held(self, run: Run) -> None:
+        """Put on record, once for each hold, why the run stays queued, and when that is over."""
+        hold = self._out.store.hold(run.environment, run.bundle)
+        holder = "" if hold is None else hold.run
+        if holder == run.held_by:
+            return
+        said: RunEvent = (
+            StartFreed(hold_run=run.held_by)
+            if hold is None
+            else StartHeld(hold_run=hold.run, reason=sentence(hold))
+        )
+
+        def build(now: Run) -> tuple[RunEvent, ...]:
+            due = now.status is RunStatus.QUEUED and now.held_by == run.held_by
+            return (said,) if due else ()
+
+        record(self._out.store, run.run_id, build)
+
+
+def _same(said: StartBarred | None, known: StartBarred | None) -> bool:
+    if said is None or known is None:
+        return said is known
+    return (said.by, said.keys) == (known.by, known.keys)
