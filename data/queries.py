@@ -238,6 +238,11 @@ def audit_head(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return _read(cursor, "audit_head")
 
 
+def log_signed(cursor: duckdb.DuckDBPyConnection, *, origin: str) -> pl.DataFrame:
+    """The newest signed head of a transparency log; at most one row."""
+    return _read(cursor, "log_signed", origin=origin)
+
+
 def _read(cursor: duckdb.DuckDBPyConnection, name: str, **params: object) -> pl.DataFrame:
     frame: pl.DataFrame = cursor.sql(SQL[name], params=params).pl()
     return frame

@@ -47,7 +47,7 @@ class Shelf:
 
     def __init__(self, home: Path, *, clock: Clock) -> None:
         """Raises `Malformed` for a damaged journal, `UnsafeConfig` when another process is here."""
-        self._home, self._clock = home, clock
+        self.home, self._clock = home, clock
         self.lock, self.writing = threading.RLock(), threading.Lock()
         self._filling = threading.Lock()  # innermost: its holder takes no other
         self._path = home / DATABASE
@@ -237,7 +237,7 @@ class Shelf:
             catch_up(database, self.journal, mark)
             self._database = database
         except (duckdb.Error, OSError) as error:
-            if shutil.disk_usage(self._home).free < _ROOM_BYTES:
+            if shutil.disk_usage(self.home).free < _ROOM_BYTES:
                 raise _full(error) from error
             try:
                 self._rebuild(f"the database was damaged: {_first_line(error)}")

@@ -7,6 +7,7 @@ database to decide; everything else reads. One process at a time may have a home
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ from data.loading import (
 )
 from data.retire import Retiring
 from data.shelf import Shelf
+from data.sizes import sizes_of
 from data.trail import TrailReport, check_trail
 from data.volume import Volume
 from data.writer import Writer
@@ -40,10 +42,12 @@ from engine.core.errors import StorageFull
 from engine.core.events import Event, Recorded
 from engine.core.freezes import Freeze
 from engine.core.hook_book import Hook, Waiting
+from engine.core.pace import Pace
 from engine.core.retirement import Retirement
 from engine.core.rows import CommandRow, GateTick, Row, Sample, StepLog, TlogEntry, TlogHead
 from engine.core.run import Run
 from engine.core.standing import Hold
+from engine.core.vitals import Disk, Sizes
 from engine.ports import Clock
 
 _log = logging.getLogger(__name__)
@@ -314,6 +318,19 @@ class Store:
         """A cursor for `data.queries`, to read with; take a new one for each call."""
         with self._lock:
             return self._shelf.database().cursor()
+
+    def commits(self) -> Pace:
+        """How long commits took lately."""
+        return self._writer.pace()
+
+    def sizes(self) -> Sizes:
+        """How much the home's record takes; looks at every blob's folder."""
+        return sizes_of(self._shelf.home)
+
+    def disk(self) -> Disk:
+        """Room on the file system of the home."""
+        found = shutil.disk_usage(self._shelf.home)
+        return Disk(free_bytes=found.free, total_bytes=found.total)
 
     def fsck(self) -> FsckReport:
         """Read the journal again and compare every table with it. Appends wait meanwhile."""

@@ -21,6 +21,7 @@ from data.loading import events_between
 from data.shelf import Shelf
 from engine.core.errors import StorageFull
 from engine.core.house import DiskFull
+from engine.core.pace import Pace, Recent
 from engine.ports import Clock
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Writer:
         self._intake = threading.Lock()
         self._full_since_us: int | None = None
         self._closing = threading.Event()
+        self._took, self._timing = Recent(), threading.Lock()
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -45,6 +47,11 @@ class Writer:
                 raise RuntimeError("the store is closed")
             self._queue.put(pending)
         return pending
+
+    def pace(self) -> Pace:
+        """How long commits took: journal and database, without waiting for their turn."""
+        with self._timing:
+            return self._took.pace(self._clock.monotonic_s())
 
     def stop(self) -> None:
         """Write what is left, then end."""
@@ -87,7 +94,7 @@ class Writer:
                 taken = _take(draft, group)
             try:
                 if draft.lines:
-                    self._shelf.write(draft)
+                    self._write(draft)
             except (StorageFull, duckdb.Error) as error:
                 self._refuse(taken, error)
                 return
@@ -96,6 +103,13 @@ class Writer:
         self._answer(draft, taken)
         if draft.lines:
             self._space_again()
+
+    def _write(self, draft: Draft) -> None:
+        began_s = self._clock.monotonic_s()
+        self._shelf.write(draft)
+        now_s = self._clock.monotonic_s()
+        with self._timing:
+            self._took.add(now_s - began_s, at_s=now_s)
 
     def _answer(self, draft: Draft, taken: Sequence[tuple[Pending, int]]) -> None:
         waiting = []

@@ -31,6 +31,7 @@ from engine.sealing import Sealer
 from engine.service import Service
 from engine.settings import Settings
 from engine.trail.reading import Trail
+from engine.vitals import VitalsDesk
 from engine.worker import Worker
 
 if TYPE_CHECKING:  # `data` implements ports; only the wiring and the doors see it by name
@@ -71,6 +72,7 @@ class Services:
     rescans: Rescans
     hooks: HookRoom
     trail: Trail
+    vitals: VitalsDesk
     live: Live
     fleets: Mapping[str, Fleet]
     engine_id: str

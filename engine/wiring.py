@@ -28,16 +28,15 @@ from engine.attestations import Attestations
 from engine.blocking import Blocking
 from engine.catalog import Catalog
 from engine.core.errors import AdapterFailed, UnsafeConfig
-from engine.core.house import EngineStarted, EngineStopped, EngineWatchdog
-from engine.core.retirement import DAY_US
+from engine.core.house import EngineStarted, EngineStopped
 from engine.feeds_desk import FeedDesk
+from engine.fleet.control import Fleet
 from engine.freezing import Freezing
 from engine.gate_now import GateNow
 from engine.home import HomeLock
 from engine.hooks.room import HookRoom, hook_room
 from engine.identity import Identity
 from engine.identity.home import identity_of, renew_local_token
-from engine.identity.used import SAVE_EVERY_S
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
 from engine.live import Live
@@ -50,9 +49,8 @@ from engine.recording import append_to
 from engine.redact import install, redact_record
 from engine.replaying import Replaying
 from engine.replaying_pool import ReplayPool
-from engine.rescans import LOOK_EVERY_S as RESCANS_EVERY_S
 from engine.rescans import Rescans
-from engine.retention import LOOK_EVERY_S, Retention
+from engine.retention import Retention
 from engine.runner import Runner
 from engine.sealing import Sealer
 from engine.service import Service
@@ -61,10 +59,12 @@ from engine.settings import Settings, read_settings
 from engine.steps import observe
 from engine.trail import asking
 from engine.trail.reading import Trail
+from engine.vitals import VitalsDesk
 from engine.watch import Watcher
+from engine.wiring_chores import chores_of, rescans_of, retention_of, worker_of
 from engine.wiring_integrations import health_of, prober_of
 from engine.wiring_outside import fleet_of, outside_of
-from engine.worker import Chore, Worker
+from engine.worker import Worker
 
 # Newest last. A process serves one house; a test may open one while another stays open.
 _open: Final[list[Services]] = []
@@ -118,27 +118,26 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
     """
     with ExitStack() as undo:
         lock = undo.enter_context(HomeLock(settings.home))
-        keys = keystore.open_keys(settings.home, passphrase)
-        check_origin(settings, keys.origins)
+        keys = _keys(settings, passphrase)
         clock = SystemClock()
         install()
         store = Store.open(settings.home, clock=clock, auth=asking.current, clean=redact_record)
         undo.callback(store.close)
-        identity, catalog = identity_of(settings, store, clock), Catalog(store)
-        fleets = {env.name: fleet_of(settings, env) for env in settings.environments.values()}
-        feeds = FeedDesk(store=store, clock=clock, config=settings.feeds, home=settings.home)
-        book = _book(settings, store, clock)
+        identity, book = identity_of(settings, store, clock), _book(settings, store, clock)
         undo.callback(book.stop)
-        outside = outside_of(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
-        logbook, rescans = logbook_of(settings, store, keys, clock), _rescans(outside)
+        fleets, feeds, outside = _outside(settings, store, clock, keys, book)
+        logbook, rescans = logbook_of(settings, store, keys, clock), rescans_of(outside)
         sealer, runner = _stepping(outside, keys, store, logbook)
-        engine_id, retention = secrets.token_hex(4), _retention(settings, store, clock)
+        engine_id, retention = secrets.token_hex(4), retention_of(settings, store, clock)
         prober, trail = prober_of(settings, store, clock, os.environ), Trail(store, clock, settings)
-        worker = _worker(store, runner, retention, identity, prober, trail, rescans, engine_id)
+        vitals = VitalsDesk(store=store, clock=clock, logbook=logbook, own_version=_version())
+        chores = chores_of(retention, identity, prober, trail, rescans, vitals)
+        worker = worker_of(store, runner, chores, engine_id)
         archivist, live = Archivist(store.put_away), Live(store, clock)
-        service, views, freezing, health = _service(outside, book, worker, prober, rescans, speed)
+        health = health_of(outside, worker, prober, rescans, store.disk)
+        service, views, freezing = _service(outside, book, health, speed)
         replaying = _replaying(settings, store, clock, outside, service)
-        hooks = hook_room(settings, store, clock, keys.input_key, service, catalog)
+        hooks = hook_room(settings, store, clock, keys.input_key, service, outside.catalog)
         undo.pop_all()
     keepers = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail)
     services = Services(
@@ -147,8 +146,8 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         clock=clock,
         store=store,
         identity=identity,
-        catalog=catalog,
-        attestations=Attestations(store=store, settings=settings, catalog=catalog),
+        catalog=outside.catalog,
+        attestations=Attestations(store=store, settings=settings, catalog=outside.catalog),
         service=service,
         views=views,
         freezing=freezing,
@@ -156,6 +155,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         rescans=rescans,
         hooks=hooks,
         trail=trail,
+        vitals=vitals,
         feeds=feeds,
         policies=book,
         blocking=Blocking(store, settings.home / "blobs"),
@@ -171,10 +171,26 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         live=live,
         fleets=fleets,
         engine_id=engine_id,
-        stop=_closer(lock, store, outside, identity, catalog, worker, keepers, live, engine_id),
+        stop=_closer(lock, store, outside, identity, worker, keepers, live, engine_id),
     )
     _open.append(services)
     return services
+
+
+def _keys(settings: Settings, passphrase: str | None) -> keystore.Keys:
+    keys = keystore.open_keys(settings.home, passphrase)
+    check_origin(settings, keys.origins)
+    return keys
+
+
+def _outside(
+    settings: Settings, store: Store, clock: Clock, keys: keystore.Keys, book: PolicyBook
+) -> tuple[dict[str, Fleet], FeedDesk, Outside]:
+    catalog = Catalog(store)
+    fleets = {env.name: fleet_of(settings, env) for env in settings.environments.values()}
+    feeds = FeedDesk(store=store, clock=clock, config=settings.feeds, home=settings.home)
+    outside = outside_of(settings, store, clock, catalog, fleets, keys.input_key, feeds, book)
+    return fleets, feeds, outside
 
 
 def _stepping(
@@ -190,14 +206,8 @@ def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
 
 
 def _service(
-    outside: Outside,
-    book: PolicyBook,
-    worker: Worker,
-    prober: Prober,
-    rescans: Rescans,
-    speed: int,
-) -> tuple[Service, Views, Freezing, HealthDesk]:
-    health = health_of(outside, worker, prober, rescans)
+    outside: Outside, book: PolicyBook, health: HealthDesk, speed: int
+) -> tuple[Service, Views, Freezing]:
     freezing = Freezing(outside.store, outside.settings, outside.clock)
     views = Views(outside, health=health.now)
     service = Service(
@@ -212,7 +222,7 @@ def _service(
         now=GateNow(outside.store, outside.clock, health=health.now),
         shown=views.shown,
     )
-    return service, views, freezing, health
+    return service, views, freezing
 
 
 def _replaying(
@@ -225,46 +235,6 @@ def _replaying(
         pool=ReplayPool(settings.home / "blobs"),
         actor=service.actor,
         environments=tuple(settings.environments),
-    )
-
-
-def _rescans(outside: Outside) -> Rescans:
-    return Rescans(
-        store=outside.store,
-        clock=outside.clock,
-        settings=outside.settings,
-        catalog=outside.catalog,
-        feeds=outside.desk.feeds,
-        blobs=outside.settings.home / "blobs",
-    )
-
-
-def _retention(settings: Settings, store: Store, clock: Clock) -> Retention:
-    keep_us = settings.retention.samples_days * DAY_US
-    return Retention(store=store, clock=clock, retire=store.retire, keep_us=keep_us)
-
-
-def _worker(
-    store: Store,
-    runner: Runner,
-    retention: Retention,
-    identity: Identity,
-    prober: Prober,
-    trail: Trail,
-    rescans: Rescans,
-    engine_id: str,
-) -> Worker:
-    return Worker(
-        store=store,
-        advance=runner.advance,
-        on_watchdog=_watchdog(store, engine_id),
-        chores=(
-            Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
-            Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
-            Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
-            Chore(name="audit trail", every_s=60, do=trail.when_due),
-            Chore(name="rescans", every_s=RESCANS_EVERY_S, do=rescans.when_due),
-        ),
     )
 
 
@@ -302,20 +272,11 @@ def start(services: Services) -> None:
     services.hooks.start()
 
 
-def _watchdog(store: Store, engine_id: str) -> Callable[[int, str], None]:
-    def record(silent_ms: int, action: str) -> None:
-        event = EngineWatchdog(silent_ms=silent_ms, action=action)
-        append_to(store, f"engine:{engine_id}", event, actor="engine")
-
-    return record
-
-
 def _closer(
     lock: HomeLock,
     store: Store,
     outside: Outside,
     identity: Identity,
-    catalog: Catalog,
     worker: Worker,
     keepers: Sequence[
         HookRoom
@@ -346,7 +307,7 @@ def _closer(
             keeper.stop()
         live.stop()
         identity.stop()
-        catalog.stop()
+        outside.catalog.stop()
         for place in outside.places.values():
             place.driver.close()
         store.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ from engine.adapters.vault_http import (
     VaultLogin,
 )
 from engine.core.feeds import is_url
+from engine.core.vitals import Disk
 from engine.integrations.depends import prometheus_names
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Probed, Prober
@@ -109,13 +110,20 @@ def prober_of(
     return Prober(store=store, clock=clock, settings=settings, probes=probes_of(settings, env))
 
 
-def health_of(outside: Outside, worker: Worker, prober: Prober, rescans: Rescans) -> HealthDesk:
+def health_of(
+    outside: Outside,
+    worker: Worker,
+    prober: Prober,
+    rescans: Rescans,
+    disk: Callable[[], Disk],
+) -> HealthDesk:
     return HealthDesk(
         worker=worker.health,
         policies=outside.desk,
         settings=outside.settings,
         prober=prober,
         rescans=rescans,
+        disk=disk,
         clock=outside.clock,
     )
 

@@ -20,6 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from engine.core.errors import Conflict, StorageFull
 from engine.core.events import Recorded
+from engine.core.pace import Pace, Recent
 from engine.ports import EventStore
 
 _log = logging.getLogger(__name__)
@@ -30,10 +31,22 @@ CHORE_AFTER_S: Final = 5.0  # behind a start, so that open runs come first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """A run that is being advanced now, for so long."""
+
+    run_id: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHealth:
     """Attributes:
     tick_age_s: since the scheduler last ticked, by the monotonic clock.
+    queued: runs that wait for a thread; `busy`: these, and those being advanced now.
     stopped_because: a defect stopped the stepping of these runs; run id to sentence.
+    threads: that advance runs; `working`: what each busy one does, the longest first.
+    tick_lag: how much later than planned the last ticks came.
+    watchdogs: how often a silent scheduler was replaced since the engine started.
     """
 
     running: bool
@@ -42,6 +55,10 @@ class WorkerHealth:
     busy: int
     storage_full: bool
     stopped_because: dict[str, str]
+    threads: int
+    working: tuple[Working, ...]
+    tick_lag: Pace
+    watchdogs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +95,8 @@ class Worker:
         self._again: set[str] = set()
         self._due: dict[str, float] = {}
         self._broken: dict[str, str] = {}
+        self._at_work: dict[str, float] = {}
+        self._lag, self._watchdogs = Recent(), 0
         self._storage_full = False
         self._ticked_s = time.monotonic()
         self._stopping = threading.Event()
@@ -92,6 +111,7 @@ class Worker:
     def start(self) -> None:
         """Start everything and wake every open run."""
         self._unsubscribe = self._store.subscribe(self._recorded)
+        self._ticked_s = time.monotonic()
         self._scheduler.start()
         for thread in (*self._threads, self._watchdog):
             thread.start()
@@ -123,14 +143,20 @@ class Worker:
         self._queue.put(run_id)
 
     def health(self) -> WorkerHealth:
+        now_s = time.monotonic()
         with self._lock:
+            working = [Working(run_id=r, for_s=now_s - at_s) for r, at_s in self._at_work.items()]
             return WorkerHealth(
                 running=self._scheduler.running and not self._stopping.is_set(),
-                tick_age_s=time.monotonic() - self._ticked_s,
+                tick_age_s=now_s - self._ticked_s,
                 queued=self._queue.qsize(),
                 busy=len(self._busy),
                 storage_full=self._storage_full,
                 stopped_because=dict(self._broken),
+                threads=len(self._threads),
+                working=tuple(sorted(working, key=lambda one: -one.for_s)),
+                tick_lag=self._lag.pace(now_s),
+                watchdogs=self._watchdogs,
             )
 
     def _recorded(self, batch: tuple[Recorded, ...]) -> None:
@@ -139,8 +165,11 @@ class Worker:
 
     def _work(self) -> None:
         while (run_id := self._queue.get()) is not None:
+            with self._lock:
+                self._at_work[run_id] = time.monotonic()
             again_s = self._step(run_id)
             with self._lock:
+                self._at_work.pop(run_id, None)
                 self._busy.discard(run_id)
                 again_now = run_id in self._again
                 self._again.discard(run_id)
@@ -193,8 +222,9 @@ class Worker:
 
     def _tick(self) -> None:
         now_s = time.monotonic()
-        self._ticked_s = now_s
+        late_s, self._ticked_s = max(0.0, now_s - self._ticked_s - TICK_S), now_s
         with self._lock:
+            self._lag.add(late_s, at_s=now_s)
             overdue = [run_id for run_id, at_s in self._due.items() if at_s <= now_s]
         for run_id in overdue:
             self.wake(run_id)
@@ -210,6 +240,9 @@ class Worker:
             old, self._scheduler = self._scheduler, self._new_scheduler()
             _end(old)
             self._scheduler.start()
+            with self._lock:
+                self._watchdogs += 1
+                self._lag.add(silent_s, at_s=self._ticked_s)
             try:
                 self._on_watchdog(int(silent_s * 1000), "scheduler recreated")
             except Exception:

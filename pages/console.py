@@ -129,6 +129,12 @@ _operations = [
         url_path="integrations",
     ),
     st.Page(
+        "operations/platform_health.py",
+        title="Platform health",
+        icon=":material/monitor_heart:",
+        url_path="platform-health",
+    ),
+    st.Page(
         "operations/dead_letter.py",
         title="Dead Letter",
         icon=":material/outgoing_mail:",

@@ -100,6 +100,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                        "engine.env_guard", "engine.gate_eval", "engine.going_back",
                        "engine.sealing", "engine.settling", "engine.watch")),
     ("engine.worker", (*_SHELL, "apscheduler")),
+    ("engine.vitals", (*_SHELL, "engine.logbook", "engine.worker", "data.queries", "duckdb")),
     ("engine.approving", (*_SHELL, "engine.findings", "engine.inputs", "engine.live",
                           "engine.policy")),
     ("engine.archiving", ("engine.core",)),
@@ -125,8 +126,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                          "engine.freezing", "engine.hooks", "engine.integrations", "engine.live",
                          "engine.policy_book", "engine.logbook", "engine.replaying",
                          "engine.rescans", "engine.retention",
-                         "engine.runner", "engine.sealing", "engine.service", "engine.worker",
-                         "engine.fleet", "data.store")),
+                         "engine.runner", "engine.sealing", "engine.service", "engine.vitals",
+                         "engine.worker", "engine.fleet", "data.store")),
     ("engine.wiring", ("engine", "data.store", "data.queries")),
     (
         "engine.api",

@@ -136,6 +136,30 @@ def engine_source(
     return Source(kind="engine", name="engine", level=Level.OK, text="engine ticking")
 
 
+# Below this share of the disk, or these bytes, somebody should look before nothing can be recorded.
+_DISK_LOW_BP: Final = 1_000
+_DISK_LOW_BYTES: Final = 1 << 30
+_DISK_LAST_BYTES: Final = 128 << 20
+
+
+def disk_source(free_bytes: int, total_bytes: int) -> Source:
+    """Of the file system that the home lies in."""
+    level = Level.OK
+    if free_bytes < _DISK_LOW_BYTES or free_bytes * 10_000 < total_bytes * _DISK_LOW_BP:
+        level = Level.WARN
+    if free_bytes < _DISK_LAST_BYTES:
+        level = Level.FAIL
+    free, total = (f"{size / 1e9:.1f} GB" for size in (free_bytes, total_bytes))
+    word = {Level.OK: "disk has room", Level.WARN: "disk low", Level.FAIL: "disk almost full"}
+    return Source(
+        kind="engine",
+        name="disk",
+        level=level,
+        text=f"{word[level]}: {free} free of {total}",
+        blocks=("every run, soon",) if level is Level.FAIL else (),
+    )
+
+
 # --- feeds ------------------------------------------------------------------------------------
 
 

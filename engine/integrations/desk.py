@@ -10,6 +10,7 @@ from engine.core.data_health import (
     DataHealth,
     Level,
     Source,
+    disk_source,
     engine_source,
     feed_source,
     integration_source,
@@ -18,6 +19,7 @@ from engine.core.data_health import (
 )
 from engine.core.errors import Malformed
 from engine.core.feeds import limits_of, tightest
+from engine.core.vitals import Disk
 from engine.integrations.depends import Dependent, dependents
 from engine.integrations.prober import Prober
 from engine.live_text import span
@@ -42,10 +44,12 @@ class HealthDesk:
         settings: Settings,
         prober: Prober,
         rescans: Rescans,
+        disk: Callable[[], Disk],
         clock: Clock,
     ) -> None:
         self._worker, self._policies, self._settings = worker, policies, settings
         self._prober, self._rescans, self._clock = prober, rescans, clock
+        self._disk = disk
         self._depends = dependents(settings)
         self._lock = threading.Lock()
         self._feeds: tuple[float, Mapping[str, int] | str] = (float("-inf"), "")
@@ -65,10 +69,12 @@ class HealthDesk:
             stopped_because=health.stopped_because,
             now_us=now_us,
         )
+        room = self._disk()
         environments = [environment] if environment else list(self._settings.environments)
         return DataHealth(
             sources=(
                 engine,
+                disk_source(room.free_bytes, room.total_bytes),
                 *self._feed_sources(environments, now_us),
                 *self._integration_sources(environment),
                 *self._job_sources(environment),

@@ -39,7 +39,7 @@ def href(source: Source) -> str:
         case "integration":
             return f"/integrations?name={quote(source.name)}"
         case _:
-            return "/api/v1/data-health"
+            return "/platform-health"
 
 
 def banner(found: DataHealth, *, now_us: int) -> Banner | None:

@@ -1,0 +1,79 @@
+"""What the alarm clock calls, and the worker that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from data.store import Store
+from engine.core.house import EngineWatchdog
+from engine.core.retirement import DAY_US
+from engine.identity import Identity
+from engine.identity.used import SAVE_EVERY_S
+from engine.integrations.prober import Prober
+from engine.outside import Outside
+from engine.ports import Clock
+from engine.recording import append_to
+from engine.rescans import LOOK_EVERY_S as RESCANS_EVERY_S
+from engine.rescans import Rescans
+from engine.retention import LOOK_EVERY_S, Retention
+from engine.runner import Runner
+from engine.settings import Settings
+from engine.trail.reading import Trail
+from engine.vitals import MEASURE_EVERY_S, VitalsDesk
+from engine.worker import Chore, Worker
+
+
+def rescans_of(outside: Outside) -> Rescans:
+    return Rescans(
+        store=outside.store,
+        clock=outside.clock,
+        settings=outside.settings,
+        catalog=outside.catalog,
+        feeds=outside.desk.feeds,
+        blobs=outside.settings.home / "blobs",
+    )
+
+
+def retention_of(settings: Settings, store: Store, clock: Clock) -> Retention:
+    keep_us = settings.retention.samples_days * DAY_US
+    return Retention(store=store, clock=clock, retire=store.retire, keep_us=keep_us)
+
+
+def worker_of(
+    store: Store,
+    runner: Runner,
+    chores: Sequence[Chore],
+    engine_id: str,
+) -> Worker:
+    return Worker(
+        store=store,
+        advance=runner.advance,
+        on_watchdog=_watchdog(store, engine_id),
+        chores=chores,
+    )
+
+
+def chores_of(
+    retention: Retention,
+    identity: Identity,
+    prober: Prober,
+    trail: Trail,
+    rescans: Rescans,
+    vitals: VitalsDesk,
+) -> tuple[Chore, ...]:
+    return (
+        Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
+        Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
+        Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
+        Chore(name="audit trail", every_s=60, do=trail.when_due),
+        Chore(name="rescans", every_s=RESCANS_EVERY_S, do=rescans.when_due),
+        Chore(name="vitals", every_s=MEASURE_EVERY_S, do=vitals.measure),
+    )
+
+
+def _watchdog(store: Store, engine_id: str) -> Callable[[int, str], None]:
+    def record(silent_ms: int, action: str) -> None:
+        event = EngineWatchdog(silent_ms=silent_ms, action=action)
+        append_to(store, f"engine:{engine_id}", event, actor="engine")
+
+    return record
