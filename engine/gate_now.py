@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from engine.core import freezes, holds, ticks
+from engine.core.approval_facts import SourceHealth, unhealthy
 from engine.core.commands import Now
-from engine.core.data_health import DataHealth
 from engine.core.errors import Malformed
 from engine.core.health import Gate
 from engine.core.health_unmet import unmet
@@ -33,16 +33,16 @@ class GateNow:
     """Thread-safe.
 
     Args:
-        health: of what decisions about an environment rest on; None = nobody knows it here.
+        rests: how what a decision about a run rests on stands; None = nobody knows it here.
     """
 
     def __init__(
         self,
         store: EventStore,
         clock: Clock,
-        health: Callable[[str], DataHealth] | None = None,
+        rests: Callable[[Run], Sequence[SourceHealth]] | None = None,
     ) -> None:
-        self._store, self._clock, self._health = store, clock, health
+        self._store, self._clock, self._rests = store, clock, rests
         self._lock = threading.Lock()
         self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, int]] = OrderedDict()
 
@@ -64,9 +64,9 @@ class GateNow:
 
     def _unhealthy(self, run: Run) -> tuple[str, ...] | None:
         """None where nobody approves now, and where it is not known."""
-        if self._health is None or run.status is not RunStatus.AWAITING_APPROVAL:
+        if self._rests is None or run.status is not RunStatus.AWAITING_APPROVAL:
             return None
-        return tuple(one.text for one in self._health(run.environment).odd)
+        return unhealthy(self._rests(run))
 
     def _start(self, run: Run) -> tuple[str, ...] | None:
         """What keeps a scheduled run from starting now; None for any other run."""

@@ -22,6 +22,7 @@ from data.store import Store
 from engine import keystore
 from engine.adapters.clock_system import SystemClock
 from engine.adapters.references import secret_from
+from engine.approving.rests_on import RestsOn
 from engine.approving.views import Views
 from engine.archiving import Archivist
 from engine.attestations import Attestations
@@ -209,7 +210,8 @@ def _service(
     outside: Outside, book: PolicyBook, health: HealthDesk, speed: int
 ) -> tuple[Service, Views, Freezing]:
     freezing = Freezing(outside.store, outside.settings, outside.clock)
-    views = Views(outside, health=health.now)
+    rests = RestsOn(outside, health.now)
+    views = Views(outside.store, rests)
     service = Service(
         store=outside.store,
         settings=outside.settings,
@@ -219,7 +221,7 @@ def _service(
         speed=speed,
         interrupt=outside.interrupts.raise_for,
         observe=partial(observe, outside),
-        now=GateNow(outside.store, outside.clock, health=health.now),
+        now=GateNow(outside.store, outside.clock, rests),
         shown=views.shown,
     )
     return service, views, freezing

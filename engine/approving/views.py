@@ -7,27 +7,21 @@ whoever records the decision, so that looking alone leaves nothing behind.
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 from engine.approving.frozen import frozen_of
-from engine.core import approvals
-from engine.core.approval_facts import Frozen, LiveRun, PolicyChange, SourceHealth, ViewFacts
+from engine.approving.rests_on import ReadOnce, RestsOn
+from engine.core.approval_facts import Frozen, LiveRun, PolicyChange, ViewFacts
 from engine.core.approval_view import SCHEMA, View, view
-from engine.core.approvals import Actor
 from engine.core.commands import Action, Command
-from engine.core.data_health import DataHealth
 from engine.core.digest import Digest
+from engine.core.eligibility import may_approve, may_not_approve
 from engine.core.errors import Malformed, NotFound, Refused
-from engine.core.feeds import LEVELS, Freshness, standing
 from engine.core.run import Run
-from engine.core.statemachine import Role, RunStatus
-from engine.outside import Outside
-from engine.policy.model import Policy, policy_from_blob
+from engine.core.statemachine import RunStatus
 from engine.policy.policy_diff import policy_diff
+from engine.ports import EventStore
 
 _KEPT: Final = 24
 _DECISIONS: Final = frozenset({Action.APPROVE, Action.REJECT})
@@ -38,16 +32,12 @@ class Views:
     """Thread-safe.
 
     Args:
-        health: the health of what decisions about an environment rest on.
+        rests: how what the decision rests on stands.
     """
 
-    def __init__(self, out: Outside, *, health: Callable[[str], DataHealth]) -> None:
-        self._store, self._settings, self._clock = out.store, out.settings, out.clock
-        self._feeds, self._sources, blobs = out.desk.feeds, health, out.store.blobs
-        self._frozen = _Kept[Frozen](lambda digest: frozen_of(blobs, digest))
-        self._policies = _Kept[Policy](
-            lambda digest: policy_from_blob(blobs.get(digest), where=f"policy {digest.short}")
-        )
+    def __init__(self, store: EventStore, rests: RestsOn) -> None:
+        self._store, self._rests = store, rests
+        self._frozen = ReadOnce[Frozen](lambda digest: frozen_of(store.blobs, digest))
 
     def now(self, run: Run) -> View:
         """What somebody who decides about the run is shown at this moment.
@@ -60,7 +50,6 @@ class Views:
         frozen, why_not = self._read(run.verdict.capsule)
         live = self._live(run)
         version, changes = self._policy(run, live)
-        may, may_not = self._people(run)
         return view(
             ViewFacts(
                 run=run,
@@ -69,9 +58,9 @@ class Views:
                 live=live,
                 policy_version=version,
                 policy_changes=changes,
-                health=self._health(run),
-                may=may,
-                may_not=may_not,
+                health=self._rests(run),
+                may=may_approve(run),
+                may_not=may_not_approve(run),
             )
         )
 
@@ -131,8 +120,8 @@ class Views:
     ) -> tuple[str, tuple[PolicyChange, ...] | None]:
         """Version of the run's policy, and what differs from that of the live run."""
         try:
-            ours = self._policies.get(run.request.policy_digest)
-            before = ours if live is None else self._policies.get(live.policy)
+            ours = self._rests.policy(run.request.policy_digest)
+            before = ours if live is None else self._rests.policy(live.policy)
         except (NotFound, Malformed):
             return "", None
         return ours.version, tuple(
@@ -146,63 +135,3 @@ class Views:
             )
             for line in policy_diff(before, ours)
         )
-
-    def _people(self, run: Run) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-        """Who may approve now, and why the other approvers may not; who has decided is neither."""
-        decided = {one.person for one in run.counting_approvals}
-        may, may_not = list[str](), list[tuple[str, str]]()
-        for user in self._settings.people:
-            roles = self._settings.roles_of(user, run.environment)
-            if Role.APPROVER not in roles or user in decided:
-                continue
-            why = approvals.conflict(run, Actor(user=user, roles=roles))
-            if why is None:
-                may.append(user)
-            else:
-                may_not.append((user, why))
-        return tuple(may), tuple(may_not)
-
-    def _health(self, run: Run) -> tuple[SourceHealth, ...]:
-        """Feeds by the limits of the policy that judges the run, and what else it rests on.
-
-        How the engine itself ticks is not among it: that moves by the second and decides nothing.
-        """
-        others = tuple(
-            SourceHealth(name=one.name, level=one.level.value, state=one.kind, as_of_s=None)
-            for one in self._sources(run.environment).sources
-            if one.kind not in {"engine", "feed"}
-        )
-        try:
-            config = self._policies.get(run.request.policy_digest).config
-            as_of_s = {feed.name: feed.as_of_s for feed in self._feeds()}
-        except (NotFound, Malformed) as error:
-            unknown = LEVELS[Freshness.MISSING]
-            broken = SourceHealth(name="feeds", level=unknown, state=str(error), as_of_s=None)
-            return (broken, *others)
-        now_s = self._clock.now_us() // 1_000_000
-        feeds = (
-            SourceHealth(name=name, level=LEVELS[word], state=word.value, as_of_s=as_of_s.get(name))
-            for name, word in standing(as_of_s, config, now_s=now_s)
-        )
-        return (*feeds, *others)
-
-
-class _Kept(Generic[_Part]):
-    """What was read under a digest never changes; the newest few are kept."""
-
-    def __init__(self, read: Callable[[Digest], _Part]) -> None:
-        self._read, self._lock = read, threading.Lock()
-        self._parts: OrderedDict[Digest, _Part] = OrderedDict()
-
-    def get(self, digest: Digest) -> _Part:
-        """Raises what reading raises; nothing is kept of a failure."""
-        with self._lock:
-            if digest in self._parts:
-                self._parts.move_to_end(digest)
-                return self._parts[digest]
-        part = self._read(digest)
-        with self._lock:
-            self._parts[digest] = part
-            while len(self._parts) > _KEPT:
-                self._parts.popitem(last=False)
-        return part

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from engine.core.data_health import Level
 from engine.core.digest import Digest
 from engine.core.state import Run
 
@@ -36,6 +37,11 @@ class SourceHealth:
     level: str
     state: str
     as_of_s: int | None
+
+
+def unhealthy(sources: Iterable[SourceHealth]) -> tuple[str, ...]:
+    """What is not OK, a phrase each, sorted: `NVD is WARN`."""
+    return tuple(sorted(f"{one.name} is {one.level}" for one in sources if one.level != Level.OK))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

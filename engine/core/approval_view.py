@@ -21,9 +21,9 @@ from engine.core.approval_facts import (
     SourceHealth,
     ViewFacts,
     compare,
+    unhealthy,
 )
 from engine.core.commands import Now
-from engine.core.data_health import Level
 from engine.core.digest import Digest
 from engine.core.jcs import canonical
 from engine.core.spec import StepKind
@@ -288,7 +288,7 @@ def _people(facts: ViewFacts) -> dict[str, Any]:
 
 def _quorum(facts: ViewFacts) -> dict[str, Any]:
     run, rule = facts.run, facts.run.request.approval
-    unhealthy = tuple(sorted(one.name for one in facts.health if one.level != Level.OK))
+    now = Now(unhealthy=unhealthy(facts.health))
     return {
         "rule": rule.rule_id,
         "minApprovals": rule.min_approvals,
@@ -297,7 +297,7 @@ def _quorum(facts: ViewFacts) -> dict[str, Any]:
             for group in sorted(rule.groups, key=lambda group: group.name)
         ],
         "missing": sorted(approvals.missing(run)),
-        "commentRequired": bool(approvals.comment_reasons(run, Now(unhealthy=unhealthy))),
+        "commentRequired": bool(approvals.comment_reasons(run, now)),
         "expiresUs": run.approval_expires_us,
         "decisions": _decisions(run.approvals),
     }

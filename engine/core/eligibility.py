@@ -24,11 +24,19 @@ _APPROVERS: Final = frozenset({Role.APPROVER})
 
 def may_approve(run: Run) -> tuple[str, ...]:
     """People who may approve now and have not; empty also when nobody was looked up yet."""
-    return tuple(
-        user
-        for user in run.approvers or ()
-        if conflict(run, Actor(user=user, roles=_APPROVERS)) is None
-    )
+    return tuple(user for user in run.approvers or () if _why_not(run, user) is None)
+
+
+def may_not_approve(run: Run) -> tuple[tuple[str, str], ...]:
+    """Of those with the role, who may not all the same, and why; who has approved is not among
+    them."""
+    decided = {one.person for one in run.counting_approvals}
+    barred = ((user, _why_not(run, user)) for user in run.approvers or () if user not in decided)
+    return tuple((user, why) for user, why in barred if why is not None)
+
+
+def _why_not(run: Run, user: str) -> str | None:
+    return conflict(run, Actor(user=user, roles=_APPROVERS))
 
 
 def shortage(run: Run) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine import approvers
 from engine.catalog import BundleFiles
 from engine.core import ticks
 from engine.core.approvals import binding
@@ -155,6 +156,7 @@ class Play:
 
     def ask(self) -> None:
         self.start("approval")
+        approvers.see(self.house.outside, self.run, "approval", 1)
         waiting = StepWaiting(step="approval", attempt=1, reason="waits for 0 of 2 approvals")
         expires_us = self.house.clock.now_us() + 3_600_000_000
         asked = ApprovalRequested(

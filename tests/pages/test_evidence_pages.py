@@ -24,7 +24,8 @@ def test_packets_lists_every_item_of_every_run(visit: Visit, house: House) -> No
     runs = queries.runs_list(store.cursor(), limit=100)
     signed = sum(store.run(run).evidence_count for run in runs["run_id"])
     sealed = sum(store.run(run).chain is not None for run in runs["run_id"])
-    assert len(rows) == signed + sealed  # type: ignore[arg-type]
+    foreign = queries.imported_items(store.cursor(), run_id="", limit=100).height
+    assert len(rows) == signed + sealed + foreign  # type: ignore[arg-type]
     narrowed = visit(PACKETS, run=house.done, type="Approval")
     shown = components(narrowed)["ledger"]["rows"]
     assert [row["cells"][0]["text"] for row in shown] == ["Approval"]  # type: ignore[index,union-attr]
@@ -98,7 +99,7 @@ def test_a_refused_role_is_the_rule_of_the_engine_and_not_of_the_page(house: Hou
 def test_a_house_without_runs_says_so_on_every_page(
     visit: Visit, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("evidence_items", "exports", "runs_list"):
+    for name in ("evidence_items", "imported_items", "exports", "runs_list"):
         real = getattr(queries, name)
         monkeypatch.setattr(
             queries, name, lambda cursor, real=real, **asked: real(cursor, **asked).clear()
