@@ -104,6 +104,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.approving", (*_SHELL, "engine.findings", "engine.inputs", "engine.live",
                           "engine.policy")),
     ("engine.archiving", ("engine.core",)),
+    ("engine.environments", (*_SHELL, "engine.freezing")),
     ("engine.freezing", (*_SHELL, "engine.admission")),
     ("engine.hooks", (*_SHELL, "engine.adapters", "engine.service", "engine.story")),
     ("engine.drilling", ("engine.core", "engine.evidence", "engine.ports")),
@@ -132,8 +133,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "engine.api",
         (*_SHELL, "engine.admitting", "engine.approving",
-         "engine.backtest", "engine.blocking", "engine.drilling", "engine.feeds",
-         "engine.findings", "engine.freezing", "engine.gate_replay", "engine.hooks",
+         "engine.backtest", "engine.blocking", "engine.drilling", "engine.environments",
+         "engine.feeds", "engine.findings", "engine.freezing", "engine.gate_replay", "engine.hooks",
          "engine.integrations", "engine.live", "engine.policy", "engine.policy_book",
          "engine.replaying", "engine.rescans", "engine.service",
          "engine.services", "engine.story", "engine.wiring", "engine.home", "data.queries",

@@ -1,4 +1,4 @@
-"""Bundles, environments, blobs and the house itself over HTTP."""
+"""Bundles, targets, blobs and the house itself over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from engine.api.documents.house import (
     BundleDoc,
     BundleRowDoc,
     DataHealthDoc,
-    EnvironmentRowDoc,
     FsckDoc,
     RetentionDoc,
     TargetRowDoc,
@@ -29,7 +28,7 @@ from engine.api.etags import IfNoneMatch, is_known, tagged
 from engine.api.once import Once, OnceOnly
 from engine.api.pages import Paged, filtered, page_of
 from engine.api.runs import Place, asker
-from engine.api.shapes import bundle_shape, hold_shape
+from engine.api.shapes import bundle_shape
 from engine.catalog import MAY_CREATE, BundleFiles
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
@@ -141,19 +140,6 @@ def _created(services: Services, files: BundleFiles, user: str, once: Once) -> A
 
 
 def _reading(api: APIRouter, services: Services) -> None:
-    @api.get("/environments", responses=says(PageOf[EnvironmentRowDoc]))
-    def environments(page: Paged) -> Any:
-        """What runs where, and what is held."""
-        held: dict[str, list[dict[str, Any]]] = {}
-        for one in services.service.holds():
-            held.setdefault(one.environment, []).append(hold_shape(one))
-        rows = queries.environments_live(services.store.cursor()).to_dicts()
-        items, following = page_of(rows, page, "environments", lambda row: (row["environment"],))
-        return {
-            "items": [row | {"holds": held.get(row["environment"], [])} for row in items],
-            "next": following,
-        }
-
     @api.get("/targets", responses=says(PageOf[TargetRowDoc]))
     def targets(page: Paged, environment: Place = "") -> Any:
         """Every target, as the newest run that held its environment saw it last. It looks at

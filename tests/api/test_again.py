@@ -48,8 +48,8 @@ def test_a_hold_is_told_everywhere_and_lifted_by_nobody_without_a_role(
     assert nowhere.json()["items"] == []
     run = client.get(f"{API}/runs/{run_id}", headers=bearer("ana.li")).json()
     assert run["hold"] == hold and run["new_runs"] == []
-    (row,) = client.get(f"{API}/environments", headers=bearer("ana.li")).json()["items"]
-    assert row["holds"] == [hold]
+    rows = client.get(f"{API}/environments", headers=bearer("ana.li")).json()["items"]
+    assert {row["environment"]: row["holds"] for row in rows} == {"eu-prod": [hold], "eu-stage": []}
 
     again = client.post(
         f"{API}/promotions",

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
+from engine.services import Services
+
 pytestmark = pytest.mark.house
 
 Bearer = Callable[..., dict[str, str]]
@@ -72,3 +74,36 @@ def test_a_bad_wish_is_told_what_is_wrong(
     wish = {"kind": "DENY", "name": "stop", "reason": "incident"} | change
     answer = client.post(f"{API}/freezes", headers=bearer("ana.li"), json=wish)
     assert answer.status_code == 422 and told in answer.json()["detail"], answer.text
+
+
+def test_environments_tell_what_bars_them_and_who_waits(
+    client: TestClient, services: Services, bearer: Bearer, bundle: str
+) -> None:
+    ana = bearer("ana.li")
+    stop = {"kind": "DENY", "name": "stop", "reason": "incident", "environments": ["eu-prod"]}
+    freeze = client.post(f"{API}/freezes", headers=ana, json=stop).json()
+    services.worker.stop()  # nothing is to move under the test
+    wish = {"bundle": bundle, "environment": "eu-prod"}
+    run = client.post(f"{API}/promotions", headers=ana, json=wish).json()
+    services.runner.advance(run["id"])
+    rows = client.get(f"{API}/environments", headers=ana).json()["items"]
+    assert [row["environment"] for row in rows] == sorted(services.settings.environments)
+    (prod,) = [row for row in rows if row["environment"] == "eu-prod"]
+    assert prod["frozen"] and [one["freeze"] for one in prod["frozen_by"]] == [freeze["id"]]
+    assert (prod["live_run"], prod["active_run"], prod["queued"]) == (None, None, 1)
+    assert prod["opens_us"] is None and "eu-prod is frozen by stop since" in prod["frozen_why"]
+    (waiting,) = prod["queue"]
+    assert waiting["run"] == run["id"] and waiting["waits_for"] == prod["frozen_why"]
+    told = client.get(f"{API}/runs/{run['id']}", headers=ana).json()
+    assert told["waits_for"] == prod["frozen_why"]
+    (stage,) = [row for row in rows if row["environment"] == "eu-stage"]
+    assert not stage["frozen"]
+
+    fix = wish | {"kind": "HOTFIX", "reason": "customers are down"}
+    made = client.post(f"{API}/promotions", headers=ana, json=fix).json()
+    assert made["kind"] == "HOTFIX"
+    assert services.store.run(made["id"]).request.approval.min_approvals == 3
+    refused = client.post(f"{API}/promotions", headers=bearer("ci-demo", service=True), json=fix)
+    assert refused.status_code == 403 and "by a release manager in person" in refused.text
+    lazy = client.post(f"{API}/promotions", headers=ana, json=fix | {"reason": " "})
+    assert (lazy.status_code, lazy.json()["code"]) == (422, "reason")

@@ -13,10 +13,6 @@ RunRowDoc = row_of(queries.SQL["runs_list"])
 BundleRowDoc = row_of(queries.SQL["bundles_list"])
 ReviewRowDoc = row_of(queries.SQL["reviews"], overdue={"type": "boolean"})
 EvidenceRowDoc = row_of(queries.SQL["run_evidence"])
-EnvironmentRowDoc = row_of(
-    queries.SQL["environments_live"],
-    holds={"type": "array", "items": {"type": "object"}},
-)
 SampleRowDoc = Anything
 
 
