@@ -248,10 +248,12 @@ def answered(
 
 
 def not_answered(before: Integration, reason: str, *, at_us: int) -> Integration:
-    """The integration after a look that got no answer."""
+    """The integration after a look that got no answer. What has failed is not better for saying
+    nothing."""
     silent = before.silent + 1
-    level = Level.FAIL if silent >= SILENT_MAX else Level.WARN
-    if silent < SILENT_MAX:
+    down = silent >= SILENT_MAX or before.level is Level.FAIL
+    level = Level.FAIL if down else Level.WARN
+    if not down:
         reason = f"{reason} (look {silent} of {SILENT_MAX} before it counts as down)"
     return _after(before, level, reason, latency_ms=None, silent=silent, at_us=at_us)
 

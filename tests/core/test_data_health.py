@@ -51,7 +51,8 @@ def test_the_level_is_that_of_the_last_look_and_since_is_its_beginning(
     silent = 0
     for level in course:
         silent = silent + 1 if level is None else 0
-        levels.append(level or (Level.FAIL if silent >= SILENT_MAX else Level.WARN))
+        failed = silent >= SILENT_MAX or levels[-1:] == [Level.FAIL]
+        levels.append(level or (Level.FAIL if failed else Level.WARN))
     one = after(course)
     if not course:
         assert (one.level, one.since_us, one.last_good_us) == (Level.UNKNOWN, None, None)
@@ -98,6 +99,9 @@ def test_the_third_silence_in_a_row_counts_as_down() -> None:
     assert (down.level, down.reason) == (Level.FAIL, "silence")
     assert down.since_us == 4 * 30 * US
     assert after([None, None, Level.WARN, None]).level is Level.WARN
+    # What has failed is not better for saying nothing.
+    assert after([Level.FAIL, None]).level is Level.FAIL
+    assert after([Level.FAIL, None]).since_us == 30 * US
 
 
 @pytest.mark.parametrize("levels", list(product(Level, repeat=2)))
