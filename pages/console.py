@@ -194,8 +194,6 @@ _page = st.navigation(
     },
     position="hidden",  # the menu is drawn by hand, with the open runs in it
 )
-_house = session.services()
-cards.menu(_house, _promotions, _approvals, _reviews, _evidence, _insights, _operations)
 
 
 @st.fragment(run_every=_BANNER_EVERY_S)
@@ -203,5 +201,9 @@ def _banner() -> None:
     cards.banner(session.services(used=False))
 
 
-_banner()
-_page.run()
+with session.drawing():
+    cards.menu(
+        session.services(), _promotions, _approvals, _reviews, _evidence, _insights, _operations
+    )
+    _banner()
+    _page.run()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import streamlit as st
 
-from pages.ui import words
+from pages.ui import session, words
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 _WORDS: Final = words.document()
@@ -79,5 +79,5 @@ def draw(
             **more,
         },
         on_open_change=nothing,
-        on_changed_change=nothing,
+        on_changed_change=session.by_itself,
     )

@@ -6,6 +6,10 @@ been revoked since the page was drawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
 import streamlit as st
 
 from engine.api.cookies import COOKIE
@@ -17,13 +21,35 @@ from engine.services import Services
 from engine.trail.asking import from_now_on, new_request_id
 from engine.wiring import running
 
+# Set while a page is drawn because the run changed, and not because somebody clicked.
+_BY_ITSELF: Final = "rl.drawn-by-itself"
+
+
+def by_itself() -> None:
+    """Callback of a part that asks for a new drawing: something changed, nobody clicked."""
+    st.session_state[_BY_ITSELF] = True
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Around the drawing of a page; what made it be drawn is forgotten afterwards."""
+    try:
+        yield
+    finally:
+        st.session_state.pop(_BY_ITSELF, None)
+
+
+def _clicked() -> bool:
+    return _BY_ITSELF not in st.session_state
+
 
 def services(*, used: bool = True) -> Services:
     """The running house, for somebody who is signed in; for others the page ends here.
 
     Args:
-        used: somebody clicked. False where a page draws a part of itself again: that keeps no
-            session alive, and shows nothing to one that has ended.
+        used: False where a page draws a part of itself again. That keeps no session alive, nor
+            does a page that is drawn because its run changed; neither shows anything to a session
+            that has ended.
     """
     try:
         house = running()
@@ -31,7 +57,7 @@ def services(*, used: bool = True) -> Services:
         st.error("The engine is not running in this process. Start it with `./run serve`.")
         st.stop()
     try:
-        house.identity.session(cookie(), used=used)
+        house.identity.session(cookie(), used=used and _clicked())
     except Unauthenticated as error:
         oidc = house.settings.oidc
         _signed_out(str(error), provider="" if oidc is None else oidc.name)
@@ -44,7 +70,7 @@ def asker() -> Asker:
 
 
 def _asker(house: Services) -> Asker:
-    principal = house.identity.session(cookie())
+    principal = house.identity.session(cookie(), used=_clicked())
     from_now_on(principal, new_request_id())
     return asker_of(principal)
 

@@ -170,3 +170,18 @@ def test_what_one_person_did_waits_for_another_on_its_page(visit: Visit, house: 
     assert list(shown["Run"]) == [run_id]
     assert list(shown["By"]) == ["dan.ops"]
     assert "To be looked at" in texts(visit(RUN, run=run_id))
+
+
+def test_a_page_that_is_drawn_because_its_run_changed_keeps_no_session_alive(
+    visit: Visit, house: House
+) -> None:
+    def used_us() -> int:
+        return max(one.used_us for one in house.services.identity.sessions())
+
+    at = visit("releases/run.py", run=house.canary)
+    before_us = used_us()
+    at.session_state["rl.drawn-by-itself"] = True  # as the part that leads the page sets it
+    at.run()
+    assert used_us() == before_us
+    at.run()
+    assert used_us() > before_us
