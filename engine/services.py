@@ -20,6 +20,7 @@ from engine.identity import Identity
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
 from engine.logbook import LogBook
+from engine.orchestrator import Orchestrator
 from engine.outside import Outside
 from engine.policy_book import PolicyBook
 from engine.ports import Clock
@@ -73,6 +74,7 @@ class Services:
     hooks: HookRoom
     trail: Trail
     vitals: VitalsDesk
+    orchestrator: Orchestrator
     live: Live
     fleets: Mapping[str, Fleet]
     engine_id: str

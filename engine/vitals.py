@@ -18,7 +18,7 @@ from engine.core.pace import Pace
 from engine.core.vitals import Disk, LogHead, Sizes, Slow, Vitals
 from engine.logbook import LogBook
 from engine.ports import Clock, EventStore
-from engine.worker import WorkerHealth
+from engine.worker_health import WorkerHealth
 
 MEASURE_EVERY_S: Final = 60
 _SHOWN: Final = ("duckdb", "streamlit", "apscheduler", "polars")

@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -62,7 +62,13 @@ from engine.trail import asking
 from engine.trail.reading import Trail
 from engine.vitals import VitalsDesk
 from engine.watch import Watcher
-from engine.wiring_chores import chores_of, rescans_of, retention_of, worker_of
+from engine.wiring_chores import (
+    chores_of,
+    orchestrator_of,
+    rescans_of,
+    retention_of,
+    worker_of,
+)
 from engine.wiring_integrations import health_of, prober_of
 from engine.wiring_outside import fleet_of, outside_of
 from engine.worker import Worker
@@ -121,9 +127,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         lock = undo.enter_context(HomeLock(settings.home))
         keys = _keys(settings, passphrase)
         clock = SystemClock()
-        install()
-        store = Store.open(settings.home, clock=clock, auth=asking.current, clean=redact_record)
-        undo.callback(store.close)
+        store = undo.enter_context(closing(_store(settings, clock)))
         identity, book = identity_of(settings, store, clock), _book(settings, store, clock)
         undo.callback(book.stop)
         fleets, feeds, outside = _outside(settings, store, clock, keys, book)
@@ -157,6 +161,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         hooks=hooks,
         trail=trail,
         vitals=vitals,
+        orchestrator=orchestrator_of(outside, worker, feeds, rescans),
         feeds=feeds,
         policies=book,
         blocking=Blocking(store, settings.home / "blobs"),
@@ -176,6 +181,11 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
     )
     _open.append(services)
     return services
+
+
+def _store(settings: Settings, clock: Clock) -> Store:
+    install()
+    return Store.open(settings.home, clock=clock, auth=asking.current, clean=redact_record)
 
 
 def _keys(settings: Settings, passphrase: str | None) -> keystore.Keys:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from data.store import Store
 from engine.core.house import EngineWatchdog
 from engine.core.retirement import DAY_US
+from engine.feeds_desk import FeedDesk
 from engine.identity import Identity
 from engine.identity.used import SAVE_EVERY_S
 from engine.integrations.prober import Prober
+from engine.orchestrator import Orchestrator
 from engine.outside import Outside
 from engine.ports import Clock
 from engine.recording import append_to
@@ -31,6 +33,19 @@ def rescans_of(outside: Outside) -> Rescans:
         catalog=outside.catalog,
         feeds=outside.desk.feeds,
         blobs=outside.settings.home / "blobs",
+    )
+
+
+def orchestrator_of(
+    outside: Outside, worker: Worker, feeds: FeedDesk, rescans: Rescans
+) -> Orchestrator:
+    return Orchestrator(
+        store=outside.store,
+        clock=outside.clock,
+        settings=outside.settings,
+        worker=worker,
+        feeds=feeds,
+        rescans=rescans,
     )
 
 

@@ -10,8 +10,9 @@ import logging
 import queue
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,45 +21,17 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from engine.core.errors import Conflict, StorageFull
 from engine.core.events import Recorded
-from engine.core.pace import Pace, Recent
+from engine.core.pace import Recent
+from engine.core.pulse import ChoreHealth, Pulse
 from engine.ports import EventStore
+from engine.worker_health import WorkerHealth, Working
 
 _log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 SILENT_MAX_S: Final = 3.0
+_ADVANCED_KEPT: Final = 10_000
 CHORE_AFTER_S: Final = 5.0  # behind a start, so that open runs come first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Working:
-    """A run that is being advanced now, for so long."""
-
-    run_id: str
-    for_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerHealth:
-    """Attributes:
-    tick_age_s: since the scheduler last ticked, by the monotonic clock.
-    queued: runs that wait for a thread; `busy`: these, and those being advanced now.
-    stopped_because: a defect stopped the stepping of these runs; run id to sentence.
-    threads: that advance runs; `working`: what each busy one does, the longest first.
-    tick_lag: how much later than planned the last ticks came.
-    watchdogs: how often a silent scheduler was replaced since the engine started.
-    """
-
-    running: bool
-    tick_age_s: float
-    queued: int
-    busy: int
-    storage_full: bool
-    stopped_because: dict[str, str]
-    threads: int
-    working: tuple[Working, ...]
-    tick_lag: Pace
-    watchdogs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +69,10 @@ class Worker:
         self._due: dict[str, float] = {}
         self._broken: dict[str, str] = {}
         self._at_work: dict[str, float] = {}
+        self._advanced: OrderedDict[str, float] = OrderedDict()
+        self._chored: dict[str, ChoreHealth] = {}
+        self._chore_began: dict[str, float] = {}
+        self._chore_ended: dict[str, float] = {}
         self._lag, self._watchdogs = Recent(), 0
         self._storage_full = False
         self._ticked_s = time.monotonic()
@@ -159,6 +136,60 @@ class Worker:
                 watchdogs=self._watchdogs,
             )
 
+    def pulse(self, run_id: str) -> Pulse:
+        """How the run was served lately."""
+        now_s = time.monotonic()
+        with self._lock:
+            began_s = self._at_work.get(run_id)
+            last_s, due_s = self._advanced.get(run_id), self._due.get(run_id)
+            return Pulse(
+                working_s=None if began_s is None else now_s - began_s,
+                waiting=run_id in self._busy and began_s is None,
+                rested_s=None if last_s is None else now_s - last_s,
+                due_s=None if due_s is None else due_s - now_s,
+            )
+
+    def chores(self) -> tuple[ChoreHealth, ...]:
+        """Every chore, in the order in which they were given."""
+        return tuple(self._chore(one) for one in self._chores)
+
+    def _chore(self, chore: Chore) -> ChoreHealth:
+        job = self._scheduler.get_job(f"chore {chore.name}") if self._scheduler.running else None
+        due = None if job is None else job.next_run_time
+        now_s = time.monotonic()
+        with self._lock:
+            known = self._chored.get(chore.name)
+            began_s = self._chore_began.get(chore.name)
+            ended_s = self._chore_ended.get(chore.name)
+        return replace(
+            known or ChoreHealth(name=chore.name, every_s=chore.every_s),
+            running_s=None if began_s is None else now_s - began_s,
+            ended_s=None if ended_s is None else now_s - ended_s,
+            next_s=None if due is None else (due - datetime.now(UTC)).total_seconds(),
+        )
+
+    def _do(self, chore: Chore) -> None:
+        """Do a chore, and keep how that went. What it raises goes on to the scheduler's log."""
+        began_s, error = time.monotonic(), ""
+        with self._lock:
+            self._chore_began[chore.name] = began_s
+        try:
+            chore.do()
+        except Exception as defect:
+            error = f"{type(defect).__name__}: {defect}"
+            raise
+        finally:
+            ended_s = time.monotonic()
+            with self._lock:
+                self._chore_began.pop(chore.name, None)
+                self._chore_ended[chore.name] = ended_s
+                self._chored[chore.name] = ChoreHealth(
+                    name=chore.name,
+                    every_s=chore.every_s,
+                    took_s=ended_s - began_s,
+                    error=error,
+                )
+
     def _recorded(self, batch: tuple[Recorded, ...]) -> None:
         for run_id in {r.stream for r in batch if r.stream.startswith("run-")}:
             self.wake(run_id)
@@ -170,6 +201,10 @@ class Worker:
             again_s = self._step(run_id)
             with self._lock:
                 self._at_work.pop(run_id, None)
+                self._advanced[run_id] = time.monotonic()
+                self._advanced.move_to_end(run_id)
+                while len(self._advanced) > _ADVANCED_KEPT:
+                    self._advanced.popitem(last=False)
                 self._busy.discard(run_id)
                 again_now = run_id in self._again
                 self._again.discard(run_id)
@@ -257,8 +292,9 @@ class Worker:
         scheduler.add_job(self._tick, "interval", seconds=TICK_S, id="tick")
         for chore in self._chores:
             scheduler.add_job(
-                chore.do,
+                self._do,
                 "interval",
+                args=(chore,),
                 seconds=chore.every_s,
                 id=f"chore {chore.name}",
                 next_run_time=datetime.now(UTC) + timedelta(seconds=CHORE_AFTER_S),

@@ -120,6 +120,12 @@ _explained = [
 ]
 _operations = [
     st.Page(
+        "operations/orchestrator.py",
+        title="Orchestrator",
+        icon=":material/account_tree:",
+        url_path="orchestrator",
+    ),
+    st.Page(
         "operations/feeds.py", title="Feeds & jobs", icon=":material/rss_feed:", url_path="feeds"
     ),
     st.Page(

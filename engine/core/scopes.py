@@ -27,6 +27,7 @@ FREEZE: Final = "freeze"
 PUBLISH_POLICY: Final = "publish_policy"
 SYNC_FEEDS: Final = "sync_feeds"
 RESCAN: Final = "rescan"
+RETRY_RUN: Final = "retry_run"
 PROBE_INTEGRATION: Final = "probe_integration"
 READ_AUDIT: Final = "read_audit"
 CHECK_AUDIT: Final = "check_audit"
@@ -72,6 +73,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             LIFT_HOLD,
             FREEZE,
             PROBE_INTEGRATION,
+            RETRY_RUN,
         }
     ),
     Scope.APPROVE: frozenset(

@@ -27,7 +27,7 @@ from engine.ports import Clock, FeedSnapshot
 from engine.rescans import Rescans
 from engine.settings import Settings
 from engine.verdicts import PolicyDesk
-from engine.worker import WorkerHealth
+from engine.worker_health import WorkerHealth
 
 # Reading the feeds costs something, and the banner stands on every page.
 _FEEDS_FOR_S: Final = 5.0

@@ -25,6 +25,7 @@ PAGES: Final = {
     "feeds": "operations/feeds.py",
     "integrations": "operations/integrations.py",
     "dead-letter": "operations/dead_letter.py",
+    "orchestrator": "operations/orchestrator.py",
     "platform-health": "operations/platform_health.py",
     "replay": "evidence/replay.py",
     "replay-run": "evidence/replay_run.py",

@@ -38,6 +38,8 @@ def href(source: Source) -> str:
             return "/feeds?job=rescans"
         case "integration":
             return f"/integrations?name={quote(source.name)}"
+        case "engine" if source.name == "engine":
+            return "/orchestrator"
         case _:
             return "/platform-health"
 

@@ -178,6 +178,12 @@ FEED_TRY: Final[Mapping[str, Look]] = {
     "INTERRUPTED": _look("INTERRUPTED", "bang", "err", "error"),
 }
 # A message to a webhook (engine.core.hook_rows).
+JOB: Final[Mapping[str, Look]] = {
+    "IDLE": _look("IDLE", "check", "ok", "check_circle"),
+    "WORKING": _look("WORKING", "play", "run", "play_circle"),
+    "FAILED": _look("FAILED", "cross", "err", "cancel"),
+    "STUCK": _look("STUCK", "bang", "err", "error"),
+}
 RESCAN_TRY: Final[Mapping[str, Look]] = {
     "FINISHED": _look("FINISHED", "check", "ok", "check_circle"),
     "FAILED": _look("FAILED", "cross", "err", "cancel"),

@@ -48,6 +48,7 @@ NEEDED = {
     "publish_policy": {"policies"},
     "sync_feeds": {"feeds"},
     "rescan": {"feeds"},
+    "retry_run": {"operate"},
     "administer": {"admin"},
     "make_credentials": set(),
 }

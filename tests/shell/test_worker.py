@@ -14,7 +14,7 @@ import pytest
 from engine import worker as module
 from engine.core.errors import Conflict, StorageFull
 from engine.core.events import Recorded
-from engine.worker import Worker
+from engine.worker import Chore, Worker
 
 PATIENCE_S = 8.0
 
@@ -277,3 +277,52 @@ def test_a_stop_lets_the_effect_under_way_end() -> None:
         assert worker.health().running
     assert ended.is_set()
     assert not worker.health().running
+
+
+def test_it_tells_what_each_run_and_each_chore_is_about() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def advance(run_id: str) -> float | None:
+        if run_id == "run-1":
+            inside.set()
+            assert leave.wait(PATIENCE_S)
+        return 60.0 if run_id == "run-2" else None
+
+    with working(Log("run-1", "run-2"), advance, threads=2) as worker:
+        assert inside.wait(PATIENCE_S)
+        until(lambda: worker.pulse("run-2").due_s is not None, why="run-2 was advanced")
+        at_work, sleeps, strange = (worker.pulse(f"run-{n}") for n in (1, 2, 3))
+        assert at_work.working_s is not None and at_work.rested_s is None
+        assert sleeps.working_s is None and 50 < (sleeps.due_s or 0) <= 60
+        assert (strange.working_s, strange.rested_s, strange.waiting) == (None, None, False)
+        health = worker.health()
+        assert (health.threads, [one.run_id for one in health.working]) == (2, ["run-1"])
+        leave.set()
+        until(lambda: worker.pulse("run-1").rested_s is not None, why="run-1 came back")
+
+
+def test_a_chore_that_fails_is_remembered_with_its_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CHORE_AFTER_S", 0.0)
+
+    def broken() -> None:
+        raise OSError("no room")
+
+    chores = (
+        Chore(name="good", every_s=60, do=lambda: None),
+        Chore(name="bad", every_s=60, do=broken),
+    )
+    log: Any = Log()
+    worker = Worker(
+        store=log, advance=lambda _: None, on_watchdog=lambda _ms, _what: None, chores=chores
+    )
+    assert [one.next_s for one in worker.chores()] == [None, None]
+    worker.start()
+    try:
+        until(lambda: all(one.ended_s is not None for one in worker.chores()), why="both ran")
+        good, bad = worker.chores()
+    finally:
+        worker.stop()
+    assert (good.error, bad.error) == ("", "OSError: no room")
+    assert all(one.next_s is not None and 50 < one.next_s <= 60 for one in (good, bad))
