@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -24,6 +25,17 @@ from engine.services import Services
 _KEEP_ALIVE_S: Final = 15.0
 _SNAPSHOT_S: Final = 0.25
 _SIGNED_OUT: Final = b"event: signed_out\ndata: {}\n\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """Attributes:
+    again: there may be more at once. last: there never will.
+    """
+
+    chunks: tuple[bytes, ...] = ()
+    again: bool = False
+    last: bool = False
 
 
 class Streams:
@@ -42,59 +54,82 @@ class Streams:
         self._unsubscribe()
         self._wake_all()
 
-    async def events(self, run_id: str, after: int, who: Principal) -> AsyncIterator[bytes]:
+    def events(self, run_id: str, after: int, who: Principal) -> AsyncIterator[bytes]:
         """Facts behind `after`, then each new one; ids are sequence numbers, so that a client
         resumes without a gap. Ends after the run's last fact, and when `who` is let in no more."""
-        with self._listening() as wake:
-            while not self._closed.is_set():
-                wake.clear()
-                if not self._services.identity.still(who):
-                    yield _SIGNED_OUT
-                    return
-                batch = await run_in_threadpool(self._services.store.load, run_id, after)
-                for recorded in batch:
-                    after = recorded.seq
-                    yield _fact(recorded)
-                if batch:
-                    continue
-                if self._services.store.run(run_id).terminal:
-                    yield b"event: end\ndata: {}\n\n"
-                    return
-                if not await _woken(wake, _KEEP_ALIVE_S):
-                    yield b": still here\n\n"
+        seq = after
 
-    async def snapshots(self, run_id: str, who: Principal) -> AsyncIterator[bytes]:
+        def look() -> _Look:
+            nonlocal seq
+            batch = self._services.store.load(run_id, seq)
+            if batch:
+                seq = batch[-1].seq
+                return _Look(chunks=tuple(_fact(one) for one in batch), again=True)
+            ended = self._services.store.run(run_id).terminal
+            return _Look(chunks=(b"event: end\ndata: {}\n\n",) if ended else (), last=ended)
+
+        return self._stream(who, look, every_s=_KEEP_ALIVE_S)
+
+    def snapshots(self, run_id: str, who: Principal) -> AsyncIterator[bytes]:
         """The page's snapshot, whenever it changed; ends when `who` is let in no more."""
         version = -1
-        with self._listening() as wake:
-            while not self._closed.is_set():
-                wake.clear()
-                if not self._services.identity.still(who):
-                    yield _SIGNED_OUT
-                    return
-                snapshot = await run_in_threadpool(self._services.live.wait, run_id, version, 0.0)
-                if snapshot is not None and snapshot.version != version:
-                    version = snapshot.version
-                    yield snapshot.wire
-                # Ticks and log lines are no events: the snapshot is looked at again soon anyway.
-                await _woken(wake, _SNAPSHOT_S)
 
-    async def approvals(self, who: Principal) -> AsyncIterator[bytes]:
+        def look() -> _Look:
+            nonlocal version
+            snapshot = self._services.live.wait(run_id, version, 0.0)
+            if snapshot is None or snapshot.version == version:
+                return _Look()
+            version = snapshot.version
+            return _Look(chunks=(snapshot.wire,))
+
+        # Ticks and log lines are no events: the snapshot is looked at again soon anyway.
+        return self._stream(who, look, every_s=_SNAPSHOT_S)
+
+    def approvals(self, who: Principal) -> AsyncIterator[bytes]:
         """A sign whenever something else waits for approval, or waits otherwise; ends as those."""
         told = ""
+
+        def look() -> _Look:
+            nonlocal told
+            found = signature(self._services.store.runs_open())
+            if found == told:
+                return _Look()
+            told = found
+            return _Look(chunks=(_sign(self._services.clock.now_us() // 1000, found),))
+
+        return self._stream(who, look, every_s=_KEEP_ALIVE_S)
+
+    async def _stream(
+        self, who: Principal, look: Callable[[], _Look], *, every_s: float
+    ) -> AsyncIterator[bytes]:
+        """What `look` finds, now, whenever something is recorded, and every so often.
+
+        Looking happens in a thread: it reads the store, and finds a session at its end, which is
+        recorded.
+        """
+        silent_s = 0.0
         with self._listening() as wake:
             while not self._closed.is_set():
                 wake.clear()
-                if not self._services.identity.still(who):
+                found = await run_in_threadpool(self._if_still, who, look)
+                if found is None:
                     yield _SIGNED_OUT
                     return
-                runs = await run_in_threadpool(self._services.store.runs_open)
-                if (found := signature(runs)) != told:
-                    told = found
-                    yield _sign(self._services.clock.now_us() // 1000, found)
+                for chunk in found.chunks:
+                    yield chunk
+                if found.last:
+                    return
+                if found.again:
                     continue
-                if not await _woken(wake, _KEEP_ALIVE_S):
+                woken = await _woken(wake, every_s)
+                silent_s = 0.0 if woken or found.chunks else silent_s + every_s
+                if silent_s >= _KEEP_ALIVE_S:
+                    silent_s = 0.0
                     yield b": still here\n\n"
+
+    def _if_still(self, who: Principal, look: Callable[[], _Look]) -> _Look | None:
+        """None for somebody who is let in no more."""
+        return look() if self._services.identity.still(who) else None
 
     @contextmanager
     def _listening(self) -> Iterator[asyncio.Event]:
