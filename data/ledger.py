@@ -36,6 +36,7 @@ from engine.core.rescan_events import RESCANS
 from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
 from engine.core.run import Run, evolve
 from engine.core.run_events import RunRequested, RunStarted
+from engine.core.schedule_events import STREAM
 
 _ENDED_KEPT: Final = 256
 # Streams of the house that there is one of each.
@@ -74,10 +75,10 @@ class Append:
     ) -> Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
-            is_run(stream) or stream in _HOUSE or stream.startswith(("engine:", "sched:"))
+            is_run(stream) or stream in _HOUSE or stream.startswith(("engine:", STREAM))
         ):
             raise Malformed(
-                f"expected a run, {', '.join(_HOUSE)}, engine: or sched:",
+                f"expected a run, {', '.join(_HOUSE)}, engine: or {STREAM}",
                 where=stream,
             )
         for text in (stream, actor, command_id):
@@ -159,8 +160,12 @@ class Ledger:
             self._forget_ended()
         return known
 
-    def open_runs(self) -> tuple[Run, ...]:
-        found = [run for run in self.facts.runs.values() if not run.terminal]
+    def open_runs(self, environment: str = "") -> tuple[Run, ...]:
+        found = [
+            run
+            for run in self.facts.runs.values()
+            if not run.terminal and environment in {"", run.environment}
+        ]
         return tuple(sorted(found, key=lambda run: run.number))
 
     def absorb(self, draft: Draft) -> None:

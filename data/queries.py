@@ -151,6 +151,20 @@ def reviews(cursor: duckdb.DuckDBPyConnection, *, open_only: bool) -> pl.DataFra
     return _read(cursor, "reviews", open_only=open_only)
 
 
+def scheduler_ticks(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    schedule: str = "",
+    word: str = "",
+    limit: int = 100,
+    before: int | None = None,
+) -> pl.DataFrame:
+    """What became of firings, the newest first. `before`: a gseq, the page behind it."""
+    return _read(
+        cursor, "scheduler_ticks", schedule=schedule, word=word, limit=limit, before=before
+    )
+
+
 def command(cursor: duckdb.DuckDBPyConnection, *, command_id: str) -> pl.DataFrame:
     """At most one row."""
     return _read(cursor, "command", command_id=command_id)

@@ -227,9 +227,9 @@ class Store:
         with self._lock:
             return self._shelf.ledger.run(run_id)
 
-    def runs_open(self) -> tuple[Run, ...]:
+    def runs_open(self, environment: str = "") -> tuple[Run, ...]:
         with self._lock:
-            return self._shelf.ledger.open_runs()
+            return self._shelf.ledger.open_runs(environment)
 
     def by_command(self, command_id: str) -> tuple[Recorded, ...]:
         with self._lock:

@@ -20,6 +20,7 @@ from engine.core.run import Run
 from engine.core.statemachine import RunStatus
 from engine.outside import Outside
 from engine.recording import record
+from engine.starting import Starter
 from engine.time_zones import offset_at
 
 _RETRY_S: Final = 1.0
@@ -28,8 +29,8 @@ _RETRY_S: Final = 1.0
 class Acquiring:
     """Thread-safe."""
 
-    def __init__(self, out: Outside) -> None:
-        self._out = out
+    def __init__(self, out: Outside, starter: Starter) -> None:
+        self._out, self._starter = out, starter
         self._locking = threading.Lock()
 
     def acquire(self, run: Run) -> float | None:
@@ -41,12 +42,21 @@ class Acquiring:
         if self._barred(run):
             return _RETRY_S
         # Asked before the lock is held: a slow source must not keep other environments waiting.
+        held_s = self._starter.hold_in_queue(run)
+        if held_s is not None:
+            return held_s
         read = env_guard.look(self._out, run)
         with self._locking:
             if self._barred(run):
                 return _RETRY_S
             epoch = self._out.store.next_epoch(run.environment)
             return env_guard.start(self._out, run, read, epoch)
+
+    def open_window(self, run: Run) -> float | None:
+        """Let a scheduled run into the queue, or have it wait for so many seconds."""
+        found = self._starter.look(run)
+        with self._locking:  # or another run could slip in before it
+            return self._starter.open_window(run, found, taken=self._taken(run))
 
     def bar(self, run: Run) -> Bar | None:
         """The freezes that bar the run's environment for it now."""
@@ -55,16 +65,22 @@ class Acquiring:
 
     def _others(self, run: Run) -> list[Run]:
         """The other open runs of the environment, in order of request."""
-        return [
-            one
-            for one in self._out.store.runs_open()
-            if one.environment == run.environment and one.run_id != run.run_id
-        ]
+        others = self._out.store.runs_open(run.environment)
+        return [one for one in others if one.run_id != run.run_id]
 
     def _free(self, run: Run) -> bool:
         """Neither a hold on its bundle nor a freeze keeps the run from starting."""
         held = self._out.store.hold(run.environment, run.bundle)
         return held is None and self.bar(run) is None
+
+    def _taken(self, run: Run) -> str:
+        """Who keeps the environment from being taken at once; empty when nobody does."""
+        others = self._others(run)
+        held = queueing.barred(run, None, others)
+        if held is not None:
+            return held.reason
+        line = [one for one in queueing.in_line(others) if self._free(one)]
+        return f"{line[0].run_id} is before it in the queue" if line else ""
 
     def _barred(self, run: Run) -> bool:
         if not self._free(run):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from engine.asker import Asker, actor_of, refusal_of
 from engine.core.approvals import Actor
 from engine.core.commands import Refusal
 from engine.core.errors import Refused
+from engine.core.scopes import PROMOTE
 from engine.core.statemachine import Role
 from engine.ports import EventStore
 from engine.settings import Settings
 from engine.trail.denials import denied
+
+# Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
+_MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 
 
 class Admission:
@@ -32,6 +36,15 @@ class Admission:
         if why_not is not None:
             self.deny(asker, verb, "", why_not, environment=environment)
             raise Refused(why_not.sentence, code=why_not.code)
+
+    def why_not_promote(self, asker: Asker, environment: str) -> Refusal | None:
+        """Why they may not request a promotion to the environment; None when they may."""
+        actor = self.actor(asker, environment)
+        beyond = actor.beyond_token(PROMOTE, environment)
+        if beyond is not None or actor.roles & _MAY_REQUEST:
+            return beyond
+        sentence = f"{asker.user} may not request promotions to {environment}."
+        return Refusal(sentence=sentence, code="role")
 
     def sign_in_refused(self, user: str, code: str, reason: str) -> None:
         """Put on record that a provider vouched for somebody who is not let in.

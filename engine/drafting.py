@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from engine.core.back_events import (
     RollbackReadiness,
@@ -41,9 +41,13 @@ from engine.core.state import Attempt, StepState
 from engine.drafting_people import approval
 from engine.evidence import predicate_rollback, predicate_runtime, predicates
 from engine.evidence.predicate_provenance import provenance
+from engine.evidence.predicate_record import run_record
 from engine.evidence.predicates import Draft
 from engine.policy.capsule import open_capsule
 from engine.policy.strictjson import read_strict
+from engine.ports import EventStore
+
+PRECONDITIONS: Final = "preconditions.json"
 
 _Fact = TypeVar(
     "_Fact",
@@ -145,9 +149,31 @@ def rollback(facts: Facts, number: int) -> Draft:
 
 def _inputs(facts: Facts, step: StepState, attempt: Attempt) -> tuple[Draft, ...]:
     found = facts.of(InputsMaterialized, step.id, attempt.number)
-    return tuple(
+    drafts = tuple(
         predicates.inputs(facts.run, one, facts.blob(one.resolved), base=facts.base)
         for one in found[-1:]
+    )
+    if attempt.number > 1:
+        return drafts
+    return tuple(_with_preconditions(draft, facts.run, facts.blob) for draft in drafts)
+
+
+def record_of(run: Run, store: EventStore, *, base: str) -> Draft:
+    """Every event of the run, once; with its preconditions where it never began a step."""
+    draft = run_record(run, store.texts(run.run_id), base=base)
+    return draft if run.started_us is not None else _with_preconditions(draft, run, store.blobs.get)
+
+
+def _with_preconditions(draft: Draft, run: Run, blob: Callable[[Digest], bytes]) -> Draft:
+    """What a scheduled run's start rested on, or what kept it from starting, goes beside it."""
+    checked = run.checked
+    if checked is None:
+        return draft
+    told = {"name": PRECONDITIONS, "digest": {"sha256": checked.evidence.hex}}
+    return replace(
+        draft,
+        predicate={**draft.predicate, "preconditions": told},
+        files=(*draft.files, (PRECONDITIONS, blob(checked.evidence))),
     )
 
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from engine.core import freezes, holds, ticks
+from engine.core import freezes, ticks
 from engine.core.approval_facts import SourceHealth, unhealthy
 from engine.core.commands import Now
 from engine.core.errors import Malformed
@@ -34,6 +34,7 @@ class GateNow:
 
     Args:
         rests: how what a decision about a run rests on stands; None = nobody knows it here.
+        start: what keeps a scheduled run from starting (`engine.starting`); None likewise.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class GateNow:
         store: EventStore,
         clock: Clock,
         rests: Callable[[Run], Sequence[SourceHealth]] | None = None,
+        start: Callable[[Run], tuple[str, ...]] | None = None,
     ) -> None:
-        self._store, self._clock, self._rests = store, clock, rests
+        self._store, self._clock, self._rests, self._lacks = store, clock, rests, start
         self._lock = threading.Lock()
         self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, int]] = OrderedDict()
 
@@ -70,10 +72,9 @@ class GateNow:
 
     def _start(self, run: Run) -> tuple[str, ...] | None:
         """What keeps a scheduled run from starting now; None for any other run."""
-        if run.status is not RunStatus.SCHEDULED:
+        if run.status is not RunStatus.SCHEDULED or self._lacks is None:
             return None
-        hold = self._store.hold(run.environment, run.bundle)
-        return () if hold is None else (holds.sentence(hold).rstrip("."),)
+        return self._lacks(run)
 
     def _unmet(self, run: Run) -> tuple[str, ...] | None:
         """None where no gate judges now, or where its ticks cannot be read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import approvals, burn_guard, eligibility, queueing
+from engine.core import approvals, burn_guard, eligibility, preconditions, queueing
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -80,11 +80,23 @@ def under_way(run: Run, log: Sequence[StepLog]) -> tuple[str, ...]:
     return tuple(sorted(target for target, phase in newest.items() if phase not in _DONE))
 
 
+def _scheduled(run: Run) -> tuple[str, str, str, str]:
+    start_us, end_us = run.window_start_us, run.window_end_us
+    if start_us is None or end_us is None:
+        return "idle", "clock", "Waits for its window.", ""
+    closes = f"its window closes {day_time(end_us)}"
+    if run.due_us is None:
+        text = f"It opens {day_time(start_us)}; {closes}."
+        return "idle", "clock", "Waits for its window.", text
+    lacks = () if run.checked is None else preconditions.unmet(run.checked.rows)
+    text = f"{'; '.join(lacks) or 'They are being looked at'}. Looked at every minute; {closes}."
+    return "warn", "clock", "Its window is open; it waits for its preconditions.", text
+
+
 def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str, str, str, str]:
     match run.status:
         case RunStatus.SCHEDULED:
-            opens = "" if run.window_start_us is None else f"Opens {day_time(run.window_start_us)}."
-            return "idle", "clock", "Waits for its window.", opens
+            return _scheduled(run)
         case RunStatus.QUEUED if run.held_note:
             text = f"{run.held_note} It starts by itself when that is done and its turn comes."
             return "warn", "clock", f"Its bundle is held in {run.environment}.", text

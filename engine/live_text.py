@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
 
+from engine.core.spans import span
+
+__all__ = ["clock", "count", "day_time", "moment", "percent", "plural", "span"]
+
 
 def percent(part: int, whole: int, *, limit_ppm: int | None = None) -> str:
     """`part` of `whole` in percent, with at least two significant digits: `0.41 %`.
@@ -38,21 +42,6 @@ def clock(ms: int) -> str:
     """Minutes and seconds of a stopwatch, cut off and never rounded up: `4:59`."""
     seconds = max(0, ms) // 1000
     return f"{seconds // 60}:{seconds % 60:02d}"
-
-
-def span(us: int) -> str:
-    """A duration in its two largest units: `850 ms`, `12 s`, `3 m 59 s`, `2 h 05 m`, `3 d 4 h`."""
-    ms = max(0, us) // 1000
-    seconds = ms // 1000
-    if ms < 1000:
-        return f"{ms} ms"
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} m {seconds % 60:02d} s"
-    if seconds < 86_400:
-        return f"{seconds // 3600} h {seconds % 3600 // 60:02d} m"
-    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h"
 
 
 def moment(us: int) -> datetime:

@@ -111,8 +111,8 @@ class EventStore(Protocol):
         """The run as folded from its events. Raises `NotFound`."""
         ...
 
-    def runs_open(self) -> tuple[Run, ...]:
-        """Every run that has not ended, in order of request."""
+    def runs_open(self, environment: str = "") -> tuple[Run, ...]:
+        """Every run that has not ended, of one environment or of all, in order of request."""
 
     def by_command(self, command_id: str) -> tuple[Recorded, ...]:
         """What was recorded for this command id; empty when it is new."""

@@ -29,6 +29,7 @@ from engine.core.effect_kinds import (
     Effect,
     EvaluateGate,
     MaterializeInputs,
+    OpenWindow,
     Record,
     Revert,
     RevertTargets,
@@ -47,6 +48,7 @@ from engine.core.statemachine import RunStatus
 from engine.outside import Outside
 from engine.recording import record
 from engine.sealing import Sealer
+from engine.starting import Starter
 from engine.watch import Watcher
 
 # A run that never comes to rest is a defect; stopping it loudly beats spinning.
@@ -55,9 +57,9 @@ _DRAIN_RETRY_S: Final = 1.0
 
 
 class Runner:
-    def __init__(self, out: Outside, *, sealer: Sealer, watcher: Watcher) -> None:
+    def __init__(self, out: Outside, *, sealer: Sealer, watcher: Watcher, starter: Starter) -> None:
         self._out, self._sealer, self._watcher = out, sealer, watcher
-        self._acquiring = Acquiring(out)
+        self._acquiring = Acquiring(out, starter)
 
     def recover(self) -> int:
         """End what a former engine left open. Call once, before any `advance`. Returns how many."""
@@ -104,6 +106,8 @@ class Runner:
                 now_us = out.clock.now_us()
                 bar = self._bar(run)
                 record(out.store, run.run_id, lambda now: _consequence(now, now_us, bar))
+            case OpenWindow():
+                return self._acquiring.open_window(run)
             case AcquireLock():
                 return self._acquiring.acquire(run)
             case MaterializeInputs(step=step, attempt=attempt):

@@ -39,13 +39,13 @@ from engine.core.run_events import RunSealed
 from engine.core.state import StepState
 from engine.core.statemachine import StepStatus
 from engine.core.step_events import StepErrored, StepFailed, StepSucceeded
-from engine.drafting import Facts, drafts, rollback
+from engine.drafting import Facts, drafts, record_of, rollback
 from engine.evidence import chain as proof
 from engine.evidence.chain import Head, LogSpan, ProofChain
 from engine.evidence.checkpoint import open_checkpoint
 from engine.evidence.items import Item, read_item
 from engine.evidence.merkle import Tree
-from engine.evidence.predicate_record import STEM, run_record
+from engine.evidence.predicate_record import STEM
 from engine.evidence.predicates import Draft
 from engine.evidence.sealed import node_of
 from engine.evidence.statement import MANIFEST_NAME
@@ -235,7 +235,7 @@ class Sealer:
             items = [r.event for r in moment.log if isinstance(r.event, EvidenceCaptured)]
             if any(one.name.endswith(name) for one in items):
                 return (), ()  # an earlier attempt of the seal got this far
-            draft = run_record(moment.run, self._out.store.texts(run.run_id), base=self._base)
+            draft = record_of(moment.run, self._out.store, base=self._base)
             return self._write(moment, tree, (draft,), due.step, due.attempt)
 
         self._scribe.append(run.run_id, due, write)

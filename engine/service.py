@@ -37,7 +37,6 @@ from engine.core.scopes import ANNOTATE, DRILL, EXPORT, LIFT_HOLD, PROMOTE
 from engine.core.spec import HOTFIX
 from engine.core.spec import PROMOTE as PROMOTE_KIND
 from engine.core.standing import Hold
-from engine.core.statemachine import Role
 from engine.ports import EventStore
 from engine.recording import append_to
 from engine.requests import build_request
@@ -45,9 +44,6 @@ from engine.settings import Settings
 from engine.trail.denials import of_command, of_wish
 
 __all__ = ["LOCAL_ADMIN", "Asker", "Service"]
-
-# Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
-_MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
 
 # The engine records several facts a second while a step runs; a person must not lose to it.
 _TRIES: Final = 20
@@ -70,6 +66,7 @@ class Service(Admission):
         observe: looks at the targets of an environment; raises `AdapterFailed`.
         now: what is known of a run at this moment beyond its events (`engine.gate_now`).
         shown: adds to a decision what would be shown now (`engine.approving.views`).
+        numbering: held while a run's number is taken; None where nobody else takes any.
     """
 
     def __init__(
@@ -85,13 +82,14 @@ class Service(Admission):
         now: Callable[[Run], Now] = lambda _: UNKNOWN,
         policy_authors: Callable[[str], tuple[str, ...]] = lambda _: (),
         shown: Callable[[Run, Command], Command] = lambda _, command: command,
+        numbering: threading.Lock | None = None,
     ) -> None:
         super().__init__(store, settings)
         self._catalog = catalog
         self._policy_digest, self._speed, self._interrupt = policy_digest, speed, interrupt
         self._observe, self._moment, self._policy_authors = observe, now, policy_authors
         self._shown = shown
-        self._numbering = threading.Lock()
+        self._numbering = numbering or threading.Lock()
         self._again = Again(
             store=store,
             settings=settings,
@@ -132,10 +130,7 @@ class Service(Admission):
             Refused: no role to request in this environment, or the bundle is held there.
         """
         actor = self.actor(asker, self._settings.environment(environment).name)
-        why_not = actor.beyond_token(PROMOTE, environment)
-        if why_not is None and not actor.roles & _MAY_REQUEST:
-            sentence = f"{asker.user} may not request promotions to {environment}."
-            why_not = Refusal(sentence=sentence, code="role")
+        why_not = self.why_not_promote(asker, environment)
         if why_not is None and kind == HOTFIX:
             why_not = queueing.hotfix_refusal(actor, environment, reason)
         if why_not is not None:

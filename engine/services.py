@@ -28,6 +28,7 @@ from engine.replaying import Replaying
 from engine.rescans import Rescans
 from engine.retention import Retention
 from engine.runner import Runner
+from engine.scheduling import Scheduling
 from engine.sealing import Sealer
 from engine.service import Service
 from engine.settings import Settings
@@ -55,6 +56,7 @@ class Services:
     catalog: Catalog
     attestations: Attestations
     service: Service
+    scheduling: Scheduling
     views: Views
     freezing: Freezing
     feeds: FeedDesk

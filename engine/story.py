@@ -15,8 +15,10 @@ from typing import Any, Final
 from engine.core import back_events as back
 from engine.core import fact_events as fact
 from engine.core import people_events as people
+from engine.core import preconditions
 from engine.core import queue_events as queue
 from engine.core import run_events as moved
+from engine.core import schedule_events as timed
 from engine.core import step_events as stepped
 from engine.core.attestations import AttestationImported
 from engine.core.events import Event, Recorded
@@ -234,11 +236,35 @@ def _review_closed(e: people.ReviewClosed, actor: str) -> str:
     return f'{actor} looked at review {e.number} and {word}: "{e.note}".'
 
 
+def _scheduled(e: moved.RunScheduled, actor: str) -> str:
+    window = f"{_utc(e.start_us)} and closes at {_utc(e.window_end_us)} ({e.time_zone})"
+    said = f": {e.reason}" if e.reason else ""
+    head = "Its window opens" if e.via == "request" else f"{actor} moved its window, which opens"
+    return f"{head} at {window}{said}".rstrip(".") + "."
+
+
+def _queued(e: moved.RunQueued, actor: str) -> str:
+    if e.via in {"window_open", "start_now"}:
+        return f"The run left its schedule for the queue{_because(e.reason)}."
+    return f"{actor} let the run queue again{_because(e.reason)}."
+
+
+def _checked(e: timed.PreconditionsChecked, _: str) -> str:
+    lacks, warns = preconditions.unmet(e.rows), preconditions.warnings(e.rows)
+    told = "Its preconditions hold" if not lacks else f"It may not start: {'; '.join(lacks)}"
+    return f"{told}; warning: {'; '.join(warns)}." if warns else f"{told}."
+
+
+def _utc(us: int) -> str:
+    return f"{datetime.fromtimestamp(us / 1_000_000, UTC):%Y-%m-%d %H:%M}Z"
+
+
 _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
     moved.RunRequested: _requested,
+    moved.RunScheduled: _scheduled,
     moved.RunStarted: lambda e, _: f"The environment lock was taken, epoch {e.epoch}.",
     moved.RunPaused: _paused,
-    moved.RunQueued: lambda e, a: f"{a} let the run queue again{_because(e.reason)}.",
+    moved.RunQueued: _queued,
     moved.RunResumed: lambda e, a: f"{a} let the run go on: {e.reason or e.via}.",
     moved.RunContinued: lambda e, a: f"{a} continued past {e.step}{_because(e.reason)}.",
     moved.StepRerunRequested: lambda e, a: f"{a} had {e.step} run again: {e.reason}.",
@@ -328,6 +354,8 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
         f"{' and '.join(e.doers)}: {e.what}."
     ),
     people.ReviewClosed: _review_closed,
+    timed.FiringTicked: lambda e, _: f"{e.word.value.replace('_', ' ')}: {e.why}.",
+    timed.PreconditionsChecked: _checked,
     AttestationImported: _imported,
     fact.Commented: lambda e, a: f'{a} noted: "{e.text}".',
 }

@@ -53,10 +53,12 @@ from engine.replaying_pool import ReplayPool
 from engine.rescans import Rescans
 from engine.retention import Retention
 from engine.runner import Runner
+from engine.scheduling import Scheduling
 from engine.sealing import Sealer
 from engine.service import Service
 from engine.services import Services
 from engine.settings import Settings, read_settings
+from engine.starting import Starter
 from engine.steps import observe
 from engine.trail import asking
 from engine.trail.reading import Trail
@@ -71,6 +73,7 @@ from engine.wiring_chores import (
 )
 from engine.wiring_integrations import health_of, prober_of
 from engine.wiring_outside import fleet_of, outside_of
+from engine.wiring_schedules import scheduling_of
 from engine.worker import Worker
 
 # Newest last. A process serves one house; a test may open one while another stays open.
@@ -125,26 +128,26 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
     """
     with ExitStack() as undo:
         lock = undo.enter_context(HomeLock(settings.home))
-        keys = _keys(settings, passphrase)
-        clock = SystemClock()
+        keys, clock = _keys(settings, passphrase), SystemClock()
         store = undo.enter_context(closing(_store(settings, clock)))
         identity, book = identity_of(settings, store, clock), _book(settings, store, clock)
         undo.callback(book.stop)
         fleets, feeds, outside = _outside(settings, store, clock, keys, book)
         logbook, rescans = logbook_of(settings, store, keys, clock), rescans_of(outside)
-        sealer, runner = _stepping(outside, keys, store, logbook)
         engine_id, retention = secrets.token_hex(4), retention_of(settings, store, clock)
         prober, trail = prober_of(settings, store, clock, os.environ), Trail(store, clock, settings)
+        firings, starter = scheduling_of(outside, store, book, identity, prober, rescans, speed)
+        sealer, runner = _stepping(outside, keys, store, logbook, starter)
         vitals = VitalsDesk(store=store, clock=clock, logbook=logbook, own_version=_version())
         chores = chores_of(retention, identity, prober, trail, rescans, vitals)
-        worker = worker_of(store, runner, chores, engine_id)
+        worker = worker_of(store, runner, chores, firings.runs, engine_id)
         archivist, live = Archivist(store.put_away), Live(store, clock)
         health = health_of(outside, worker, prober, rescans, store.disk)
-        service, views, freezing = _service(outside, book, health, speed)
+        service, views, freezing = _service(outside, book, health, firings, starter, speed)
         replaying = _replaying(settings, store, clock, outside, service)
         hooks = hook_room(settings, store, clock, keys.input_key, service, outside.catalog)
         undo.pop_all()
-    keepers = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail)
+    keepers = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail, firings)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -154,6 +157,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         catalog=outside.catalog,
         attestations=Attestations(store=store, settings=settings, catalog=outside.catalog),
         service=service,
+        scheduling=firings,
         views=views,
         freezing=freezing,
         replaying=replaying,
@@ -205,10 +209,10 @@ def _outside(
 
 
 def _stepping(
-    outside: Outside, keys: keystore.Keys, store: Store, logbook: LogBook
+    outside: Outside, keys: keystore.Keys, store: Store, logbook: LogBook, starter: Starter
 ) -> tuple[Sealer, Runner]:
     sealer = Sealer(outside, keys, step_logs=partial(_step_logs, store), log=logbook.log)
-    return sealer, Runner(outside, sealer=sealer, watcher=Watcher(outside))
+    return sealer, Runner(outside, sealer=sealer, watcher=Watcher(outside), starter=starter)
 
 
 def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
@@ -217,7 +221,12 @@ def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
 
 
 def _service(
-    outside: Outside, book: PolicyBook, health: HealthDesk, speed: int
+    outside: Outside,
+    book: PolicyBook,
+    health: HealthDesk,
+    scheduling: Scheduling,
+    starter: Starter,
+    speed: int,
 ) -> tuple[Service, Views, Freezing]:
     freezing = Freezing(outside.store, outside.settings, outside.clock)
     rests = RestsOn(outside, health.now)
@@ -231,8 +240,9 @@ def _service(
         speed=speed,
         interrupt=outside.interrupts.raise_for,
         observe=partial(observe, outside),
-        now=GateNow(outside.store, outside.clock, rests),
+        now=GateNow(outside.store, outside.clock, rests, start=starter.lacks),
         shown=views.shown,
+        numbering=scheduling.runs.numbering,
     )
     return service, views, freezing
 
@@ -299,6 +309,7 @@ def _closer(
         | Replaying
         | Rescans
         | Retention
+        | Scheduling
         | Trail
     ],
     live: Live,

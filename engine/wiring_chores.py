@@ -19,6 +19,7 @@ from engine.rescans import LOOK_EVERY_S as RESCANS_EVERY_S
 from engine.rescans import Rescans
 from engine.retention import LOOK_EVERY_S, Retention
 from engine.runner import Runner
+from engine.scheduling_runs import ScheduleRuns
 from engine.settings import Settings
 from engine.trail.reading import Trail
 from engine.vitals import MEASURE_EVERY_S, VitalsDesk
@@ -58,14 +59,24 @@ def worker_of(
     store: Store,
     runner: Runner,
     chores: Sequence[Chore],
+    schedules: ScheduleRuns,
     engine_id: str,
 ) -> Worker:
-    return Worker(
+    def wake_overdue() -> None:
+        for run_id in schedules.overdue():
+            worker.wake(run_id)
+
+    worker = Worker(
         store=store,
         advance=runner.advance,
         on_watchdog=_watchdog(store, engine_id),
-        chores=chores,
+        chores=(
+            *chores,
+            Chore(name="firings", every_s=1, do=schedules.when_due),
+            Chore(name="lost alarms", every_s=30, do=wake_overdue),
+        ),
     )
+    return worker
 
 
 def chores_of(

@@ -14,12 +14,13 @@ from engine.api.documents.ways import PreviewDoc
 from engine.api.once import Once, OnceOnly, run_then
 from engine.api.runs import asker
 from engine.api.shapes import event_shape, run_shape
-from engine.core.commands import Action, Command
+from engine.core.commands import Action, Command, Window
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.events import Recorded
 from engine.core.heirs import NEW_RUN
 from engine.core.overrides import OVERRIDABLE
+from engine.core.schedule_events import Timing
 from engine.services import Services
 
 TARGETS_MAX: Final = 10_000
@@ -56,6 +57,20 @@ BundleText = Annotated[
 ]
 
 
+LocalTime = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$",
+        description="local wall time",
+        examples=["2026-12-01T02:00"],
+    ),
+]
+ZoneName = Annotated[
+    str, Field(min_length=1, max_length=100, examples=["Europe/Sofia"], description="IANA name")
+]
+Seconds = Annotated[int, Field(ge=60, le=604_800, examples=[7_200])]
+
+
 class PromotionIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     bundle: BundleText
@@ -66,6 +81,15 @@ class PromotionIn(BaseModel):
         default="PROMOTE",
         description="HOTFIX passes the freezes that let it, with one more approval",
     )
+
+
+class WindowIn(BaseModel):
+    """A window of local time: [at, at + window_s)."""
+
+    model_config = ConfigDict(extra="forbid")
+    at: LocalTime
+    time_zone: ZoneName
+    window_s: Seconds
 
 
 class ActionIn(BaseModel):
@@ -90,6 +114,7 @@ class ActionIn(BaseModel):
     plan: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
         default=None, description="rollback: digest of the preview that you saw, to be compared"
     )
+    window: WindowIn | None = Field(default=None, description="reschedule: when instead")
     dry_run: Yes = False
     lift_hold: Yes = Field(
         default=False, description="rerun, rollback_promotion: lift the bundle's hold with it"
@@ -142,7 +167,7 @@ def acted(
 ) -> Any:
     """Do what `body` asks for and say what it caused. Raises as `Service.ask`."""
     with once.doing(body.model_dump(mode="json")) as asked:
-        command = _command(body, match)
+        command = _command(services, body, match)
         recorded = services.service.ask(run_id, command, asker(request), command_id=asked.id)
         return _done(services, run_id, body.action, recorded)
 
@@ -155,7 +180,7 @@ def _preview(services: Services, run_id: str, body: ActionIn) -> Any:
     return services.service.rollback_preview(run_id, _scoped(body)).document()
 
 
-def _command(body: ActionIn, match: str) -> Command:
+def _command(services: Services, body: ActionIn, match: str) -> Command:
     return Command(
         action=body.action,
         reason=body.reason,
@@ -168,6 +193,7 @@ def _command(body: ActionIn, match: str) -> Command:
         override=_overriding(body),
         review=_reviewing(body),
         lift_hold=_lifting(body),
+        window=_window(services, body),
         version=None if match in {"", "*"} else int(match.strip('"').partition(".")[0]),
     )
 
@@ -215,6 +241,18 @@ def _reviewing(body: ActionIn) -> int:
     if body.review and body.action is not Action.REVIEW:
         raise Malformed(f"{body.action.value} is about none", where="review")
     return body.review
+
+
+def _window(services: Services, body: ActionIn) -> Window | None:
+    asked = body.window
+    if asked is not None and body.action is not Action.RESCHEDULE:
+        raise Malformed(f"{body.action.value} takes none", where="window")
+    if asked is None:
+        return None
+    date, _, time = asked.at.partition("T")
+    return services.scheduling.window(
+        Timing(zone=asked.time_zone, first=date, time=time, window_s=asked.window_s)
+    )
 
 
 def _lifting(body: ActionIn) -> bool:

@@ -39,6 +39,7 @@ from engine.api import (
     rescans,
     reviews,
     runs,
+    schedules,
     webhooks,
 )
 from engine.api.conventions import Conventions
@@ -80,6 +81,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
         freezes.router(services),
         integrations.router(services),
         rescans.router(services),
+        schedules.router(services),
         attestations.router(services),
         gates.router(services),
         log.router(services),

@@ -16,6 +16,7 @@ from engine.core.events import Recorded
 from engine.core.freezes import Cause
 from engine.core.people_events import OverrideUsed
 from engine.core.people_state import Review
+from engine.core.preconditions import Row
 from engine.core.run import Run
 from engine.core.standing import Hold
 from engine.core.state import Attempt, StepState
@@ -57,6 +58,7 @@ def run_shape(run: Run) -> dict[str, Any]:
         "binding": None if run.binding is None else str(run.binding),
         "verdict": _verdict(run),
         "env_guard": _guard(run),
+        "schedule": _schedule(run),
         "steps": [step_shape(step) for step in run.steps],
         "targets": [
             {
@@ -127,6 +129,36 @@ def review_shape(review: Review, now_us: int | None = None) -> dict[str, Any]:
         "verdict": review.verdict,
         "note": review.note,
         "ticket": review.ticket,
+    }
+
+
+def _schedule(run: Run) -> dict[str, Any] | None:
+    """Of a run that a schedule made: its window, and its preconditions as last put on record."""
+    if not run.request.schedule:
+        return None
+    return {
+        "id": run.request.schedule,
+        "firing": run.request.firing,
+        "time_zone": run.time_zone,
+        "window_start_us": run.window_start_us,
+        "window_end_us": run.window_end_us,
+        "due_us": run.due_us,
+        "checked_us": run.checked_us,
+        "preconditions": [
+            precondition_shape(row) for row in (() if run.checked is None else run.checked.rows)
+        ],
+    }
+
+
+def precondition_shape(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "mode": row.mode.value,
+        "state": row.state.value,
+        "value": row.value,
+        "threshold": row.threshold,
+        "observed_us": row.observed_us or None,
+        "source": row.source or None,
     }
 
 

@@ -10,6 +10,7 @@ import click
 from engine.cli.call import Call, Leaf, moment, pass_call, short
 from engine.cli.door import open_door
 from engine.cli.review import said_after
+from engine.cli.values import DURATION
 
 
 def act(call: Call, run_id: str, body: dict[str, Any], key: str) -> None:
@@ -184,6 +185,22 @@ def close(call: Call, run_id: str, reason: str, confirm: str, key: str) -> None:
     act(call, run_id, {"action": "close_failed", "reason": reason, "confirm": confirm}, key)
 
 
+@click.command(cls=Leaf)
+@click.argument("run_id", metavar="RUN")
+@click.option("--at", "at_", required=True, metavar="YYYY-MM-DDTHH:MM", help="Local wall time.")
+@click.option("--zone", default="UTC", show_default=True, help="IANA time zone.")
+@click.option("--window", type=DURATION, required=True, help="For so long after that it may start.")
+@click.option("--reason", default="", help="Why, in your words.")
+@click.option("--idempotency-key", "key", default="", metavar="KEY")
+@pass_call
+def reschedule(
+    call: Call, run_id: str, at_: str, zone: str, window: int, reason: str, key: str
+) -> None:
+    """Let a scheduled run start at another time than its schedule says."""
+    wanted = {"at": at_, "time_zone": zone, "window_s": window // 1000}
+    act(call, run_id, {"action": "reschedule", "reason": reason, "window": wanted}, key)
+
+
 COMMANDS: tuple[click.Command, ...] = (
     _simple("pause", "pause", "Stop the run at the next safe point."),
     _overridable("resume", "resume", "Let a paused run go on."),
@@ -197,6 +214,7 @@ COMMANDS: tuple[click.Command, ...] = (
     _simple("comment", "comment", "Put a note on the record."),
     close_review,
     _simple("start-now", "start_now", "Start a scheduled run now.", reason_required=False),
+    reschedule,
     break_glass,
     _simple("drop-override", "drop_override", "Take back, or decline, an override asked for."),
 )

@@ -28,6 +28,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "bundle": ("bundle:bundle", "Create, list and show bundles."),
     "attestation": ("attestation:attestation", "Take in what others attest of a bundle or run."),
     "promote": ("promote:promote", "Request a promotion, and wait for it."),
+    "schedule": ("schedule:schedule", "Promotions that start later, and again: when, and if."),
     "run": ("run:run", "Look at runs, follow them and act on them."),
     "review": ("review:review", "Reviews after a rollback or an override."),
     "hold": ("hold:hold", "Bundles that may not start again after a rollback."),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.core import preconditions
 from engine.core.commands import UNKNOWN, Now, Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Refused
@@ -178,6 +179,8 @@ def comment_reasons(run: Run, now: Now = UNKNOWN) -> tuple[str, ...]:
         found.append("the verdict has warnings")
     if run.waived_by:
         found.append(f"it rests on a waiver of {', '.join(run.waived_by)}")
+    if run.checked is not None:
+        found += preconditions.warnings(run.checked.rows)
     if now.unhealthy is None:
         found.append("data health is not known")
     elif now.unhealthy:

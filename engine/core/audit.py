@@ -48,6 +48,8 @@ VERBS: Final[Mapping[str, str]] = {
     "override.declined/1": "drop_override",
     "review.closed/1": "review",
     "hold.lifted/1": "lift_hold",
+    "schedule.created/1": "schedule",
+    "schedule.cancelled/1": "cancel",
     "freeze.added/1": "freeze",
     "freeze.ended/1": "end_freeze",
     "bundle.created/1": "create_bundle",
@@ -74,6 +76,8 @@ VERBS: Final[Mapping[str, str]] = {
 # Recorded with somebody's attempt and under their name, but asked for by nobody.
 CONSEQUENCES: Final = frozenset(
     {
+        "firing.ticked/1",
+        "run.scheduled/1",
         "step.started/1",
         "step.succeeded/1",
         "step.failed/1",

@@ -9,7 +9,7 @@ and dropped is `engine.core.overrides`; the debt that it leaves is a review.
 
 from __future__ import annotations
 
-from engine.core import approvals, burn_guard, queueing
+from engine.core import approvals, burn_guard, queueing, starting
 from engine.core.commands import Now
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
@@ -24,7 +24,8 @@ def lacks(run: Run, now: Now) -> tuple[str, ...]:
             return ("its preconditions are not known",) if now.start is None else now.start
         case RunStatus.QUEUED | RunStatus.RUNNING:
             frozen = run.barred.reason if run.barred and run.barred.by == queueing.FREEZE else ""
-            return tuple(why for why in (frozen, burn_guard.held_up(run)) if why)
+            found = tuple(why for why in (frozen, burn_guard.held_up(run)) if why)
+            return (*found, *starting.held_up(run))
         case _:
             return ()
 

@@ -22,6 +22,7 @@ class Action(StrEnum):
     CANCEL = "cancel"
     CLOSE_FAILED = "close_failed"
     START_NOW = "start_now"
+    RESCHEDULE = "reschedule"
     BREAK_GLASS = "break_glass"
     APPROVE = "approve"
     REJECT = "reject"
@@ -31,6 +32,16 @@ class Action(StrEnum):
     DROP_OVERRIDE = "drop_override"
     RERUN = "rerun"
     ROLLBACK_PROMOTION = "rollback_promotion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """[start, end) in UTC, and the zone in which people named it. `note`: what clocks do there."""
+
+    start_us: int
+    end_us: int
+    time_zone: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,7 @@ class Command:
         review: for review: its number; 0 = the oldest open one that they may close.
         targets: for rollback: those to send back by name; empty = full, every changed one.
         plan: for rollback: digest of the plan that they were shown; None = do not compare.
+        window: for reschedule: when it may start instead.
         version: of the run that they looked at; None = whichever it is.
         plan_now: digest of the plan as the targets are seen now; made by the shell for `plan`.
     """
@@ -67,6 +79,7 @@ class Command:
     override: bool = False
     review: int = 0
     lift_hold: bool = False
+    window: Window | None = None
     version: int | None = None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
-from engine.core import approvals, guards, heirs, overrides, reviews, statemachine
+from engine.core import approvals, guards, heirs, overrides, reviews, starting, statemachine
 from engine.core.approvals import Actor
 from engine.core.back_events import TargetRollbackRequested
 from engine.core.closing import closing, rolling_back
@@ -158,18 +158,16 @@ def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tupl
             return _although(run, command, actor, now, overrides.glass_against(run, now))
         case Action.PAUSE:
             return (RunPaused(via=via, pause_reason="manual", reason=reason),)
-        case Action.START_NOW | Action.RESUME:
+        case Action.START_NOW | Action.RESCHEDULE:
+            return starting.decided(run, command, actor, now)
+        case Action.RESUME:
             return ((RunResumed if via == "resume" else RunQueued)(via=via, reason=reason),)
         case Action.CONTINUE:
             return _continued(run, via, actor, reason)
         case Action.RETRY_STEP | Action.RERUN_STEP:
             return _again(run, via, reason)
         case Action.MARK_STEP_FAILED:
-            step, number = _open(run)
-            return (
-                StepMarkedFailed(step=step.id, attempt=number, reason=reason),
-                RunPaused(via=via, pause_reason="step_failed", reason=reason),
-            )
+            return _marked_failed(run, via, reason)
         case Action.ROLLBACK if command.targets:
             by_name = _back_by_name(run, command, reason)
             return (*by_name, _review_of(actor, len(set(command.targets)), reason))
@@ -190,7 +188,7 @@ def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tupl
         case Action.CANCEL if run.status in {RunStatus.RUNNING, RunStatus.PAUSED}:
             return (RunCancelling(via=via, reason=reason),)
         case Action.CANCEL:
-            return (RunCancelled(via=via, reason=reason), *closing(run, f"cancelled: {reason}"))
+            return _cancelled(run, via, actor, reason)
         case Action.CLOSE_FAILED:
             failure = "rollback" if run.status is RunStatus.ROLLBACK_FAILED else "operator"
             failed = RunFailed(via=via, failure_class=failure, reason=reason)
@@ -259,8 +257,10 @@ def _although(
     used = overrides.used(run, ask, command, actor, against, now)
     via, reason = via_of(run, command.action), command.reason.strip()
     if command.action is Action.BREAK_GLASS:  # the engine finds it, and goes on by itself
-        started = run.status is RunStatus.SCHEDULED
-        return (*used, RunQueued(via="start_now", reason=reason)) if started else used
+        if run.status is not RunStatus.SCHEDULED:
+            return used
+        people = f"glass broken by {ask.by} and {actor.user}: {reason}"
+        return (*used, *starting.by_hand(run, people, now.now_us))
     if command.action is Action.RESUME:
         passed = () if now.frozen is None else now.frozen.keys
         resumed = RunResumed(via=via, reason=reason, override_by=actor.user, freezes=passed)
@@ -292,6 +292,17 @@ def _judged_anew(run: Run, resumed: RunResumed, people: tuple[str, str]) -> tupl
 def _review_of(actor: Actor, count: int, reason: str) -> RunEvent:
     what = f"rollback of {count} target{'' if count == 1 else 's'}: {reason}"
     return reviews.opened("rollback", (actor.user,), what)
+
+
+def _marked_failed(run: Run, via: str, reason: str) -> tuple[RunEvent, ...]:
+    step, number = _open(run)
+    marked = StepMarkedFailed(step=step.id, attempt=number, reason=reason)
+    return (marked, RunPaused(via=via, pause_reason="step_failed", reason=reason))
+
+
+def _cancelled(run: Run, via: str, actor: Actor, reason: str) -> tuple[RunEvent, ...]:
+    told = starting.cancelled(run, f"cancelled by {actor.user}: {reason}")
+    return (*told, RunCancelled(via=via, reason=reason), *closing(run, f"cancelled: {reason}"))
 
 
 def _continued(run: Run, via: str, actor: Actor, reason: str) -> tuple[RunEvent, ...]:

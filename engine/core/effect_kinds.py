@@ -16,6 +16,11 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenWindow:
+    """See whether a run whose window is open may start, and let it into the queue if so."""
+
+
+@dataclass(frozen=True, slots=True)
 class AcquireLock:
     """Take the environment for this run, if no other run holds it and none is before it."""
 
@@ -127,6 +132,7 @@ class Wait:
 
 Effect: TypeAlias = (
     Record
+    | OpenWindow
     | AcquireLock
     | MaterializeInputs
     | SeeApprovers

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals, break_glass, eligibility, freezes, overrides, pausing
+from engine.core import approvals, break_glass, eligibility, freezes, overrides, pausing, starting
 from engine.core.back_events import RollbackSuppressed
 from engine.core.closing import closing, rolling_back
 from engine.core.decide import op_id
@@ -71,7 +71,7 @@ def next_effect(run: Run, now_us: int, bar: Bar | None = None) -> Effect:
     if run.terminal:
         return Wait(None, "the run has ended")
     if run.status is RunStatus.SCHEDULED:
-        return Wait(run.window_start_us, "waits for its window")
+        return starting.next_effect(run, now_us)
     if run.status is RunStatus.QUEUED:
         return AcquireLock()
     if run.status is RunStatus.ROLLING_BACK and not run.rollback_verified:

@@ -20,6 +20,7 @@ from engine.core.house import HouseEvent
 from engine.core.people_events import PeopleEvent
 from engine.core.queue_events import QueueEvent
 from engine.core.run_events import RunMoved, RunRequested
+from engine.core.schedule_events import FiringFact
 from engine.core.step_events import StepEvent
 
 RunEvent: TypeAlias = (
@@ -30,6 +31,7 @@ RunEvent: TypeAlias = (
     | BackEvent
     | PeopleEvent
     | QueueEvent
+    | FiringFact
     | AttestationImported
 )
 Event: TypeAlias = RunEvent | HouseEvent
@@ -43,8 +45,8 @@ class Recorded:
 
     Attributes:
         gseq: 1-based place among all events of the home, without gaps.
-        stream: a run id, `bundles`, `admin`, `feeds`, `rescans`, `freezes`, `data-health` or
-            `engine:<id>`.
+        stream: a run id, `schedule-<n>`, `bundles`, `admin`, `feeds`, `rescans`, `freezes`,
+            `data-health` or `engine:<id>`.
         seq: 1-based and without gaps within the stream.
         ts_us: UTC microseconds from the shell's clock. Decisions never look at it; it is shown.
         actor: a person's or token's user name, or `engine`.

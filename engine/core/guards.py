@@ -74,6 +74,8 @@ def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refus
             return _continue_guard(run, now)
         case Action.START_NOW:
             return _start_guard(run, now)
+        case Action.RESCHEDULE:
+            return _window_guard(command, now)
         case Action.RETRY_STEP | Action.RERUN_STEP | Action.MARK_STEP_FAILED:
             return _step_guard(run, command.action)
         case _:
@@ -86,6 +88,15 @@ def _start_guard(run: Run, now: Now) -> Refusal | None:
     if not lacks:
         return None
     return Refusal(sentence=f"It may not start yet: {'; '.join(lacks)}.", code="precondition")
+
+
+def _window_guard(command: Command, now: Now) -> Refusal | None:
+    window = command.window
+    if window is None or now.now_us is None:
+        return None  # asked for the button alone; the form asks for the window
+    if not now.now_us < window.end_us > window.start_us:
+        return Refusal(sentence="The new window has closed already.", code="reason")
+    return None
 
 
 def _step_guard(run: Run, action: Action) -> Refusal | None:

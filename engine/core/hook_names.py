@@ -43,6 +43,7 @@ from engine.core.run_events import (
     RunStarted,
     RunSucceeded,
 )
+from engine.core.schedule_events import FiringTicked, FiringWord
 from engine.core.spec import ROLLBACK, StepKind
 from engine.core.state import Run
 from engine.core.step_events import (
@@ -92,6 +93,7 @@ NAMES: Final = WAITING | {
     "run.sealed",
     "run.started",
     "run.succeeded",
+    "schedule.missed",
     "service.deployed",
     "service.rolled_back",
     "service.upgraded",
@@ -149,6 +151,8 @@ def names_of(event: Event, run: Run | None) -> tuple[str, ...]:
             return (name,)
         case ReplayFinished(mismatching=mismatching):
             return ("replay.completed", "replay.mismatch")[: 2 if mismatching else 1]
+        case FiringTicked(word=FiringWord.MISSED):
+            return ("schedule.missed",)
         case RunExpired(via="approval_expired"):
             return ("run.expired", "approval.expired")
         case RunExpired():

@@ -26,6 +26,7 @@ from engine.core.hook_events import (
 )
 from engine.core.policy_versions import PolicyPublished
 from engine.core.rescan_events import RescanFailed, RescanFinished, RescanStarted
+from engine.core.schedule_events import ScheduleEvent
 
 BUNDLES = "bundles"
 ADMIN = "admin"
@@ -308,4 +309,5 @@ HouseEvent: TypeAlias = (
     | DataExported
     | AuditChecked
     | StoreChecked
+    | ScheduleEvent
 )

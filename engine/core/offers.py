@@ -51,6 +51,7 @@ SHOWN: Final[Mapping[Action, frozenset[Phase]]] = {
     Action.CANCEL: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL, _P.PAUSED},
     Action.CLOSE_FAILED: frozenset({_P.PAUSED, _P.ROLLBACK_FAILED}),
     Action.START_NOW: frozenset({_P.SCHEDULED}),
+    Action.RESCHEDULE: frozenset({_P.SCHEDULED}),
     # Shown when there is something that two people may pass by.
     Action.BREAK_GLASS: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL},
     Action.APPROVE: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),

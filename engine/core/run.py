@@ -19,6 +19,7 @@ from engine.core import (
     run_people,
     run_queue,
     run_steps,
+    starting,
 )
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
@@ -42,6 +43,7 @@ _FAMILIES: Final = (
     run_people.apply,
     run_queue.apply,
     run_imports.apply,
+    starting.apply,
 )
 
 

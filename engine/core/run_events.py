@@ -11,6 +11,7 @@ from typing import ClassVar, TypeAlias
 
 from engine.core.digest import Digest
 from engine.core.event_parts import PinnedChange
+from engine.core.preconditions import Precondition
 from engine.core.spec import ApprovalRule, StepSpec
 
 
@@ -34,6 +35,8 @@ class RunRequested:
         policy_authors: people who changed this environment's policy in the 14 days before.
         queue: `fifo`, or `latest` when a newer promotion takes the place of one that still waits.
         token_owner: who had the token made that asked for this run; empty where a person asked.
+        schedule, firing: the schedule that made the run, and for which local date; else empty.
+        preconditions: what has to hold before it starts; empty for a run that no schedule made.
     """
 
     TYPE: ClassVar = "run.requested/1"
@@ -69,11 +72,17 @@ class RunRequested:
     policy_authors: tuple[str, ...] = ()
     token_owner: str = ""
     queue: str = "fifo"
+    schedule: str = ""
+    firing: str = ""
+    preconditions: tuple[Precondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScheduled:
-    """The window in which the run has to start; also each change of it (via `reschedule`)."""
+    """The window in which the run has to start; also each change of it (via `reschedule`).
+
+    `reason`: what clocks do to its time, or why it was changed.
+    """
 
     TYPE: ClassVar = "run.scheduled/1"
     via: str

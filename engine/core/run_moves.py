@@ -126,7 +126,15 @@ def _ends(run: Run, outcome: RunStatus, reason: str, failure_class: str) -> Run:
 
 
 def _scheduled(run: Run, event: RunScheduled) -> Run:
-    return replace(run, window_start_us=event.start_us, window_end_us=event.window_end_us)
+    return replace(
+        run,
+        window_start_us=event.start_us,
+        window_end_us=event.window_end_us,
+        time_zone=event.time_zone,
+        due_us=None,
+        checked=None,
+        checked_us=None,
+    )
 
 
 def _rolling_back(run: Run, event: RollbackStarted, recorded: Recorded) -> Run:

@@ -69,6 +69,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.CLOSE_FAILED,
             Action.ROLLBACK_PROMOTION,
             Action.START_NOW,
+            Action.RESCHEDULE,
             Action.COMMENT,
             LIFT_HOLD,
             FREEZE,

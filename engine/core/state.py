@@ -18,6 +18,7 @@ from engine.core.people_events import OverrideUsed, PauseCauseSeen
 from engine.core.people_state import OverrideAsk, Review
 from engine.core.queue_events import StartBarred
 from engine.core.run_events import RunRequested
+from engine.core.schedule_events import PreconditionsChecked
 from engine.core.spec import StepKind, StepSpec
 from engine.core.statemachine import (
     STEP_OPEN,
@@ -159,6 +160,8 @@ class Run:
     guard_us: when that was recorded.
     guard_since_us: since when the environment has burnt too fast for the run to go on, without a
         good answer in between.
+    due_us: when its window was found open; None = it was not, since it was last rescheduled.
+    checked: its preconditions as last put on record; `checked_us`: when.
     held_by: the run whose rollback keeps this one queued, as last said, for its bundle is held.
     held_note: why that is, as a sentence.
     barred: what else keeps it queued, as last said; None = nothing.
@@ -195,6 +198,10 @@ class Run:
     seal_status: str = "NOT_STARTED"
     window_start_us: int | None = None
     window_end_us: int | None = None
+    time_zone: str = ""
+    due_us: int | None = None
+    checked: PreconditionsChecked | None = None
+    checked_us: int | None = None
     resolved_inputs: Digest | None = None
     inputs_count: int = 0
     attestations: tuple[Attestation, ...] = ()

@@ -51,6 +51,7 @@ HEADS: Final = {
     "run.sealed": "Sealed",
     "run.started": "Started",
     "run.succeeded": "Succeeded",
+    "schedule.missed": "Schedule missed",
     "service.deployed": "Deployed",
     "service.rolled_back": "Service rolled back",
     "service.upgraded": "Upgraded",
@@ -82,6 +83,7 @@ _BAD: Final = frozenset(
         "run.expired",
         "run.failed",
         "run.rejected",
+        "schedule.missed",
         "step.errored",
         "step.failed",
     }

@@ -240,6 +240,7 @@ ACTION: Final[Mapping[Action, Button]] = {
     Action.CANCEL: Button(label="Cancel run", icon="close", done="Cancelled"),
     Action.CLOSE_FAILED: Button(label="Close as failed", icon="block", done="Closed as failed"),
     Action.START_NOW: Button(label="Start now", icon="play_arrow", done="Started"),
+    Action.RESCHEDULE: Button(label="Reschedule", icon="update", done="Rescheduled"),
     Action.BREAK_GLASS: Button(label="Break glass", icon="emergency_home", done="Asked for"),
     Action.APPROVE: Button(label="Approve", icon="check", done="Approved", primary=True),
     Action.REJECT: Button(label="Reject", icon="close", done="Rejected"),

@@ -40,6 +40,7 @@ retry_rollback     .   .   .   .   .   .   .   o   .   .
 cancel             o   o   o   o   o   o   .   .   .   .
 close_failed       .   .   .   .   .   o   .   o   .   .
 start_now          o   .   .   .   .   .   .   .   .   .
+reschedule         o   .   .   .   .   .   .   .   .   .
 break_glass        o   .   .   o   .   .   .   .   .   .
 approve            .   .   o   o   .   .   .   .   .   .
 reject             .   .   o   o   .   .   .   .   .   .
@@ -164,14 +165,14 @@ def test_what_goes_on_record_needs_a_reason() -> None:
                         found = refusal(run, command(run, action, reason="  "), actor, now)
                         silent[action].add("" if found is None else found.code)
     free = {Action.RESUME, Action.CONTINUE, Action.RETRY_ROLLBACK, Action.WITHDRAW}
-    free.add(Action.START_NOW)  # schedules are rare here
+    free |= {Action.START_NOW, Action.RESCHEDULE}  # schedules are rare here
     for action in Action:
         if action is Action.APPROVE:  # a comment is needed when the verdict has warnings
             assert silent[action] == {"", "reason"}
         else:
             expected = {""} if action in free else {"reason"}
             assert silent[action] in (expected, set()), action
-            seldom = action is Action.START_NOW or action.value not in MOVES
+            seldom = action in {Action.START_NOW, Action.RESCHEDULE} or action.value not in MOVES
             assert silent[action] or seldom, action
 
 

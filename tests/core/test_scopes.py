@@ -29,6 +29,7 @@ NEEDED = {
     "cancel": {"operate"},
     "close_failed": {"operate"},
     "start_now": {"operate"},
+    "reschedule": {"operate"},
     "break_glass": {"approve"},
     "lift_hold": {"operate"},
     "freeze": {"operate"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from engine import keystore
 from engine.catalog import BundleFiles, Catalog
 from engine.core.approvals import Actor
 from engine.core.commands import Action, Command
+from engine.core.data_health import Integration
 from engine.core.digest import Digest
 from engine.core.effects import next_effect
 from engine.core.events import Recorded
 from engine.core.health_criteria import Criteria
+from engine.core.rescans import Standing
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus
 from engine.evidence.imported import Anchor
@@ -31,8 +34,10 @@ from engine.keystore_witness import begin_state
 from engine.logbook import open_log
 from engine.outside import Outside, Place
 from engine.policy.model import Policy, load_policy
-from engine.ports import SecretSource
+from engine.ports import FeedSource, SecretSource
 from engine.runner import Runner
+from engine.scheduling import Scheduling
+from engine.scheduling_runs import ScheduleRuns
 from engine.sealing import Sealer
 from engine.service import Asker, Service
 from engine.settings import (
@@ -51,6 +56,7 @@ from engine.settings import (
     Stage,
     Workflow,
 )
+from engine.starting import Starter
 from engine.steps import observe
 from engine.verdicts import PolicyDesk
 from engine.watch import Watcher
@@ -197,6 +203,7 @@ class SmallHouse:
         inputs: tuple[DeclaredInput, ...] = (DB_PASSWORD,),
         secrets: Mapping[str, SecretSource] | None = None,
         queue: str = "fifo",
+        feeds: FeedSource | None = None,
     ) -> None:
         self.home, self.keys = home, keys
         self.fuse, self.fleet = fuse or Fuse(), fleet or SimFleet()
@@ -225,7 +232,7 @@ class SmallHouse:
             catalog=self.catalog,
             desk=PolicyDesk(
                 policies=dict.fromkeys(self.settings.environments, self.gate),
-                feeds=NoFeeds(),
+                feeds=feeds or NoFeeds(),
                 blobs=self.store.blobs,
                 clock=self.clock,
             ),
@@ -236,7 +243,41 @@ class SmallHouse:
         begin_state(home)
         self.logbook = open_log(home, self.store, keys, issuer=self.settings.evidence.issuer)
         self.sealer = Sealer(self.outside, keys, log=self.logbook.log)
-        self.runner = Runner(self.outside, sealer=self.sealer, watcher=Watcher(self.outside))
+        numbering = threading.Lock()
+        self.runs = ScheduleRuns(
+            store=self.store,
+            settings=self.settings,
+            catalog=self.catalog,
+            clock=self.clock,
+            policy_digest=self.outside.desk.policy_digest,
+            policy_authors=lambda _: (),
+            speed=1,
+            numbering=numbering,
+        )
+        self.scheduling = Scheduling(
+            store=self.store,
+            settings=self.settings,
+            catalog=self.catalog,
+            clock=self.clock,
+            runs=self.runs,
+            tokens=frozenset,
+        )
+        self.integrations: list[Integration] = []
+        self.debt: list[tuple[str, str]] = []
+        self.scans = Standing(bundles=0, missing=0, unseen=0, failed=0, environments=())
+        self.starter = Starter(
+            self.outside,
+            integrations=lambda _: self.integrations,
+            debt=lambda _: self.debt,
+            scans=lambda _: self.scans,
+            creator=self.scheduling.why_not_start,
+        )
+        self.runner = Runner(
+            self.outside,
+            sealer=self.sealer,
+            watcher=Watcher(self.outside),
+            starter=self.starter,
+        )
         self.freezing = Freezing(self.store, self.settings, self.clock)
         self.service = Service(
             store=self.store,
@@ -246,10 +287,12 @@ class SmallHouse:
             speed=1,
             interrupt=self.outside.interrupts.raise_for,
             observe=functools.partial(observe, self.outside),
-            now=GateNow(self.store, self.clock),
+            now=GateNow(self.store, self.clock, start=self.starter.lacks),
+            numbering=numbering,
         )
 
     def close(self) -> None:
+        self.runs.stop()
         self.catalog.stop()
         self.real.close()
 

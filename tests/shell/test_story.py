@@ -23,7 +23,6 @@ from tests.core.simulated import NEW, Book, D, Walk, request
 
 # Told by the event that stands beside them, or of no weight to a reader.
 UNTOLD = {
-    "run.scheduled/1",
     "step.waiting/1",
     "inputs.materialized/1",
     "stage.applied/1",

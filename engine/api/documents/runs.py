@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from engine.api.documents.base import Anything, DigestText, Hex64, closed
+from engine.api.documents.schedules import RunScheduleDoc
 from engine.core.commands import Action
 from engine.core.statemachine import RunStatus, StepStatus
 
@@ -253,6 +254,7 @@ class RunDoc(TypedDict):
     binding: DigestText | None
     verdict: VerdictOfRunDoc | None
     env_guard: GuardDoc | None
+    schedule: RunScheduleDoc | None
     steps: list[StepDoc]
     targets: list[TargetDoc]
     approvals: ApprovalsDoc
