@@ -63,8 +63,7 @@ def refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal | Non
     if ask is not None:
         why = _may_not_confirm(run, ask, actor)
         if why:
-            code = "state" if actor.user == ask.by else "conflict_of_interest"
-            return Refusal(sentence=why, code=code)
+            return Refusal(sentence=why, code="conflict_of_interest")
     if not command.reason.strip():
         return Refusal(sentence="An override needs a reason; it goes on record.", code="reason")
     if command.action is Action.BREAK_GLASS and ask is None and not command.ticket.strip():
