@@ -16,8 +16,9 @@ from tests.api.schemathesis_house import House, house, schemathesis
 pytestmark = [pytest.mark.house, pytest.mark.alone]
 
 ADMIN, NO_ROLE, NOBODY = "dora.admin", "a.stranger", ""
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
 SAMPLE = ("--phases", "fuzzing", "--max-examples", "1", "--generation-deterministic")
-WHOLE = ("--max-examples", "20", "--seed", "7")
+WHOLE = ("--max-examples", "10", "--seed", "7")
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,10 @@ def test_a_sample_of_what_can_be_asked(asked: House, tmp_path: Path, who: str) -
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("who", [ADMIN, NO_ROLE, NOBODY], ids=["admin", "no-role", "nobody"])
-def test_all_that_can_be_asked(asked: House, tmp_path: Path, who: str) -> None:
-    _all_well(schemathesis(asked, who, tmp_path, *WHOLE))
+def test_all_that_can_be_asked(asked: House, tmp_path: Path, who: str, phase: str) -> None:
+    _all_well(schemathesis(asked, who, tmp_path, "--phases", phase, *WHOLE))
 
 
 def _all_well(report: dict[str, Any]) -> None:
