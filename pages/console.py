@@ -33,6 +33,12 @@ _promotions = st.Page(
 _approvals = st.Page(
     "releases/approvals.py", title="Approvals", icon=":material/how_to_reg:", url_path="approvals"
 )
+_environments = st.Page(
+    "releases/environments.py",
+    title="Environments",
+    icon=":material/dns:",
+    url_path="environments",
+)
 _reviews = st.Page(
     "releases/reviews.py", title="Reviews", icon=":material/rate_review:", url_path="reviews"
 )
@@ -126,6 +132,9 @@ _operations = [
         url_path="orchestrator",
     ),
     st.Page(
+        "operations/freezes.py", title="Freezes", icon=":material/ac_unit:", url_path="freezes"
+    ),
+    st.Page(
         "operations/feeds.py", title="Feeds & jobs", icon=":material/rss_feed:", url_path="feeds"
     ),
     st.Page(
@@ -157,6 +166,7 @@ _page = st.navigation(
     {
         "Releases": [
             _promotions,
+            _environments,
             _approvals,
             _reviews,
             st.Page(
@@ -207,9 +217,8 @@ def _banner() -> None:
     cards.banner(session.services(used=False))
 
 
+_releases = (_promotions, _environments, _approvals, _reviews)
 with session.drawing():
-    cards.menu(
-        session.services(), _promotions, _approvals, _reviews, _evidence, _insights, _operations
-    )
+    cards.menu(session.services(), _releases, _evidence, _insights, _operations)
     _banner()
     _page.run()

@@ -92,10 +92,26 @@ def parse_weekly(text: str, *, where: str = "weekly") -> Weekly:
 
 def weekly_text(weekly: Weekly) -> str:
     """As `parse_weekly` reads it."""
-    days, last = ",".join(WEEKDAYS[day] for day in weekly.days), ""
+    days, last = _days_text(weekly.days), ""
     if len(weekly.days) == 1 and weekly.runs_days:
         last = f"{WEEKDAYS[(weekly.days[0] + weekly.runs_days) % 7]} "
     return f"{days} {clock_text(weekly.begins_minute)}-{last}{clock_text(weekly.ends_minute)}"
+
+
+def _days_text(days: Sequence[int]) -> str:
+    """`MO-FR` for three or more in a row."""
+    found: list[list[int]] = []
+    for day in days:
+        if found and found[-1][-1] == day - 1:
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return ",".join(
+        f"{WEEKDAYS[row[0]]}-{WEEKDAYS[row[-1]]}"
+        if len(row) > 2
+        else ",".join(WEEKDAYS[day] for day in row)
+        for row in found
+    )
 
 
 def _days(text: str, *, where: str) -> tuple[int, ...]:

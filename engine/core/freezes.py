@@ -76,7 +76,7 @@ class Cause:
 
     Attributes:
         key: of this window and no other one of the same freeze.
-        freeze: of a DENY its id; empty for being outside of every ALLOW.
+        freeze: of a DENY its id; empty for outside of every ALLOW.
         name: of the freeze, or of the ALLOW windows that one is outside of.
         since_us, until_us: of this window; None = nobody has set an end.
     """
@@ -202,7 +202,7 @@ def sentence(bar: Bar, environment: str) -> str:
         f"(owner {cause.owner}: {cause.reason.rstrip('.')})"
         for cause in bar.causes
     )
-    return f"{environment} is frozen by {whys}. {opening(bar)}"
+    return f"{environment} is frozen: {whys}. {opening(bar)}"
 
 
 def frozen(bar: Bar | None, environment: str) -> Frozen:
@@ -288,7 +288,7 @@ def _outside(bound: list[Freeze], inside: list[Freeze], at_us: int, zones: Zones
     return Cause(
         key=f"outside@{since_us}",
         freeze="",
-        name=f"being outside of {' and '.join(sorted({one.fact.name for one in bound}))}",
+        name=f"outside of {' and '.join(sorted({one.fact.name for one in bound}))}",
         owner=", ".join(sorted({one.fact.owner for one in bound})),
         reason="; ".join(sorted({one.fact.reason.rstrip(".") for one in bound})),
         since_us=min(since_us, at_us),

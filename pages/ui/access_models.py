@@ -33,7 +33,7 @@ SCOPES: Final[Mapping[str, str]] = {
     Scope.BUNDLES: "create bundles",
     Scope.ATTEST: "import attestations",
     Scope.PROMOTE: "request promotions and re-runs",
-    Scope.OPERATE: "pause, resume, continue, roll back, cancel, lift holds",
+    Scope.OPERATE: "pause, resume, continue, roll back, cancel, lift holds, freeze",
     Scope.APPROVE: "approve, reject, review, confirm overrides (never a service)",
     Scope.EVIDENCE: "export, replay, annotate",
     Scope.POLICIES: "publish policies (never a service)",

@@ -335,20 +335,24 @@ def _reviews_open(_home: str, _now: int) -> int:
 
 def menu(
     house: Services,
-    promotions: Any,
-    approvals: Any,
-    reviews: Any,
+    releases: Sequence[Any],
     evidence: Sequence[Any],
     insights: Sequence[Any],
     operations: Sequence[Any],
 ) -> None:
-    """The sidebar: where to go, what is open right now, who is signed in."""
+    """The sidebar: where to go, what is open right now, who is signed in.
+
+    Args:
+        releases: promotions, environments, approvals, reviews.
+    """
+    promotions, environments, approvals, reviews = releases
     with st.sidebar:
         st.markdown(":gray[:small[Releases]]")
         st.page_link(promotions, label="Promotions", icon=":material/rocket_launch:")
         with st.container(gap=None):
             for run in reversed(house.store.runs_open()[-5:]):
                 _open_run(run)
+        st.page_link(environments, label=environments.title, icon=environments.icon)
         mine = sum(one.mine for one in approvals_parts.waiting(house))
         st.page_link(
             approvals, label=approvals_models.menu_label(mine), icon=":material/how_to_reg:"

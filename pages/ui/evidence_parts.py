@@ -32,6 +32,7 @@ PAGES: Final = {
     "replay-request": "evidence/replay_one.py",
     "policies": "insights/policies.py",
     "approval": "releases/approval.py",
+    "freezes": "operations/freezes.py",
     "run": "releases/run.py",
     "step": "releases/step.py",
 }

@@ -112,6 +112,15 @@ TARGET: Final[Mapping[str, Look]] = {
     "V": _look("REVERTING", "undo", "warn", "undo"),
     "R": _look("REVERTED", "undo", "idle", "settings_backup_restore"),
 }
+# An environment, or a freeze window, at this moment.
+FREEZE: Final[Mapping[str, Look]] = {
+    "OPEN": _look("OPEN", "check", "ok", "check_circle"),
+    "FROZEN": _look("FROZEN", "block", "warn", "ac_unit"),
+}
+FREEZE_KIND: Final[Mapping[str, str]] = {
+    "DENY": "DENY: no promotion inside of it",
+    "ALLOW": "ALLOW: promotions only inside of it",
+}
 DATA_HEALTH: Final[Mapping[str, Look]] = {
     "OK": _look("OK", "check", "ok", "check_circle"),
     "WARN": _look("WARN", "warn", "warn", "warning"),

@@ -91,7 +91,7 @@ def test_environments_tell_what_bars_them_and_who_waits(
     (prod,) = [row for row in rows if row["environment"] == "eu-prod"]
     assert prod["frozen"] and [one["freeze"] for one in prod["frozen_by"]] == [freeze["id"]]
     assert (prod["live_run"], prod["active_run"], prod["queued"]) == (None, None, 1)
-    assert prod["opens_us"] is None and "eu-prod is frozen by stop since" in prod["frozen_why"]
+    assert prod["opens_us"] is None and "eu-prod is frozen: stop since" in prod["frozen_why"]
     (waiting,) = prod["queue"]
     assert waiting["run"] == run["id"] and waiting["waits_for"] == prod["frozen_why"]
     told = client.get(f"{API}/runs/{run['id']}", headers=ana).json()

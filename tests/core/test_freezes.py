@@ -224,7 +224,7 @@ def test_outside_of_every_allow_window_it_is_closed() -> None:
     assert bar_at("2026-03-11 21:00", office, late) is None
     bar = bar_at("2026-03-11 18:00", office, late)
     (cause,) = bar.causes
-    assert cause.name == "being outside of f1 and f2" and cause.freeze == ""
+    assert cause.name == "outside of f1 and f2" and cause.freeze == ""
     assert (bar.since_us, bar.until_us) == (us("2026-03-11 17:00"), us("2026-03-11 20:00"))
     # Where only the second one applies, office hours do not open anything.
     elsewhere = bar_at("2026-03-11 10:00", office, late, place=STAGE)
@@ -269,7 +269,7 @@ def test_windows_without_a_gap_never_open() -> None:
 def test_the_sentence_says_what_since_when_whose_why_and_until_when() -> None:
     bar = bar_at("2026-03-28 10:00", weekly("FR 18:00-MO 08:00", name="weekend"))
     assert sentence(bar, "eu-prod") == (
-        "eu-prod is frozen by weekend since 2026-03-27 16:00 UTC (owner ana: because). "
+        "eu-prod is frozen: weekend since 2026-03-27 16:00 UTC (owner ana: because). "
         "It opens at 2026-03-30 05:00 UTC."
     )
 

@@ -73,14 +73,14 @@ class TestQueue:
         waiting = house.real.run(run.run_id)
         assert waiting.status is RunStatus.QUEUED and waiting.barred is not None
         assert waiting.barred.by == "freeze" and waiting.barred.until_us is None
-        assert f"{ENV} is frozen by stop since" in waiting.barred.reason
+        assert f"{ENV} is frozen: stop since" in waiting.barred.reason
         assert "(owner ana: incident 7). It opens when somebody ends" in waiting.barred.reason
         assert len(said(house, run)) == 1
         house.freezing.end(set_.id, SAM, reason="solved")
         assert house.drive(run.run_id).status is RunStatus.SUCCEEDED
         assert [type(e) for e in said(house, run)] == [StartBarred, StartUnbarred]
         told = [line.text for line in tell(house.real.load(run.run_id))]
-        assert any(line.startswith(f"The run stays queued: {ENV} is frozen by") for line in told)
+        assert any(line.startswith(f"The run stays queued: {ENV} is frozen:") for line in told)
 
     def test_it_starts_by_itself_when_the_window_ends(self, house: SmallHouse) -> None:
         at = house.clock.now_us() // 60_000_000 * 60 + 600
@@ -132,7 +132,7 @@ class TestQueue:
         house.ask(run.run_id, Action.BREAK_GLASS, "mia", **glass)
         done = house.drive(run.run_id)
         assert done.status is RunStatus.SUCCEEDED
-        assert "is frozen by stop" in done.overrides[0].against
+        assert "is frozen: stop" in done.overrides[0].against
 
 
 class TestUnderWay:
@@ -141,14 +141,14 @@ class TestUnderWay:
         assert (run.status, run.pause_reason) == (RunStatus.PAUSED, "freeze")
         assert run.step("canary-50").status is StepStatus.SUCCEEDED
         assert run.step("full-100").status is StepStatus.PENDING
-        assert run.pause_note.startswith(f"before Deploy 100%: {ENV} is frozen by stop")
+        assert run.pause_note.startswith(f"before Deploy 100%: {ENV} is frozen: stop")
         assert run.changed_targets
 
     def test_it_goes_on_when_the_freeze_is_over_and_a_person_says_so(
         self, house: SmallHouse
     ) -> None:
         run = paused(house)
-        with pytest.raises(Refused, match="is frozen by stop since"):
+        with pytest.raises(Refused, match="is frozen: stop since"):
             house.ask(run.run_id, Action.RESUME, "mia")
         house.freezing.end("freeze-1", SAM, reason="solved")
         assert house.drive(run.run_id).status is RunStatus.PAUSED  # never by itself
@@ -163,7 +163,7 @@ class TestUnderWay:
         assert house.drive(run.run_id).pause_reason == "freeze"
         (state,) = [s for s in house.service.allowed(run.run_id, SAM) if s.action == "resume"]
         assert not state.ok and state.override is not None and state.override.turn == "ask"
-        assert "is frozen by stop since" in state.override.missing[0]
+        assert "is frozen: stop since" in state.override.missing[0]
         house.ask(run.run_id, Action.RESUME, "sam", override=True)
         with pytest.raises(Refused, match="a second person has to confirm"):
             house.ask(run.run_id, Action.RESUME, "sam", override=True)
@@ -173,7 +173,7 @@ class TestUnderWay:
         freeze(house, "another")
         run = house.drive(run.run_id)
         assert run.pause_reason == "freeze" and run.step("full-100").status is StepStatus.PENDING
-        assert "frozen by another" in run.pause_note and "stop" not in run.pause_note
+        assert "frozen: another" in run.pause_note and "stop" not in run.pause_note
         assert [review.kind for review in run.reviews] == ["override"]
         house.close()
 
