@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 import duckdb
 
 from data.archive import Archive
+from data.backup import backup
 from data.blobs import Blobs
 from data.dispatch import Dispatcher
 from data.findings import FsckReport
@@ -331,6 +332,12 @@ class Store:
         """Room on the file system of the home."""
         found = shutil.disk_usage(self._shelf.home)
         return Disk(free_bytes=found.free, total_bytes=found.total)
+
+    def backup(self) -> Iterator[bytes]:
+        """Everything that was acknowledged by now, as a tar file (`data.backup`); appends go on."""
+        with self._shelf.writing, self._shelf.lock:
+            end = self._shelf.journal.end
+        return backup(self._shelf.home, end)
 
     def fsck(self) -> FsckReport:
         """Read the journal again and compare every table with it. Appends wait meanwhile."""

@@ -134,7 +134,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                          "engine.runner", "engine.scheduling", "engine.sealing",
                          "engine.service", "engine.vitals",
                          "engine.worker", "engine.fleet", "data.store")),
-    ("engine.wiring", ("engine", "data.store", "data.queries")),
+    ("engine.wiring", ("engine", "data.restore", "data.store", "data.queries")),
     (
         "engine.api",
         (*_SHELL, "engine.admitting", "engine.approving",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi import Path as PathPart
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from data import queries
 from engine.admitting import admin_of
@@ -48,6 +48,7 @@ def router(services: Services) -> APIRouter:
     _bundles(api, services)
     _reading(api, services)
     _upkeep(api, services)
+    _copying(api, services)
     return api
 
 
@@ -210,6 +211,23 @@ def _upkeep(api: APIRouter, services: Services) -> None:
         who = admin_of(services, asker(request), "take old samples away")
         done = services.retention.run(dry_run=dry_run, actor=who)
         return {**asdict(done), "said": done.sentence()}
+
+
+def _copying(api: APIRouter, services: Services) -> None:
+    @api.get(
+        "/backup",
+        response_class=StreamingResponse,
+        responses=sends("application/x-tar", told="everything that the home is made of"),
+    )
+    def backup(request: Request) -> Response:
+        """A tar file of which `releaseline restore` makes the home again. Runs go on meanwhile."""
+        who = admin_of(services, asker(request), "take a backup")
+        services.trail.backup_made(user=who)
+        return StreamingResponse(
+            services.store.backup(),
+            media_type="application/x-tar",
+            headers={"Content-Disposition": 'attachment; filename="releaseline-backup.tar"'},
+        )
 
 
 async def _saved(uploads: list[UploadFile], folder: Path) -> tuple[Path, ...]:

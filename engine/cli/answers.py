@@ -52,7 +52,11 @@ class Answers(ABC):
         return _body(self._checked(method, path, **more))
 
     def _checked(self, method: str, path: str, **more: Any) -> httpx.Response:
-        answer = self._ask(method, path, **more)
+        return self.checked(self._ask(method, path, **more))
+
+    @staticmethod
+    def checked(answer: httpx.Response) -> httpx.Response:
+        """The answer, when it is a success. Raises `Ended` with what it says."""
         if not answer.is_success:
             ended = of_problem(answer.status_code, _body(answer))
             if ended.code == FORBIDDEN and not ended.hint:

@@ -82,15 +82,30 @@ class Remote(Answers):
         limits = httpx.Timeout(timeout_s, connect=min(5.0, timeout_s))
         return self._http.stream("GET", path, headers=dict(headers), timeout=limits)
 
+    def save(self, path: str, target: Path) -> None:
+        """Write an answer to a file, piece by piece: it may be larger than the memory."""
+        try:
+            with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self.checked(answer)
+                with target.open("wb") as file:
+                    file.writelines(answer.iter_bytes())
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+
     def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **more)
         except httpx.TransportError as error:
-            raise Ended(
-                UNREACHABLE,
-                f"No answer from {self.url}: {str(error) or type(error).__name__}.",
-                hint="Is the server running? `releaseline serve` starts it; then try again.",
-            ) from error
+            raise self._silent(error) from error
+
+    def _silent(self, error: httpx.TransportError) -> Ended:
+        return Ended(
+            UNREACHABLE,
+            f"No answer from {self.url}: {str(error) or type(error).__name__}.",
+            hint="Is the server running? `releaseline serve` starts it; then try again.",
+        )
 
     def _client(self) -> httpx.Client:
         url, token = self._locate()
@@ -120,11 +135,29 @@ def open_door(call: Call) -> Iterator[Door]:
         door.close()
 
 
-def _open(call: Call) -> Door:
+@contextmanager
+def open_remote(call: Call) -> Iterator[Remote | None]:
+    """The server of this invocation; None where none runs on the home. Raises as `open_door`."""
+    remote = _remote(call)
+    try:
+        yield remote
+    finally:
+        if remote is not None:
+            remote.close()
+
+
+def _remote(call: Call) -> Remote | None:
     if call.remote:
         return Remote(lambda: (_safe(call.remote, call.token), call.token))
     if _find(call.home):
         return Remote(lambda: _locate(call))
+    return None
+
+
+def _open(call: Call) -> Door:
+    remote = _remote(call)
+    if remote is not None:
+        return remote
     from engine.cli.local import Local  # noqa: PLC0415 (brings the whole engine: a second)
 
     return Local(call.home, call.token)

@@ -60,6 +60,7 @@ VERBS: Final[Mapping[str, str]] = {
     "replay.requested/1": "replay",
     "evidence.exported/1": "export",
     "data.exported/1": "export",
+    "backup.made/1": "export",
     "evidence.addendum/1": "annotate_addendum",
     "link.created/1": "create_link",
     "token.created/1": "create_token",

@@ -82,6 +82,18 @@ class AuditChecked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupMade:
+    """Somebody took a copy of everything. The copy holds this event too, as the last one.
+
+    Attributes:
+        how: `server`: it was sent to them; `stopped`: on the machine, while no server ran.
+    """
+
+    TYPE: ClassVar = "backup.made/1"
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreChecked:
     """All that is stored was compared with what it was made from.
 

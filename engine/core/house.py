@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from engine.core.attestations import AttestationImported
-from engine.core.audit_events import AuditChecked, DataExported, SignInFailed, StoreChecked
+from engine.core.audit_events import (
+    AuditChecked,
+    BackupMade,
+    DataExported,
+    SignInFailed,
+    StoreChecked,
+)
 from engine.core.digest import Digest
 from engine.core.event_parts import NamedDigest
 from engine.core.feed_events import FeedSynced, FeedSyncFailed, FeedSyncStarted
@@ -310,4 +316,5 @@ HouseEvent: TypeAlias = (
     | AuditChecked
     | StoreChecked
     | ScheduleEvent
+    | BackupMade
 )

@@ -17,7 +17,7 @@ from data.tables import AUDIT, TABLES, WRITERS, Table, table
 from data.trail import TrailReport
 from engine.asker import Asker, refusal_of
 from engine.core.audit import ENGINE, MAY_READ, AuditFilter
-from engine.core.audit_events import AuditChecked, DataExported, StoreChecked
+from engine.core.audit_events import AuditChecked, BackupMade, DataExported, StoreChecked
 from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.duties import Duties, duties
@@ -172,6 +172,10 @@ class Trail:
         first = tuple(one[:_SENTENCE_MAX] for one in findings[:_FIRST])
         event = StoreChecked(what=what, ok=ok, findings=len(findings), first=first)
         append_to(self._store, ADMIN, event, actor=user)
+
+    def backup_made(self, *, user: str) -> None:
+        """Record that somebody is about to get a copy of everything."""
+        append_to(self._store, ADMIN, BackupMade(how="server"), actor=user)
 
     def handed_out(
         self, what: str, content: bytes, *, user: str, asked: str, run: str = "", rows: int = 1

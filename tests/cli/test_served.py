@@ -116,6 +116,16 @@ def test_a_run_from_outside(start: Start, tmp_path: Path) -> None:
     taken = as_person("evidence", "export", "run-2", "--kind", "addenda", "-o", str(later))
     assert taken.returncode == 0, taken.stderr
     assert releaseline("verify", str(pack), str(later), *anchor).returncode == 0
+    copy = tmp_path / "copy.tar"
+    assert as_person("backup", "-o", str(copy)).returncode == 3 and not copy.exists()
+    assert call("backup", "-o", str(copy)).returncode == 0
+    back = releaseline("restore", str(copy), "--home", str(tmp_path / "again"))
+    assert back.returncode == 0, back.stderr
+    again = releaseline("run", "list", "--home", str(tmp_path / "again"), "--json", **PASS)
+    runs = json.loads(again.stdout)["items"]
+    assert [(one["run_id"], one["status"]) for one in runs] == [
+        ("run-2", "REJECTED"), ("run-1", "FAILED")
+    ]  # fmt: skip
     changed = bytearray(pack.read_bytes())
     changed[len(changed) // 2] ^= 1
     pack.write_bytes(changed)

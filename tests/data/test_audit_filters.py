@@ -34,6 +34,7 @@ VERB_OF = {
     "hold.lifted/1": "lift_hold",
     "sign_in.failed/1": "sign_in",
     "data.exported/1": "export",
+    "backup.made/1": "export",
     "override.requested/1": "override",
     "override.used/1": "override",
     "evidence.exported/1": "export",
