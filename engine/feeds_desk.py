@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,25 @@ class FeedDesk:
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
         return names
+
+    @contextmanager
+    def taking(self, names: Sequence[str]) -> Iterator[None]:
+        """While something else brings snapshots of these feeds, no sync of them begins.
+
+        Raises:
+            Conflict: a sync of one is under way, or the engine is being stopped.
+        """
+        with self._lock:
+            busy = sorted(self._running.keys() & set(names))
+            if self._stopped or busy:
+                raise Conflict(f"A sync of {', '.join(busy) or 'the feeds'} is under way.")
+            self._running |= {name: _Running() for name in names}
+        try:
+            yield
+        finally:
+            with self._lock:
+                for name in names:
+                    del self._running[name]
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Until the syncs that were begun here have ended."""

@@ -13,6 +13,7 @@ from engine.attestations import Attestations
 from engine.blocking import Blocking
 from engine.catalog import Catalog
 from engine.feeds_desk import FeedDesk
+from engine.feeds_files import FeedFiles
 from engine.fleet.control import Fleet
 from engine.freezing import Freezing
 from engine.hooks.room import HookRoom
@@ -60,6 +61,7 @@ class Services:
     views: Views
     freezing: Freezing
     feeds: FeedDesk
+    feed_files: FeedFiles
     policies: PolicyBook
     blocking: Blocking
     outside: Outside

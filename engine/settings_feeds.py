@@ -83,6 +83,10 @@ class FeedsSection(BaseModel):
 
     folder: Text
     sources: list[FeedSourceSection] = []
+    import_keys: Annotated[
+        list[Text],
+        Field(description="PEM files: keys of homes whose exported feeds may be imported"),
+    ] = []
 
 
 def address_problem(address: str, *, signed: bool) -> str | None:
@@ -129,15 +133,28 @@ def check_feeds(document: Located, home: Path) -> list[Problem]:
             if wrong is not None:
                 problems.append(problem_at(document, (*path, "from"), wrong))
         if isinstance(key, str):
-            try:
-                parse_key(_read(home / key), where="")
-            except OSError as error:
-                message = f"expected a file that can be read, found {home / key}: {error.strerror}"
-                problems.append(problem_at(document, (*path, "key"), message))
-            except Malformed as error:
-                message = f"{str(error).removeprefix(': ')} in {home / key}"
-                problems.append(problem_at(document, (*path, "key"), message))
+            problems += _key_problems(document, (*path, "key"), home / key)
+    for i, name in enumerate(_import_keys(document)):
+        if isinstance(name, str):
+            problems += _key_problems(document, ("feeds", "import_keys", i), home / name)
     return problems
+
+
+def _key_problems(document: Located, path: KeyPath, file: Path) -> list[Problem]:
+    try:
+        parse_key(_read(file), where="")
+    except OSError as error:
+        message = f"expected a file that can be read, found {file}: {error.strerror}"
+    except Malformed as error:
+        message = f"{str(error).removeprefix(': ')} in {file}"
+    else:
+        return []
+    return [problem_at(document, path, message)]
+
+
+def import_keys_of(home: Path, section: FeedsSection) -> tuple[str, ...]:
+    """The keys as PEM. The files have been checked."""
+    return tuple(_read(home / one).decode("ascii", "replace") for one in section.import_keys)
 
 
 def origins_of(home: Path, section: FeedsSection) -> tuple[FeedOrigin, ...]:
@@ -159,6 +176,12 @@ def origins_of(home: Path, section: FeedsSection) -> tuple[FeedOrigin, ...]:
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_KEY_MAX)
+
+
+def _import_keys(document: Located) -> list[Any]:
+    section = document.value.get("feeds") if isinstance(document.value, Mapping) else None
+    keys = section.get("import_keys") if isinstance(section, Mapping) else None
+    return keys if isinstance(keys, list) else []
 
 
 def _entries(document: Located) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

@@ -15,7 +15,7 @@ from engine.core.health_parse import parse_gate
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import SeriesNames
 from engine.settings_approval import approval_of
-from engine.settings_feeds import origins_of
+from engine.settings_feeds import import_keys_of, origins_of
 from engine.settings_hooks import inbound_of, outbound_of, webhooks_of
 from engine.settings_integrations import integrations_of
 from engine.settings_openslo import OpenSloFiles
@@ -281,23 +281,19 @@ def _workflow_digest(
     return Digest.of(canonical(document))
 
 
-def _settings(
-    home: Path, file: SettingsFile, workflows: dict[str, Workflow], slos: OpenSloFiles
-) -> Settings:
-    policies = {
-        one.name: PolicyFiles(name=one.name, policy=home / one.policy, config=home / one.config)
-        for one in file.policies
-    }
-    trust = anchors_of(home, file.trust)
+def _written(file: SettingsFile, *, trusting: bool) -> dict[str, Any]:
+    """What the digest of the settings covers, as it was written."""
     # Settings that trust nobody keep the digest that they had before there was such a section.
-    left_out = {"workflows"} if trust else {"workflows", "trust"}
+    left_out = {"workflows"} if trusting else {"workflows", "trust"}
     # The same holds for sections that came later.
     left_out |= {"outbound", "webhooks", "hooks"} - file.model_fields_set
-    written = file.model_dump(mode="json", by_alias=True, exclude=left_out)
+    written: dict[str, Any] = file.model_dump(mode="json", by_alias=True, exclude=left_out)
     if not file.integrations.servers:
         del written["integrations"]
     if not file.feeds.sources:
         del written["feeds"]["sources"]
+    if not file.feeds.import_keys:
+        del written["feeds"]["import_keys"]
     if file.sign_in.oidc is None:
         del written["sign_in"]
     for environment in written["environments"]:  # nor do environments that need no ticket change it
@@ -308,6 +304,18 @@ def _settings(
         for key in ("on_timeout", "conflicts"):
             if environment["approval"][key] is None:
                 del environment["approval"][key]
+    return written
+
+
+def _settings(
+    home: Path, file: SettingsFile, workflows: dict[str, Workflow], slos: OpenSloFiles
+) -> Settings:
+    policies = {
+        one.name: PolicyFiles(name=one.name, policy=home / one.policy, config=home / one.config)
+        for one in file.policies
+    }
+    trust = anchors_of(home, file.trust)
+    written = _written(file, trusting=bool(trust))
     document: dict[str, JsonValue] = {
         "schema": "releaseline.settings/1",
         **written,
@@ -323,7 +331,11 @@ def _settings(
             for one in file.environments
         },
         policies=policies,
-        feeds=FeedsConfig(folder=home / file.feeds.folder, sources=origins_of(home, file.feeds)),
+        feeds=FeedsConfig(
+            folder=home / file.feeds.folder,
+            sources=origins_of(home, file.feeds),
+            import_keys=import_keys_of(home, file.feeds),
+        ),
         server=ServerConfig(
             host=file.server.host,
             port=file.server.port,

@@ -137,10 +137,14 @@ class Environment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedsConfig:
-    """`folder` holds feeds that somebody puts there; `sources` are where others are synced from."""
+    """`folder` holds feeds that somebody puts there; `sources` are where others are synced from.
+
+    `import_keys`: PEM of keys of other homes whose exported files may be imported.
+    """
 
     folder: Path
     sources: tuple[FeedOrigin, ...] = ()
+    import_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ from engine.wiring_chores import (
     worker_of,
 )
 from engine.wiring_integrations import health_of, prober_of
-from engine.wiring_outside import fleet_of, outside_of
+from engine.wiring_outside import feed_files_of, fleet_of, outside_of
 from engine.wiring_schedules import scheduling_of
 from engine.worker import Worker
 
@@ -167,6 +167,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         vitals=vitals,
         orchestrator=orchestrator_of(outside, worker, feeds, rescans),
         feeds=feeds,
+        feed_files=feed_files_of(outside, feeds, keys.input_key),
         policies=book,
         blocking=Blocking(store, settings.home / "blobs"),
         outside=outside,

@@ -12,6 +12,9 @@ from engine.adapters.metrics_router import RouterMetrics
 from engine.adapters.runtime_fleet import FleetRuntime
 from engine.catalog import Catalog
 from engine.core.errors import Malformed, UnsafeConfig
+from engine.evidence.feeds_seal import FeedsSigner
+from engine.feeds_desk import FeedDesk
+from engine.feeds_files import FeedFiles
 from engine.fleet.control import Fleet
 from engine.outside import Outside, Place
 from engine.policy_book import PolicyBook
@@ -50,6 +53,17 @@ def outside_of(
             name: _place(settings, fleet, store.blobs, clock) for name, fleet in fleets.items()
         },
         secrets=secret_sources(settings, input_key, os.environ),
+    )
+
+
+def feed_files_of(outside: Outside, desk: FeedDesk, input_key: bytes) -> FeedFiles:
+    return FeedFiles(
+        store=outside.store,
+        clock=outside.clock,
+        desk=desk,
+        config=outside.settings.feeds,
+        home=outside.settings.home,
+        signer=FeedsSigner(input_key),
     )
 
 

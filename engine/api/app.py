@@ -26,6 +26,7 @@ from engine.api import (
     environments,
     evidence,
     feeds,
+    feeds_files,
     findings,
     freezes,
     gates,
@@ -76,6 +77,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
         environments.router(services),
         people.router(services),
         evidence.router(services),
+        feeds_files.router(services),  # before `/feeds/{name}`
         feeds.router(services),
         findings.router(services),
         freezes.router(services),

@@ -11,7 +11,8 @@ import click
 
 from engine.cli.call import Call, Noun, page, pass_call
 from engine.cli.door import open_door
-from engine.cli.exits import BAD_CONFIG, CONFLICT, Ended
+from engine.cli.exits import CONFLICT, Ended
+from engine.cli.values import write_file
 from engine.core.exporting import AUDIT_PACK, KINDS, SEALED_KINDS, SIGNATURE
 
 
@@ -64,9 +65,9 @@ def export(call: Call, run_id: str, kind: str, output: Path | None, force: bool)
     signature = path.with_name(f"{path.name}{SIGNATURE}")
     if beside and not force and signature.exists():
         raise Ended(CONFLICT, f"{signature} exists.", hint="--force overwrites it.")
-    _write(path, content, force=force)
+    write_file(path, content, force=force)
     if beside:
-        _write(signature, beside, force=force)
+        write_file(signature, beside, force=force)
     digest = hashlib.sha256(content).hexdigest()
     given = {"file": str(path), "sha256": digest, "size": len(content), "kind": kind}
     call.give({**given, "signature": str(signature)} if beside else given)
@@ -96,13 +97,3 @@ def addendum(call: Call, run_id: str, text: str, attached: tuple[Path, ...]) -> 
         f"Addendum {made['number']} of {run_id} is signed and logged (index {made['log_index']}).",
         f"{made['envelope']}  {made['name']}",
     )
-
-
-def _write(path: Path, content: bytes, *, force: bool) -> None:
-    try:
-        with path.open("wb" if force else "xb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise Ended(CONFLICT, f"{path} exists.", hint="--force overwrites it.") from None
-    except OSError as error:
-        raise Ended(BAD_CONFIG, f"{path}: can't be written: {error.strerror}") from None

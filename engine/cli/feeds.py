@@ -11,6 +11,8 @@ import click
 from engine.cli.call import Call, Noun, moment, pass_call, short
 from engine.cli.door import Door, open_door
 from engine.cli.exits import DONE, INPUT, UNREACHABLE, Ended
+from engine.cli.values import write_file
+from engine.core.digest import Digest
 from engine.core.feeds import is_url
 from engine.live_text import span
 
@@ -102,6 +104,72 @@ def sync(
     if not codes:
         return DONE
     return UNREACHABLE if codes <= {"unreachable", "stopped", "interrupted"} else INPUT
+
+
+@feeds.command(name="export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Write over FILE where there is one.")
+@pass_call
+def export_them(call: Call, file: Path, force: bool) -> None:
+    """Write the snapshots in force into one signed FILE, for a home that no network reaches.
+
+    The same snapshots give the same bytes. `feeds key` prints what the other home has to trust.
+    """
+    with open_door(call) as door:
+        _, content = door.download("/feeds/export")
+    write_file(file, content, force=force)
+    call.give({"file": str(file), "size": len(content), "digest": str(Digest.of(content))})
+    call.say(f"{file}: {len(content):,} bytes, {Digest.of(content)}")
+
+
+@feeds.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Take it also when it is older, or holds much less, than what is here.",
+)
+@pass_call
+def import_them(call: Call, file: Path, accept_loss: bool) -> None:
+    """Check FILE, and bring its snapshots into force: all of them or none.
+
+    It has to be signed by this home, or by a key under feeds.import_keys of the settings.
+    """
+    with open_door(call) as door, file.open("rb") as content:
+        answer = door.post(
+            "/feeds/import",
+            files={"file": (file.name, content, "application/gzip")},
+            data={"accept_loss": str(accept_loss).lower()},
+        )
+    call.give(answer)
+    call.table(
+        ("FEED", "AS OF", "RECORDS", "ADDED", "CHANGED", "REMOVED", "FROM"),
+        [
+            [
+                one["name"],
+                moment(one["as_of_s"] * 1_000_000),
+                one["records"],
+                one["added"],
+                one["changed"],
+                one["removed"],
+                one["source"],
+            ]
+            for one in answer["taken"]
+        ],
+    )
+    if answer["known"]:
+        call.say(f"In force already: {', '.join(answer['known'])}")
+    call.say(f"Signed by {answer['signed_by']}")
+
+
+@feeds.command()
+@pass_call
+def key(call: Call) -> None:
+    """Print the public key that this home signs its exports with, as PEM."""
+    with open_door(call) as door:
+        _, content = door.download("/feeds/key")
+    call.give({"pem": content.decode("ascii")})
+    call.say(content.decode("ascii").rstrip())
 
 
 def _place(origin: str, call: Call) -> str:

@@ -1,11 +1,14 @@
-"""Option values that more than one command reads."""
+"""Option values that more than one command reads, and files that they write."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import click
+
+from engine.cli.exits import BAD_CONFIG, CONFLICT, Ended
 
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
@@ -25,3 +28,13 @@ class Duration(click.ParamType[int]):
 
 
 DURATION: Final = Duration()
+
+
+def write_file(path: Path, content: bytes, *, force: bool) -> None:
+    try:
+        with path.open("wb" if force else "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise Ended(CONFLICT, f"{path} exists.", hint="--force overwrites it.") from None
+    except OSError as error:
+        raise Ended(BAD_CONFIG, f"{path}: can't be written: {error.strerror}") from None

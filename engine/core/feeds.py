@@ -163,6 +163,28 @@ def loss(before: FeedSynced | None, *, removed: int, newest_s: int) -> str | Non
     return None
 
 
+# Clocks differ by a little; what is dated further ahead would be refused by every gate.
+_AHEAD_S_MAX: Final = 300
+
+
+def downgrade(name: str, *, as_of_s: int, in_force_s: int | None) -> str | None:
+    """Why a snapshot must not replace the one in force unasked, in one sentence; None when it may.
+
+    Args:
+        as_of_s, in_force_s: UTC seconds up to which either is known; None = there is none.
+    """
+    if in_force_s is None or as_of_s >= in_force_s:
+        return None
+    return f"{name}: it is {in_force_s - as_of_s} s older than the snapshot that is in force."
+
+
+def ahead(name: str, *, as_of_s: int, now_s: int) -> str | None:
+    """Why a snapshot's date cannot be right; None when it can."""
+    if as_of_s <= now_s + _AHEAD_S_MAX:
+        return None
+    return f"{name}: it is dated {as_of_s - now_s} s after this clock; one of both is wrong."
+
+
 def refusal(roles: frozenset[Role], *, local: bool, chosen: bool) -> Refusal | None:
     """Why somebody may not sync feeds; None when they may.
 

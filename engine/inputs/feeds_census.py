@@ -14,7 +14,7 @@ from engine.core.jcs import canonical
 from engine.inputs.advisories import read_advisory
 from engine.inputs.catalogues import read_kev, read_nvd
 from engine.inputs.feeds import read_epss
-from engine.inputs.feeds_nvd import last_modified_us
+from engine.inputs.feeds_nvd import last_modified_us, read_page
 from engine.inputs.feeds_osv import micros
 from engine.inputs.reading import objects_of, read_json
 
@@ -83,10 +83,12 @@ def _osv(found: Census, content: bytes, place: str) -> None:
 
 
 def _nvd(found: Census, content: bytes, place: str) -> None:
-    for name in read_nvd(content, where=place):
-        (item,) = read_json(content, where=place)["vulnerabilities"]
+    read_nvd(content, where=place)
+    # A file that somebody put into the folder may hold a whole page of them.
+    for name, one in read_page(content, where=place).cves.items():
+        (item,) = read_json(one, where=place)["vulnerabilities"]
         rejected = item["cve"].get("vulnStatus") == "Rejected"
-        _take(found, name, content, last_modified_us(content), withdrawn=rejected)
+        _take(found, name, one, last_modified_us(one), withdrawn=rejected)
 
 
 def _kev(found: Census, content: bytes, place: str) -> None:

@@ -8,7 +8,7 @@ from engine.core.errors import ReleaselineError
 from engine.feeds_read import Feeds, history, look, who
 from engine.feeds_sync import Wish
 from engine.services import Services
-from pages.ui import evidence_parts, feeds_models, rescans_parts, session, words
+from pages.ui import airgap_parts, evidence_parts, feeds_models, rescans_parts, session, words
 
 _LOOK_EVERY_S = 1.0
 
@@ -127,3 +127,4 @@ def _history() -> None:
 draw()
 if not rescans_first:
     rescans_parts.section(house)
+airgap_parts.section(house)

@@ -73,3 +73,20 @@ def test_rescans_say_how_they_stand_and_who_may_not(client: TestClient, bearer: 
     assert (refused.status_code, refused.json()["code"]) == (403, "role")
     refused = client.post("/api/v1/rescans", json={}, headers=bearer("ana.li"))
     assert refused.status_code == 409 and "has an SBOM to rescan" in refused.json()["detail"]
+
+
+def test_the_snapshots_in_force_as_one_file_and_back(client: TestClient, bearer: Bearer) -> None:
+    got = client.get("/api/v1/feeds/export", headers=bearer("bob.smith"))
+    assert got.status_code == 200 and got.headers["content-type"] == "application/gzip"
+    assert got.content == client.get("/api/v1/feeds/export", headers=bearer("ana.li")).content
+    key = client.get("/api/v1/feeds/key", headers=bearer("ana.li"))
+    assert key.text.startswith("-----BEGIN PUBLIC KEY-----")
+    files = {"file": ("feeds.tar.gz", got.content, "application/gzip")}
+    refused = client.post("/api/v1/feeds/import", files=files, headers=bearer("bob.smith"))
+    assert (refused.status_code, refused.json()["code"]) == (403, "role")
+    done = client.post("/api/v1/feeds/import", files=files, headers=bearer("ana.li"))
+    assert done.status_code == 200 and done.json()["taken"] == []
+    assert "KEV" in done.json()["known"]
+    spoilt = {"file": ("feeds.tar.gz", got.content[:-9], "application/gzip")}
+    wrong = client.post("/api/v1/feeds/import", files=spoilt, headers=bearer("ana.li"))
+    assert wrong.status_code == 422 and "feeds.tar.gz: expected" in wrong.json()["detail"]

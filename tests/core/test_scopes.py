@@ -48,6 +48,7 @@ NEEDED = {
     "check_audit": {"evidence"},
     "publish_policy": {"policies"},
     "sync_feeds": {"feeds"},
+    "import_feeds": {"feeds"},
     "rescan": {"feeds"},
     "retry_run": {"operate"},
     "administer": {"admin"},

@@ -67,9 +67,11 @@ def test_the_page_has_the_section_and_the_banner_leads_to_it(
     at = visit(PAGE)
     assert not at.exception
     heads = [one.value for one in at.subheader]
-    assert heads == ["History", "SBOM rescans"]
+    assert heads == ["History", "SBOM rescans", "Without a network"]
     assert "has an SBOM" in texts(at)
     assert next(one for one in at.button if one.key == "rescans.now").disabled
     assert house.services.rescans.subjects() == ()  # the bundles of this house have no SBOM
+    assert at.get("link_button")[0].proto.url == "/api/v1/feeds/export"
+    assert house.services.feed_files.key.rstrip() in [one.value for one in at.code]
     heads = [one.value for one in visit(PAGE, job="rescans").subheader]
     assert heads[0] == "SBOM rescans"

@@ -22,7 +22,8 @@ def home(tmp_path: Path) -> Path:
         (tmp_path / "policies" / name).write_text("{}")
     key = Ed25519PrivateKey.generate().public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "trust" / "mirror.pem").write_bytes(pem)
+    for name in ("mirror.pem", "outside.pem"):
+        (tmp_path / "trust" / name).write_bytes(pem)
     (tmp_path / "trust" / "none.pem").write_text("no key")
     return tmp_path
 

@@ -202,6 +202,27 @@ class SyncStartedDoc(TypedDict):
 
 
 @closed
+class FeedImportedDoc(TypedDict):
+    name: str
+    digest: DigestText
+    as_of_s: int
+    records: int
+    added: int
+    changed: int
+    removed: int
+    source: str
+
+
+@closed
+class FeedsImportedDoc(TypedDict):
+    """`signed_by`: the trusted key. `known`: feeds of which nothing in the file is new."""
+
+    signed_by: str
+    taken: list[FeedImportedDoc]
+    known: list[str]
+
+
+@closed
 class EngineHealthDoc(TypedDict):
     running: bool
     tick_age_s: float
