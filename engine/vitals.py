@@ -6,7 +6,7 @@ import platform
 import resource
 import threading
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -36,18 +36,11 @@ class VitalStore(EventStore, Protocol):
 class VitalsDesk:
     """Thread-safe. What takes a while is measured by the alarm clock, once a minute."""
 
-    def __init__(
-        self,
-        *,
-        store: VitalStore,
-        clock: Clock,
-        logbook: LogBook,
-        own_version: str,
-    ) -> None:
+    def __init__(self, store: VitalStore, clock: Clock, logbook: LogBook, *, version: str) -> None:
         self._store, self._clock = store, clock
         self._logbook = logbook
         self._since_us = clock.now_us()
-        self._versions = {"releaseline": own_version, **_versions()}
+        self._versions = {"releaseline": version, **_versions()}
         self._lock = threading.Lock()
         self._slow: Slow | None = None
 
@@ -127,7 +120,7 @@ def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _SHOWN:
         try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # vendored without its metadata
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # vendored without its metadata
             found[name] = "unknown"
     return found

@@ -93,6 +93,9 @@ HOUSE_VERBS: Final = (
     Verb(name="end_freeze", roles=RM_SRE),
     Verb(name="publish_policy", roles=frozenset({"policy_author"})),
     Verb(name="sync_feeds", roles=CARES_FOR_SOURCES, done=_NOT_NOW, cli=frozenset({5})),
+    # Nothing that is live in this house has an SBOM.
+    Verb(name="rescan", roles=RM_SRE, done=_NOT_NOW, cli=frozenset({5})),
+    Verb(name="import_feeds", roles=CARES_FOR_SOURCES),
     Verb(name="probe_integration", roles=CARES_FOR_SOURCES, cli=_NO_COMMAND),
     Verb(name="read_audit", roles=READS_THE_TRAIL),
     Verb(name="check_audit", roles=READS_THE_TRAIL),

@@ -90,6 +90,13 @@ def _attestation(house: House, run_id: str, folder: Path) -> Deed:
     return Deed("POST", f"/bundles/{house.bundle}/attestations", files, words)
 
 
+def _feeds(house: House, run_id: str, folder: Path) -> Deed:
+    path = folder / "feeds.tar.gz"
+    path.write_bytes(house.services.feed_files.export())
+    files = {"files": {"file": (path.name, path.read_bytes(), "application/gzip")}}
+    return Deed("POST", "/feeds/import", files, ("feeds", "import", str(path)))
+
+
 def _addendum(house: House, run_id: str, folder: Path) -> Deed:
     words = ("evidence", "addendum", run_id, "--text", _WHY)
     return Deed("POST", f"/runs/{run_id}/evidence/addenda", {"data": {"text": _WHY}}, words)
@@ -192,6 +199,8 @@ DEEDS: Final[dict[str, Make]] = {
     "end_freeze": _freeze_to_end,
     "publish_policy": _policy,
     "sync_feeds": _post("/feeds/sync", {}, "feeds", "sync"),
+    "rescan": _post("/rescans", {}, "rescan", "now"),
+    "import_feeds": _feeds,
     "probe_integration": _post("/integrations/status-page/probe", None),
     "read_audit": _get("/audit", "audit", "list"),
     "check_audit": _post("/audit/check", None, "audit", "check"),
