@@ -60,6 +60,10 @@ class Freezing(Admission):
         """What keeps promotions from starting there now; None when nothing does."""
         return freezes.barring(self._store.freezes(), place, self._clock.now_us(), offset_at)
 
+    def bars(self) -> dict[str, Bar | None]:
+        """The same of every environment, by name."""
+        return {place.environment: self.bar(place) for place in self.places()}
+
     def closes_us(self, place: Place) -> int | None:
         """When an environment that is open now closes next; None when no window says so."""
         return freezes.closes_us(self._store.freezes(), place, self._clock.now_us(), offset_at)

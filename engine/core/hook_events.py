@@ -82,11 +82,13 @@ class RedeliveryRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeRaised:
-    """Something waits for a person and no event of the run says so; told once per occasion.
+    """Something that no event of a run says, but time or a freeze; told once per occasion.
 
     Attributes:
         name: stable name of what is told, for example `review.overdue`.
-        occasion: what makes it one occasion within the run, for example the review's number.
+        run: empty for what is about none.
+        occasion: what makes it one occasion within the run, for example the review's number; of a
+            freeze the keys of its windows.
         text: what waits, in one sentence.
         people: those who may act, by user name; may be empty.
     """

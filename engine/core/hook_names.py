@@ -76,6 +76,8 @@ NAMES: Final = WAITING | {
     "evidence.captured",
     "evidence.missing",
     "evidence.sealed",
+    "freeze.ended",
+    "freeze.started",
     "gate.breached",
     "gate.warned",
     "override.used",

@@ -19,6 +19,9 @@ from engine.core.statemachine import Role, RunStatus, actors_of
 
 NOBODY_ELIGIBLE: Final = "approval.nobody_eligible"
 OVERDUE: Final = "review.overdue"
+# Nobody has to act on these; but who waits for a promotion wants to know.
+FROZEN: Final = "freeze.started"
+OPENED: Final = "freeze.ended"
 # Users to the roles that they hold in one environment.
 Holders: TypeAlias = Mapping[str, frozenset[Role]]
 

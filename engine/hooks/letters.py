@@ -143,8 +143,8 @@ class Letters:
             found = next(iter(self._store.load(message.stream, message.seq - 1)), None)
             if found is not None:
                 event = found.event
-                run = self._store.run(event.run) if isinstance(event, NoticeRaised) else None
-                return found, run
+                about = event.run if isinstance(event, NoticeRaised) else ""
+                return found, self._store.run(about) if about else None
         raise NotFound(f"There is no event {message.seq} of {message.stream}.")
 
     def _log(self, stream: str, end: int) -> tuple[Recorded, ...]:

@@ -18,6 +18,7 @@ from engine.core.people_events import ReviewClosed, ReviewOpened
 from engine.core.people_state import Review
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
+from engine.hooks.noticing_freezes import FreezeNoticer
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
 
@@ -27,12 +28,19 @@ class Noticer:
 
     Args:
         holders: environment to the roles of everybody there.
+        freezes: looks at what is frozen.
     """
 
     def __init__(
-        self, *, store: EventStore, clock: Clock, holders: Callable[[str], Holders]
+        self,
+        *,
+        store: EventStore,
+        clock: Clock,
+        holders: Callable[[str], Holders],
+        freezes: FreezeNoticer,
     ) -> None:
         self._store, self._clock, self._holders = store, clock, holders
+        self._freezes = freezes
         self._lock = threading.Lock()
         # Runs with a review that nobody has closed, as far as the log was read.
         self._reviewed: dict[str, int] = {}
@@ -41,6 +49,7 @@ class Noticer:
 
     def look(self) -> None:
         """Record what is not on record yet. Raises `StorageFull`, `Conflict`."""
+        self._freezes.look()
         for run in self._store.runs_open():
             if run.status is not RunStatus.AWAITING_APPROVAL:
                 continue

@@ -8,10 +8,12 @@ from functools import partial
 
 from engine.adapters.guarded_http import GuardedHttp
 from engine.catalog import Catalog
+from engine.freezing import Freezing
 from engine.hooks.desk import WebhookDesk
 from engine.hooks.inbound import Inbound
 from engine.hooks.letters import HookSecrets, Letters, holders_in
 from engine.hooks.noticing import Noticer
+from engine.hooks.noticing_freezes import FreezeNoticer
 from engine.hooks.postman import Postman
 from engine.ports import Clock, EventStore
 from engine.service import Service
@@ -49,7 +51,8 @@ def hook_room(
     secrets = HookSecrets(home=settings.home, env=os.environ, home_key=home_key)
     http = GuardedHttp(settings.outbound.allowed)
     letters = Letters(store=store, secrets=secrets, base=settings.console_url, holders=holders)
-    noticer = Noticer(store=store, clock=clock, holders=holders)
+    freezes = FreezeNoticer(store, Freezing(store, settings, clock).bars)
+    noticer = Noticer(store=store, clock=clock, holders=holders, freezes=freezes)
     return HookRoom(
         desk=WebhookDesk(store=store, clock=clock, settings=settings, http=http, secrets=secrets),
         letters=letters,

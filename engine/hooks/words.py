@@ -29,6 +29,8 @@ HEADS: Final = {
     "evidence.captured": "Evidence signed",
     "evidence.missing": "Evidence missing",
     "evidence.sealed": "Evidence sealed",
+    "freeze.ended": "Freeze ended",
+    "freeze.started": "Frozen",
     "gate.breached": "Health gate breached",
     "gate.warned": "Health gate warns",
     "override.requested": "Override wanted",

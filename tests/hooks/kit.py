@@ -11,12 +11,14 @@ from data import queries
 from data.store import Store
 from engine.adapters.guarded_http import GuardedHttp
 from engine.asker import Asker
+from engine.core.freezes import Bar
 from engine.core.hook_book import Hook
 from engine.core.outbound import Allowed
 from engine.core.statemachine import Role
 from engine.hooks.desk import HookWish, WebhookDesk
 from engine.hooks.letters import HookSecrets, Letters
 from engine.hooks.noticing import Noticer
+from engine.hooks.noticing_freezes import FreezeNoticer
 from engine.hooks.postman import Postman
 from engine.ports_notified import Notifier
 from tests.faults.small_house import settings
@@ -73,7 +75,13 @@ class HookHouse:
 
         secrets = HookSecrets(home=home, env=env or {}, home_key=KEY)
         self.letters = Letters(store=self.store, secrets=secrets, base=BASE, holders=held)
-        self.noticer = Noticer(store=self.store, clock=self.clock, holders=held)
+        self.bars: dict[str, Bar | None] = {}
+        self.noticer = Noticer(
+            store=self.store,
+            clock=self.clock,
+            holders=held,
+            freezes=FreezeNoticer(self.store, lambda: self.bars),
+        )
         self.postman = Postman(
             store=self.store,
             clock=self.clock,

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from engine.core.approvals import approval_step
 from engine.core.eligibility import may_approve
+from engine.core.freezes import Bar, Cause
 from engine.core.hook_events import HOOKS, NoticeRaised
 from engine.core.hook_waits import reviewers
 from engine.core.people_events import ApproversSeen, ReviewClosed, ReviewOpened
 from engine.core.run import Run
 from engine.core.statemachine import RunStatus
+from engine.hooks.noticing_freezes import FreezeNoticer
 from tests.data.kit import play, rollout
 from tests.hooks.kit import HOLDERS, HookHouse
 
@@ -119,3 +121,40 @@ def test_the_postman_looks_as_soon_as_nobody_is_found(house: HookHouse) -> None:
     house.postman.start()
     nobody_approves(house, waiting_run(house))
     house.until(lambda: len(notices(house)) == 1)
+
+
+def frozen(*keys: str) -> Bar:
+    causes = tuple(
+        Cause(key=key, freeze="freeze-1", name=f"f {key}", owner="ana", reason="because",
+              since_us=1_000_000, until_us=None)
+        for key in keys
+    )  # fmt: skip
+    return Bar(causes=causes, until_us=None)
+
+
+def test_that_an_environment_is_frozen_and_open_again_is_told_once_also_after_a_restart(
+    house: HookHouse,
+) -> None:
+    house.add("http://127.0.0.1:9/in", events=("freeze.*",), environments=("eu-prod",))
+    house.bars |= {"eu-prod": None, "stage": frozen("freeze-9@1")}
+
+    def told(bar: Bar | None) -> list[str]:
+        house.bars["eu-prod"] = bar
+        for _ in range(2):
+            house.noticer.look()
+        return [f"{n.name} {n.occasion}" for n in notices(house) if n.environment == "eu-prod"]
+
+    assert told(None) == []
+    assert told(frozen("freeze-1@1")) == ["freeze.started freeze-1@1"]
+    assert told(frozen("freeze-1@1", "freeze-2@5"))[1:] == ["freeze.started freeze-1@1 freeze-2@5"]
+    assert len(told(frozen("freeze-2@5"))) == 2  # less of it is no news
+    again = FreezeNoticer(house.real, lambda: house.bars)
+    again.look()
+    assert len(told(frozen("freeze-2@5"))) == 2
+    assert told(None)[2:] == ["freeze.ended freeze-2@5"]
+    assert told(frozen("freeze-1@1"))[3:] == []  # the same window, told before
+    assert [row["name"] for row in house.rows()] == ["freeze.started"] * 2 + ["freeze.ended"]
+    (hook,) = house.real.hooks()
+    first = min(house.real.outbox(hook.id), key=lambda one: one.message.gseq)
+    said = house.letters.told(first.message)
+    assert said.head == "Frozen" and said.text.startswith("eu-prod is frozen: f freeze-1@1 since ")
