@@ -59,7 +59,7 @@ _DRAIN_RETRY_S: Final = 1.0
 class Runner:
     def __init__(self, out: Outside, *, sealer: Sealer, watcher: Watcher, starter: Starter) -> None:
         self._out, self._sealer, self._watcher = out, sealer, watcher
-        self._acquiring = Acquiring(out, starter)
+        self.starter, self._acquiring = starter, Acquiring(out, starter)
 
     def recover(self) -> int:
         """End what a former engine left open. Call once, before any `advance`. Returns how many."""

@@ -27,6 +27,7 @@ from engine.core.scopes import PROMOTE
 from engine.core.spans import limit_text
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
+from engine.scheduling_history import ScheduleHistory
 from engine.scheduling_runs import ScheduleRuns
 from engine.settings import Settings
 from engine.time_zones import offset_at
@@ -67,11 +68,12 @@ class Scheduling(Admission):
         catalog: Catalog,
         clock: Clock,
         runs: ScheduleRuns,
+        history: ScheduleHistory,
         tokens: Callable[[], frozenset[str]],
     ) -> None:
         super().__init__(store, settings)
         self._catalog, self._clock, self._tokens = catalog, clock, tokens
-        self.runs = runs
+        self.runs, self.history = runs, history
 
     def stop(self) -> None:
         self.runs.stop()

@@ -7,7 +7,7 @@ they are told, and asked for again as long as they keep the run from starting.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from engine.core import freezes, precondition_reads, preconditions, starting
 from engine.core.data_health import Integration
@@ -37,6 +37,11 @@ from engine.steps import OBSERVE_DEADLINE_S
 from engine.time_zones import offset_at
 
 SCHEMA: Final = "releaseline.preconditions/1"
+
+
+def feeds_named(config: Mapping[str, Any]) -> frozenset[str]:
+    """The feeds that a policy's configuration rests on."""
+    return frozenset({*config.get("feeds", {}), *config.get("required_feeds", ())})
 
 
 class Starter:
@@ -81,10 +86,14 @@ class Starter:
             found[name] = self._read(run, name, limits[name], now_us)
         return found
 
+    def rows(self, run: Run) -> tuple[Row, ...]:
+        """Every precondition of the run as it is now. Nothing is recorded."""
+        return self._rows(run, self.look(run))
+
     def lacks(self, run: Run) -> tuple[str, ...]:
         """What keeps a SCHEDULED run from starting now, one phrase each; its window is no matter
         here, because whoever starts it by hand passes that by."""
-        return preconditions.unmet(self._rows(run, self.look(run)))
+        return preconditions.unmet(self.rows(run))
 
     def open_window(self, run: Run, found: Mapping[str, Read], *, taken: str) -> float | None:
         """Let a run whose window is open into the queue, or have it wait.
@@ -149,7 +158,7 @@ class Starter:
             return Read(state=State.UNKNOWN, value=f"the feeds cannot be read: {error}")
         config = desk.compiled(desk.policy_digest(run.environment)).policy.config
         known: dict[str, int | None] = {}
-        for name in {*config.get("feeds", {}), *config.get("required_feeds", ())}:
+        for name in feeds_named(config):
             limits = limits_of(config, name)
             # One that is not there counts only where the policy cannot do without it.
             if name in newest or (limits is not None and limits.required):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from engine.core.errors import Malformed
 from engine.core.local_time import OffsetAt
@@ -32,6 +32,13 @@ def offset_at(name: str, *, where: str = "time zone") -> OffsetAt:
         return int(there.total_seconds())
 
     return offset
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Every zone that this machine knows, as people choose among them: sorted, UTC first."""
+    places = {name for name in available_timezones() if "/" in name and not name.startswith("Etc/")}
+    return ("UTC", *sorted(places))
 
 
 @functools.cache

@@ -17,8 +17,9 @@ from engine.outside import Outside
 from engine.policy_book import PolicyBook
 from engine.rescans import Rescans
 from engine.scheduling import Scheduling
+from engine.scheduling_history import ScheduleHistory
 from engine.scheduling_runs import ScheduleRuns
-from engine.starting import Starter
+from engine.starting import Starter, feeds_named
 
 # Reviews are read from the whole log of events, and many runs may ask in the same minute.
 _DEBT_FOR_S: Final = 5.0
@@ -45,15 +46,24 @@ def scheduling_of(
         speed=speed,
         numbering=threading.Lock(),
     )
+    depends = dependents(outside.settings)
     scheduling = Scheduling(
         store=outside.store,
         settings=outside.settings,
         catalog=outside.catalog,
         clock=outside.clock,
         runs=runs,
+        history=ScheduleHistory(
+            store,
+            feeds=lambda environment: _feeds_of(outside, environment),
+            integrations=lambda environment: frozenset(
+                name
+                for name, resting in depends.items()
+                if any(by.environment == environment for by in resting)
+            ),
+        ),
         tokens=lambda: frozenset(one.token_id for one in identity.tokens()),
     )
-    depends = dependents(outside.settings)
 
     def integrations(environment: str) -> Sequence[Integration]:
         return [
@@ -70,6 +80,12 @@ def scheduling_of(
         creator=scheduling.why_not_start,
     )
     return scheduling, starter
+
+
+def _feeds_of(outside: Outside, environment: str) -> frozenset[str]:
+    desk = outside.desk
+    config = desk.compiled(desk.policy_digest(environment)).policy.config
+    return feeds_named(config)
 
 
 def _debt(store: Store) -> Callable[[str], Sequence[tuple[str, str]]]:

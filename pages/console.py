@@ -135,6 +135,12 @@ _operations = [
         "operations/freezes.py", title="Freezes", icon=":material/ac_unit:", url_path="freezes"
     ),
     st.Page(
+        "operations/scheduler_runs.py",
+        title="Scheduler runs",
+        icon=":material/schedule:",
+        url_path="scheduler-runs",
+    ),
+    st.Page(
         "operations/feeds.py", title="Feeds & jobs", icon=":material/rss_feed:", url_path="feeds"
     ),
     st.Page(
@@ -187,6 +193,12 @@ _page = st.navigation(
                 "releases/duties.py",
                 title="Separation of duties",
                 url_path="duties",
+                visibility="hidden",
+            ),
+            st.Page(
+                "releases/schedule.py",
+                title="Schedule promotion",
+                url_path="schedule",
                 visibility="hidden",
             ),
             st.Page(

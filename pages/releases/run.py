@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.ui import actions, cards, explained, log, models, session, timeline
+from pages.ui import actions, cards, explained, log, models, schedule_parts, session, timeline
 
 house = session.services()
 run = session.run_or_stop(house)
@@ -19,6 +19,7 @@ with st.container(horizontal=True, gap="small", vertical_alignment="center"):
     actions.row(house, run)
     cards.export(house, run)
     cards.replay(run)
+    schedule_parts.link(run)
 
 left, right = st.columns([2.3, 1], gap="medium")
 with left:

@@ -207,6 +207,29 @@ DELIVERY: Final[Mapping[str, Look]] = {
     "DEAD": _look("DEAD", "cross", "err", "error"),
     "DROPPED": _look("DROPPED", "dash", "idle", "remove_circle_outline"),
 }
+FIRING: Final[Mapping[str, Look]] = {
+    "DUE": _look("DUE", "clock", "run", "alarm"),
+    "WAITING_PRECONDITIONS": _look("WAITING", "clock", "wait", "hourglass_top"),
+    "STARTED": _look("STARTED", "check", "ok", "check_circle"),
+    "SKIPPED": _look("SKIPPED", "dash", "warn", "skip_next"),
+    "MISSED": _look("MISSED", "cross", "err", "alarm_off"),
+    "EXPIRED": _look("EXPIRED", "cross", "err", "timer_off"),
+    "FAILED_TO_START": _look("FAILED TO START", "cross", "err", "error"),
+    "CANCELLED": _look("CANCELLED", "dash", "idle", "cancel"),
+}
+SCHEDULE: Final[Mapping[str, Look]] = {
+    "ACTIVE": _look("ACTIVE", "clock", "run", "event_repeat"),
+    "DONE": _look("DONE", "check", "idle", "event_available"),
+    "CANCELLED": _look("CANCELLED", "dash", "idle", "event_busy"),
+}
+# What a precondition is worth, by its state; an unmet WARN is a warning and no more.
+PRECONDITION: Final[Mapping[str, Look]] = {
+    "MET": _look("MET", "check", "ok", "check_circle"),
+    "UNMET": _look("NOT MET", "cross", "err", "cancel"),
+    "WARNS": _look("WARNS", "warn", "warn", "warning"),
+    "UNKNOWN": _look("NOT KNOWN", "question", "warn", "help"),
+    "NOT_CHECKED": _look("NOT CHECKED", "dash", "idle", "remove_circle_outline"),
+}
 NO_ANSWER: Final = _look("NO ANSWER", "question", "warn", "help")
 TRY_FAILED: Final = _look("FAILED", "cross", "warn", "cancel")
 # What somebody decided about a promotion, by (decision, still counts).

@@ -37,6 +37,7 @@ from engine.policy.model import Policy, load_policy
 from engine.ports import FeedSource, SecretSource
 from engine.runner import Runner
 from engine.scheduling import Scheduling
+from engine.scheduling_history import ScheduleHistory
 from engine.scheduling_runs import ScheduleRuns
 from engine.sealing import Sealer
 from engine.service import Asker, Service
@@ -260,6 +261,11 @@ class SmallHouse:
             catalog=self.catalog,
             clock=self.clock,
             runs=self.runs,
+            history=ScheduleHistory(
+                self.store,
+                feeds=lambda _: frozenset({"NVD"}),
+                integrations=lambda _: frozenset({"vault"}),
+            ),
             tokens=frozenset,
         )
         self.integrations: list[Integration] = []
