@@ -152,21 +152,38 @@ def groups_of(run: Run, user: str) -> tuple[str, ...]:
     return tuple(g.name for g in run.request.approval.groups if user in g.members)
 
 
-def missing(run: Run, *, without: Collection[str] = ()) -> tuple[str, ...]:
-    """What the quorum still lacks, in words; empty when it is met.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What a quorum still needs: so many approvals, and one from each of these groups."""
 
-    Args:
-        without: people whose approval is left out.
+    approvals: int
+    groups: tuple[str, ...]
+
+
+def lack(run: Run, *, without: Collection[str] = ()) -> Lack:
+    """Args:
+    without: people whose approval is left out.
     """
     rule = run.request.approval
     given = [a for a in run.counting_approvals if a.person not in without]
-    lacks = []
-    if len(given) < rule.min_approvals:
-        lacks.append(f"{len(given)} of {rule.min_approvals} approvals")
-    for group in rule.groups:
-        if group.required and not any(group.name in a.groups for a in given):
-            lacks.append(f"one from {group.name}")
-    return tuple(lacks)
+    return Lack(
+        approvals=max(0, rule.min_approvals - len(given)),
+        groups=tuple(
+            group.name
+            for group in rule.groups
+            if group.required and not any(group.name in a.groups for a in given)
+        ),
+    )
+
+
+def missing(run: Run, *, without: Collection[str] = ()) -> tuple[str, ...]:
+    """What the quorum still lacks, in words; empty when it is met. `without` as in `lack`."""
+    lacks, least = lack(run, without=without), run.request.approval.min_approvals
+    given = f"{least - lacks.approvals} of {least} approvals"
+    return (
+        *((given,) if lacks.approvals else ()),
+        *(f"one from {name}" for name in lacks.groups),
+    )
 
 
 def comment_reasons(run: Run, now: Now = UNKNOWN) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from engine.core.approvals import Actor, approval_step, conflict, missing
+from engine.core.approvals import Actor, approval_step, conflict, lack, missing
 from engine.core.events import RunEvent
 from engine.core.people_events import ApprovalsLapsed, ApproversSeen
 from engine.core.spec import StepKind
@@ -46,19 +46,13 @@ def shortage(run: Run) -> str:
     """
     if run.approvers is None:
         return ""
-    rule, free, given = run.request.approval, may_approve(run), run.counting_approvals
-    open_ = max(0, rule.min_approvals - len(given))
+    rule, free, open_ = run.request.approval, may_approve(run), lack(run)
     lacks = []
-    if open_ > len(free):
-        more = " more" if given else ""
-        lacks.append(f"{open_}{more} approval{'' if open_ == 1 else 's'}")
-    lacks += [
-        f"one from {group.name}"
-        for group in rule.groups
-        if group.required
-        and not any(group.name in a.groups for a in given)
-        and not any(user in group.members for user in free)
-    ]
+    if open_.approvals > len(free):
+        more = " more" if run.counting_approvals else ""
+        lacks.append(f"{open_.approvals}{more} approval{'' if open_.approvals == 1 else 's'}")
+    members = {group.name: group.members for group in rule.groups}
+    lacks += [f"one from {name}" for name in open_.groups if not set(free) & set(members[name])]
     if not lacks:
         return ""
     who = f"only {' and '.join(free)} may approve" if free else "nobody may approve"

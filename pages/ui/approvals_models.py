@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from engine.approving.inbox import Waiting
+from engine.core import approvals
 from engine.core.run import Run
 from engine.core.statemachine import RunStatus
 from engine.live_text import day_time, plural, span
@@ -59,15 +60,9 @@ def menu_label(count: int) -> str:
 
 def still_missing(run: Run) -> tuple[str, str]:
     """`1 more of 2`, and from which groups one has to be; both empty when nothing is missing."""
-    rule, given = run.request.approval, run.counting_approvals
-    lacks = rule.min_approvals - len(given)
-    groups = [
-        group.name
-        for group in rule.groups
-        if group.required and not any(group.name in one.groups for one in given)
-    ]
-    number = f"{lacks} more of {rule.min_approvals}" if lacks > 0 else ""
-    return number, f"one from {', one from '.join(groups)}" if groups else ""
+    lacks, least = approvals.lack(run), run.request.approval.min_approvals
+    number = f"{lacks.approvals} more of {least}" if lacks.approvals else ""
+    return number, f"one from {', one from '.join(lacks.groups)}" if lacks.groups else ""
 
 
 def waiting_rows(
