@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -47,6 +48,8 @@ __all__ = ["LOCAL_ADMIN", "Asker", "Service"]
 
 # The engine records several facts a second while a step runs; a person must not lose to it.
 _TRIES: Final = 20
+# Nor may people lose to each other: what they ask of one run is decided in turn.
+_TURNS: Final = 64
 
 # What should stop an effect under way at its next safe point.
 _INTERRUPTS: Final = frozenset(
@@ -90,6 +93,7 @@ class Service(Admission):
         self._observe, self._moment, self._policy_authors = observe, now, policy_authors
         self._shown = shown
         self._numbering = numbering or threading.Lock()
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
         self._again = Again(
             store=store,
             settings=settings,
@@ -190,6 +194,14 @@ class Service(Admission):
             if earlier[0].stream != run_id:
                 raise Conflict(f"this command id was used for {earlier[0].stream} already")
             return earlier
+        # Looking at targets takes seconds, in which nobody else has to wait for their turn.
+        turn = self._turns[hash(run_id) % _TURNS] if command.plan is None else nullcontext()
+        with turn:
+            return self._done(run_id, command, asker, command_id)
+
+    def _done(
+        self, run_id: str, command: Command, asker: Asker, command_id: str
+    ) -> tuple[Recorded, ...]:
         for _ in range(_TRIES):
             run = self._store.run(run_id)
             if command.plan is not None:
@@ -199,13 +211,7 @@ class Service(Admission):
                 actor = self.actor(asker, run.environment)
                 events = decide(run, self._shown(run, command), actor, self._now(run))
             except Refused as refused:
-                self.deny(
-                    asker,
-                    command.action.value,
-                    run_id,
-                    refused,
-                    **of_command(run, command, asker.user),
-                )
+                self._denied(run, command, asker, refused)
                 raise
             try:
                 recorded = self._store.append(
@@ -221,6 +227,10 @@ class Service(Admission):
                 self._interrupt(run_id)
             return recorded
         raise Conflict(f"{run_id} is changing too fast; look at it again")
+
+    def _denied(self, run: Run, command: Command, asker: Asker, why: Refused) -> None:
+        asked = of_command(run, command, asker.user)
+        self.deny(asker, command.action.value, run.run_id, why, **asked)
 
     def _new_run(
         self, run_id: str, command: Command, asker: Asker, command_id: str
@@ -238,13 +248,7 @@ class Service(Admission):
                 self._again.check_plan(run, command)
                 events = self._again.requested(run, command, asker.user, number)
             except Refused as refused:
-                self.deny(
-                    asker,
-                    command.action.value,
-                    run_id,
-                    refused,
-                    **of_command(run, command, asker.user),
-                )
+                self._denied(run, command, asker, refused)
                 raise
             assert isinstance(events[0], RunRequested)
             if command.lift_hold and self._store.hold(run.environment, events[0].bundle):

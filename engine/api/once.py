@@ -147,7 +147,9 @@ OnceOnly = Annotated[Once, Depends(_once)]
 
 def run_then(services: Services, run_id: str, recorded: tuple[Recorded, ...]) -> Run:
     """The run as it was right behind these events, whatever came after."""
-    last = recorded[-1].gseq
+    last, now = recorded[-1].gseq, services.store.run(run_id)
+    if recorded[-1].stream == run_id and recorded[-1].seq == now.version:
+        return now  # nothing came after, so its whole log need not be read
     log = services.store.load(run_id)
     return fold(run_id, tuple(one for one in log if one.gseq <= last))
 
