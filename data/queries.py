@@ -46,10 +46,6 @@ def bundles_list(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return _read(cursor, "bundles_list")
 
 
-def environments_live(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    return _read(cursor, "environments_live")
-
-
 def verdict(cursor: duckdb.DuckDBPyConnection, *, verdict_id: str) -> pl.DataFrame:
     """At most one row."""
     return _read(cursor, "verdict", verdict_id=verdict_id)

@@ -35,11 +35,14 @@ class Acquiring:
 
     def acquire(self, run: Run) -> float | None:
         """Start a queued run, end it, or let it wait. Returns a wait in seconds when it stays."""
-        if self._superseded(run):
+        others = self._others(run)
+        if run.request.queue == queueing.LATEST and self._superseded(run, others):
             return None
         self._say_held(run)
-        self._say_barred(run)
-        if self._barred(run):
+        bar = self.bar(run)
+        waits = self._waits(run, bar, others)
+        self._say_barred(run, queueing.barred(run, bar, others), waits=waits)
+        if waits:
             return _RETRY_S
         # Asked before the lock is held: a slow source must not keep other environments waiting.
         held_s = self._starter.hold_in_queue(run)
@@ -47,7 +50,7 @@ class Acquiring:
             return held_s
         read = env_guard.look(self._out, run)
         with self._locking:
-            if self._barred(run):
+            if self._waits(run, self.bar(run), self._others(run)):
                 return _RETRY_S
             epoch = self._out.store.next_epoch(run.environment)
             return env_guard.start(self._out, run, read, epoch)
@@ -82,23 +85,26 @@ class Acquiring:
         line = [one for one in queueing.in_line(others) if self._free(one)]
         return f"{line[0].run_id} is before it in the queue" if line else ""
 
-    def _barred(self, run: Run) -> bool:
-        if not self._free(run):
-            return True
-        others = self._others(run)
+    def _waits(self, run: Run, bar: Bar | None, others: Sequence[Run]) -> bool:
+        """Whether the run has to stay queued: held, frozen, or not its turn."""
         # Held from its acquisition to the end. A run that was paused or cancelled while it still
         # queued never had it, and must not bar the way; nor does one that may not start itself.
-        return queueing.holder(others) is not None or any(
-            queueing.goes_first(one, run) and self._free(one)
-            for one in others
-            if one.status is RunStatus.QUEUED
+        return (
+            bar is not None
+            or self._out.store.hold(run.environment, run.bundle) is not None
+            or queueing.holder(others) is not None
+            or any(
+                queueing.goes_first(one, run) and self._free(one)
+                for one in others
+                if one.status is RunStatus.QUEUED
+            )
         )
 
-    def _superseded(self, run: Run) -> bool:
+    def _superseded(self, run: Run, others: Sequence[Run]) -> bool:
         """End the run where a newer one takes its place. One whose bundle is held takes none."""
         store = self._out.store
-        others = [r for r in self._others(run) if store.hold(r.environment, r.bundle) is None]
-        by = queueing.newer(run, others)
+        free = [r for r in others if store.hold(r.environment, r.bundle) is None]
+        by = queueing.newer(run, free)
         if by is None:
             return False
         record(
@@ -108,12 +114,10 @@ class Acquiring:
         )
         return True
 
-    def _say_barred(self, run: Run) -> None:
+    def _say_barred(self, run: Run, said: StartBarred | None, *, waits: bool) -> None:
         """Put on record which freeze or run keeps this one queued, once for each."""
-        others = self._others(run)
-        said = queueing.barred(run, self.bar(run), others)
         known = run.barred
-        if said is None and known is not None and known.by == queueing.LOCK and self._barred(run):
+        if said is None and known is not None and known.by == queueing.LOCK and waits:
             return  # the next in line takes over in a moment, and that is what is said then
         if _same(said, known):
             return

@@ -80,6 +80,11 @@ def _look(
     )
 
 
+def live_run(store: EventStore, environment: str) -> Run | None:
+    """The run that brought what is live there; None when nothing was brought there yet."""
+    return _history(store, environment)[0]
+
+
 def _history(store: EventStore, environment: str) -> tuple[Run | None, Run | None, Run | None]:
     """The run that is live, a later one that left targets changed, and the last one that ended.
 

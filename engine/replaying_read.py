@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import data.queries_replays as queries
-from data.queries import environments_live
 from engine.core.determinism import (
     DECIDED_DAYS,
     REPLAYED_DAYS,
@@ -83,7 +82,7 @@ class ReplayReading:
         is live now before what is not, the newest first. Raises `NotFound`."""
         self.progress(n)
         rows = queries.replay_outcomes(self._store.cursor(), n=n, changed=True)
-        live = live_in(environments_live(self._store.cursor()).to_dicts())
+        live = live_in(self._store)
         bundles = self._bundles()
         found = []
         for row in rows.iter_rows(named=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -11,6 +11,7 @@ import data.queries_replays as queries
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.replays import ALL, ReplayAsk, ReplayKind, ReplayMode
+from engine.environments import live_run
 from engine.ports import EventStore
 from engine.replaying_work import Item
 
@@ -175,10 +176,11 @@ def watches_by_run(found: Sequence[Subject]) -> dict[str, list[Subject]]:
     return runs
 
 
-def live_in(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Environments by the bundle that is live there, from rows of `environments_live`."""
+def live_in(store: ReplayStore) -> dict[str, tuple[str, ...]]:
+    """Environments by the bundle that is live there, each sorted."""
     found: dict[str, list[str]] = {}
-    for row in rows:
-        if row["live_bundle"]:
-            found.setdefault(row["live_bundle"], []).append(row["environment"])
-    return {bundle: tuple(sorted(names)) for bundle, names in found.items()}
+    for name in sorted(queries.decided_environments(store.cursor())["environment"].to_list()):
+        run = live_run(store, name)
+        if run is not None:
+            found.setdefault(str(run.bundle), []).append(name)
+    return {bundle: tuple(names) for bundle, names in found.items()}

@@ -118,9 +118,9 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.story", ("engine.core",)),
     ("engine.findings", ("engine.core", "engine.inputs", "engine.policy", "engine.ports",
                          "engine.verdicts")),
-    ("engine.replaying", (*_SHELL, "engine.blob_folder", "engine.evidence", "engine.gate_eval",
-                          "engine.gate_replay", "engine.inputs", "engine.packing", "engine.policy",
-                          "engine.service", "data.queries")),
+    ("engine.replaying", (*_SHELL, "engine.blob_folder", "engine.environments", "engine.evidence",
+                          "engine.gate_eval", "engine.gate_replay", "engine.inputs",
+                          "engine.packing", "engine.policy", "engine.service", "data.queries")),
     ("engine.blocking", (*_SHELL, "engine.blob_folder", "engine.policy", "engine.replaying",
                          "data.queries")),
     # What an auditor reads: nothing here signs, records or decides.

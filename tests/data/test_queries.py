@@ -23,7 +23,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "runs_list": {"environment": "", "status": "", "limit": 50, "before": None},
     "watched_runs": {"environment": "", "limit": 10},
     "bundles_list": {},
-    "environments_live": {},
     "verdict": {"verdict_id": "verdict-1"},
     "step_logs": {"run_id": "run-1", "step": "canary", "attempt": 1, "limit": 10},
     "stage_samples": {"run_id": "run-1", "step": "canary"},
@@ -131,21 +130,6 @@ def test_a_whole_run_is_answered_as_it_was_folded(store: Store) -> None:
     assert captured["item"].to_list() == list(range(1, run.evidence_count + 1))
     assert all(file["digest"].startswith("sha256:") for row in captured["files"] for file in row)
     assert queries.audit(store.cursor(), limit=3).height == 3
-
-
-def test_environments_show_what_is_live_and_what_is_under_way(store: Store) -> None:
-    succeeded = next(
-        seed
-        for seed in range(200)
-        if any(type(e).__name__ == "RunSucceeded" for s in history(seed) for e in s.events)
-        and any(type(e).__name__ == "RunSealed" for s in history(seed) for e in s.events)
-    )
-    play(store, history(succeeded, 1))
-    play(store, history(5, 2)[:2])
-    (row,) = queries.environments_live(store.cursor()).to_dicts()
-    assert (row["environment"], row["live_run"], row["live_bundle"]) == ("prod", "run-1", str(NEW))
-    assert row["last_status"] == "SUCCEEDED"
-    assert (row["active_run"] == "run-2") or row["queued"] == 1
 
 
 def test_bundles_say_where_they_were_promoted(store: Store) -> None:
