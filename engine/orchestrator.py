@@ -226,8 +226,15 @@ def _chore(one: ChoreHealth, now_us: int) -> JobRow:
         last_us=None if one.ended_s is None else now_us - int(one.ended_s * _US),
         took_ms=None if one.took_s is None else int(one.took_s * 1000),
         next_us=None if one.next_s is None else now_us + int(one.next_s * _US),
-        text=stuck or one.error or f"every {one.every_s} s",
+        text=stuck or one.error or f"every {_whole(one.every_s)}",
     )
+
+
+def _whole(seconds: int) -> str:
+    for size, unit in ((3_600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def _feeds(desk: FeedDesk) -> list[JobRow]:

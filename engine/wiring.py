@@ -35,7 +35,7 @@ from engine.fleet.control import Fleet
 from engine.freezing import Freezing
 from engine.gate_now import GateNow
 from engine.home import HomeLock
-from engine.hooks.room import HookRoom, hook_room
+from engine.hooks.room import HookRoom
 from engine.identity import Identity
 from engine.identity.home import identity_of, renew_local_token
 from engine.integrations.desk import HealthDesk
@@ -66,6 +66,7 @@ from engine.vitals import VitalsDesk
 from engine.watch import Watcher
 from engine.wiring_chores import (
     chores_of,
+    hooks_of,
     orchestrator_of,
     rescans_of,
     retention_of,
@@ -144,7 +145,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         health = health_of(outside, worker, prober, rescans, store.disk)
         service, views, freezing = _service(outside, book, health, firings, starter, speed)
         replaying = _replaying(settings, store, clock, outside, service)
-        hooks = hook_room(settings, store, clock, keys.input_key, service, outside.catalog)
+        hooks = hooks_of(store, outside, keys.input_key, service, worker, rescans)
         undo.pop_all()
     keepers = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail, firings)
     services = Services(

@@ -8,6 +8,7 @@ from data.store import Store
 from engine.core.house import EngineWatchdog
 from engine.core.retirement import DAY_US
 from engine.feeds_desk import FeedDesk
+from engine.hooks.room import HookRoom, hook_room
 from engine.identity import Identity
 from engine.identity.used import SAVE_EVERY_S
 from engine.integrations.prober import Prober
@@ -20,8 +21,10 @@ from engine.rescans import Rescans
 from engine.retention import LOOK_EVERY_S, Retention
 from engine.runner import Runner
 from engine.scheduling_runs import ScheduleRuns
+from engine.service import Service
 from engine.settings import Settings
 from engine.trail.reading import Trail
+from engine.troubles import Troubles
 from engine.vitals import MEASURE_EVERY_S, VitalsDesk
 from engine.worker import Chore, Worker
 
@@ -35,6 +38,19 @@ def rescans_of(outside: Outside) -> Rescans:
         feeds=outside.desk.feeds,
         blobs=outside.settings.home / "blobs",
     )
+
+
+def hooks_of(
+    store: Store,
+    outside: Outside,
+    input_key: bytes,
+    service: Service,
+    worker: Worker,
+    rescans: Rescans,
+) -> HookRoom:
+    settings, clock = outside.settings, outside.clock
+    troubles = Troubles(store=store, clock=clock, settings=settings, worker=worker, rescans=rescans)
+    return hook_room(settings, store, clock, input_key, service, outside.catalog, troubles)
 
 
 def orchestrator_of(

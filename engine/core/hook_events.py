@@ -91,6 +91,7 @@ class NoticeRaised:
             freeze the keys of its windows.
         text: what waits, in one sentence.
         people: those who may act, by user name; may be empty.
+        run, environment: that it is about; empty when it is about the house.
     """
 
     TYPE: ClassVar = "notice.raised/1"

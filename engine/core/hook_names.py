@@ -21,6 +21,7 @@ from engine.core.fact_events import (
     EvidenceSealed,
     GateDecided,
     StageApplied,
+    StartHeld,
 )
 from engine.core.health import GateWord, word_of_row
 from engine.core.hook_events import NoticeRaised, WebhookTested
@@ -60,11 +61,16 @@ WAITING: Final = frozenset(
     {
         "approval.nobody_eligible",
         "approval.requested",
+        "disk.low",
         "override.requested",
+        "rescan.failed",
         "review.due",
         "review.overdue",
         "rollback.failed",
+        "run.held",
         "run.paused",
+        "run.stopped",
+        "seal.failed",
     }
 )
 NAMES: Final = WAITING | {
@@ -120,7 +126,6 @@ _PLAIN: Final[dict[type, str]] = {
     RunRejected: "run.rejected",
     RunFailed: "run.failed",
     RunCancelled: "run.cancelled",
-    RunSealed: "run.sealed",
     RollbackStarted: "rollback.started",
     RollbackFailed: "rollback.failed",
     TargetRollbackFailed: "rollback.failed",
@@ -135,6 +140,7 @@ _PLAIN: Final[dict[type, str]] = {
     EvidenceCaptured: "evidence.captured",
     EvidenceMissing: "evidence.missing",
     EvidenceSealed: "evidence.sealed",
+    StartHeld: "run.held",
     OverrideRequested: "override.requested",
     OverrideUsed: "override.used",
     ReviewOpened: "review.due",
@@ -155,6 +161,8 @@ def names_of(event: Event, run: Run | None) -> tuple[str, ...]:
             return ("replay.completed", "replay.mismatch")[: 2 if mismatching else 1]
         case FiringTicked(word=FiringWord.MISSED):
             return ("schedule.missed",)
+        case RunSealed(seal_status=status):
+            return ("run.sealed",) if status == "SEALED" else ("run.sealed", "seal.failed")
         case RunExpired(via="approval_expired"):
             return ("run.expired", "approval.expired")
         case RunExpired():

@@ -11,11 +11,13 @@ from typing import Final, TypeAlias
 from engine.core import approvals, eligibility, reviews
 from engine.core.commands import Action
 from engine.core.events import Event
+from engine.core.holds import MAY_LIFT
 from engine.core.hook_events import NoticeRaised
 from engine.core.overrides import GLASS_BREAKERS
 from engine.core.people_events import ReviewOpened
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus, actors_of
+from engine.core.troubles import CARERS
 
 NOBODY_ELIGIBLE: Final = "approval.nobody_eligible"
 OVERDUE: Final = "review.overdue"
@@ -37,6 +39,10 @@ def waited_for(name: str, event: Event, run: Run | None, holders: Holders) -> tu
             return eligibility.may_approve(run)
         case "run.paused":
             return _acting("resume", RunStatus.PAUSED, holders)
+        case "run.held":
+            return tuple(u for u, roles in sorted(holders.items()) if roles & MAY_LIFT)
+        case "seal.failed":
+            return tuple(u for u, roles in sorted(holders.items()) if roles & CARERS)
         case "rollback.failed":
             return _acting("retry_rollback", RunStatus.ROLLBACK_FAILED, holders)
         case "override.requested" if run.override is not None:

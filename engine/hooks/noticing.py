@@ -7,7 +7,7 @@ again and again; that something is told once is seen to by the command id of its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine.core import eligibility
 from engine.core.approvals import approval_step
@@ -18,6 +18,7 @@ from engine.core.people_events import ReviewClosed, ReviewOpened
 from engine.core.people_state import Review
 from engine.core.state import Run
 from engine.core.statemachine import RunStatus
+from engine.core.troubles import Trouble
 from engine.hooks.noticing_freezes import FreezeNoticer
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
@@ -29,6 +30,7 @@ class Noticer:
     Args:
         holders: environment to the roles of everybody there.
         freezes: looks at what is frozen.
+        troubles: what is wrong with the house now; `carers`: users who care for it.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class Noticer:
         clock: Clock,
         holders: Callable[[str], Holders],
         freezes: FreezeNoticer,
+        troubles: Callable[[], Sequence[Trouble]] = tuple,
+        carers: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._store, self._clock, self._holders = store, clock, holders
-        self._freezes = freezes
+        self._freezes, self._troubles, self._carers = freezes, troubles, carers
         self._lock = threading.Lock()
         # Runs with a review that nobody has closed, as far as the log was read.
         self._reviewed: dict[str, int] = {}
@@ -57,6 +61,8 @@ class Noticer:
             if short:
                 attempt = len(run.step(approval_step(run)).attempts)
                 self._raise(NOBODY_ELIGIBLE, run, str(attempt), f"{run.run_id}: {short}", ())
+        for trouble in self._troubles():
+            self._tell(trouble)
         now_us = self._clock.now_us()
         with self._lock:
             runs = [run_id for run_id, waiting in self._reviewed.items() if waiting > 0]
@@ -83,7 +89,22 @@ class Noticer:
             text=text,
             people=people,
         )
-        command_id = f"notice/{name}/{run.run_id}/{occasion}"
+        self._record(event)
+
+    def _tell(self, trouble: Trouble) -> None:
+        run = self._store.run(trouble.run) if trouble.run else None
+        event = NoticeRaised(
+            name=trouble.name,
+            run=trouble.run,
+            environment="" if run is None else run.environment,
+            occasion=trouble.occasion,
+            text=trouble.text,
+            people=self._carers(),
+        )
+        self._record(event)
+
+    def _record(self, event: NoticeRaised) -> None:
+        command_id = f"notice/{event.name}/{event.run}/{event.occasion}"
         if not self._store.by_command(command_id):
             append_to(self._store, HOOKS, event, actor="engine", command_id=command_id)
 

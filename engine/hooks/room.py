@@ -18,6 +18,7 @@ from engine.hooks.postman import Postman
 from engine.ports import Clock, EventStore
 from engine.service import Service
 from engine.settings import Settings
+from engine.troubles import Troubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +46,21 @@ def hook_room(
     home_key: bytes,
     service: Service,
     catalog: Catalog,
+    troubles: Troubles,
 ) -> HookRoom:
     """Open the room; nothing is sent before `HookRoom.start`."""
     holders = partial(holders_in, settings)
     secrets = HookSecrets(home=settings.home, env=os.environ, home_key=home_key)
     http = GuardedHttp(settings.outbound.allowed)
     letters = Letters(store=store, secrets=secrets, base=settings.console_url, holders=holders)
-    freezes = FreezeNoticer(store, Freezing(store, settings, clock).bars)
-    noticer = Noticer(store=store, clock=clock, holders=holders, freezes=freezes)
+    noticer = Noticer(
+        store=store,
+        clock=clock,
+        holders=holders,
+        freezes=FreezeNoticer(store, Freezing(store, settings, clock).bars),
+        troubles=troubles.now,
+        carers=troubles.carers,
+    )
     return HookRoom(
         desk=WebhookDesk(store=store, clock=clock, settings=settings, http=http, secrets=secrets),
         letters=letters,

@@ -25,6 +25,7 @@ HEADS: Final = {
     "approval.rejected": "Approval rejected",
     "approval.requested": "Approval wanted",
     "approval.stale": "Approvals no longer count",
+    "disk.low": "Disk low",
     "environment.modified": "Targets changed",
     "evidence.captured": "Evidence signed",
     "evidence.missing": "Evidence missing",
@@ -37,6 +38,7 @@ HEADS: Final = {
     "override.used": "Override used",
     "replay.completed": "Replay completed",
     "replay.mismatch": "Replay does not match",
+    "rescan.failed": "SBOM rescan failed",
     "review.due": "Review wanted",
     "review.overdue": "Review overdue",
     "rollback.failed": "Rollback failed",
@@ -44,6 +46,7 @@ HEADS: Final = {
     "run.cancelled": "Cancelled",
     "run.expired": "Expired",
     "run.failed": "Failed",
+    "run.held": "Held in the queue",
     "run.paused": "Paused",
     "run.rejected": "Rejected",
     "run.requested": "Requested",
@@ -52,8 +55,10 @@ HEADS: Final = {
     "run.scheduled": "Scheduled",
     "run.sealed": "Sealed",
     "run.started": "Started",
+    "run.stopped": "Stopped by a defect",
     "run.succeeded": "Succeeded",
     "schedule.missed": "Schedule missed",
+    "seal.failed": "Not sealed",
     "service.deployed": "Deployed",
     "service.rolled_back": "Service rolled back",
     "service.upgraded": "Upgraded",
@@ -69,11 +74,16 @@ HEADS: Final = {
 _DEEDS: Final = {
     "approval.nobody_eligible": "an admin has to give somebody the role approver",
     "approval.requested": "approve or reject",
+    "disk.low": "free space, or keep samples for a shorter time",
     "override.requested": "confirm or decline within the hour",
+    "rescan.failed": "look at the reason, and rescan",
     "review.due": "look at what was done, and close the review",
     "review.overdue": "look at what was done, and close the review",
     "rollback.failed": "retry the rollback, or close the run",
+    "run.held": "lift the hold, or cancel the run",
     "run.paused": "resume, retry or roll back",
+    "run.stopped": "look at the sentence, and have it tried again",
+    "seal.failed": "find out why it could not be sealed",
 }
 _BAD: Final = frozenset(
     {
@@ -159,9 +169,19 @@ def tell(
     )
 
 
+# Where it is explained, and mended.
+_PAGES: Final = {
+    "disk.low": "/platform-health",
+    "rescan.failed": "/feeds?job=rescans",
+    "run.stopped": "/orchestrator",
+}
+
+
 def _page(name: str, run_id: str) -> str:
     if name.startswith("replay."):
         return "/replay"
+    if name in _PAGES:
+        return _PAGES[name]
     if not run_id:
         return "/"
     return f"/run?run={run_id}"

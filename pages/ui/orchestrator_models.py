@@ -34,6 +34,17 @@ JOBS: Final = (
     {"name": "Next run", "width": "15%"},
     {"name": "What came of it", "width": "32%"},
 )
+# What the engine's own chores are for.
+_CHORES: Final = {
+    "retention": "takes old raw samples away",
+    "last used": "keeps when sessions were last used",
+    "integrations": "looks at every server",
+    "audit trail": "checks the record once a day",
+    "rescans": "begins a rescan when one is due",
+    "vitals": "measures sizes and queues",
+    "firings": "starts what is scheduled",
+    "lost alarms": "finds schedules that nobody woke",
+}
 _JOB_PAGES: Final = {"feed": ("feeds", {}), "rescan": ("feeds", {"job": "rescans"})}
 
 
@@ -122,7 +133,7 @@ def jobs(rows: Sequence[JobRow], now_us: int) -> list[dict[str, Any]]:
 
 def _job(one: JobRow, now_us: int) -> dict[str, Any]:
     look = words.JOB[one.word]
-    name: dict[str, Any] = {"text": one.name}
+    name: dict[str, Any] = {"text": one.name, "sub": _CHORES.get(one.name, "")}
     if one.kind in _JOB_PAGES:
         page, parameters = _JOB_PAGES[one.kind]
         query = "".join(f"?{key}={value}" for key, value in parameters.items())

@@ -54,7 +54,7 @@ def rows(now: Vitals) -> list[dict[str, Any]]:
 
 
 def _row(name: str, found: Judged | None, told: tuple[str, str]) -> dict[str, Any]:
-    state: dict[str, Any] = {"text": "–", "sub": "a number, not judged"}
+    state: dict[str, Any] = {"text": "–", "sub": "not judged"}
     tone = ""
     if found is not None:
         look = words.DATA_HEALTH[found.level.value]
@@ -90,7 +90,9 @@ def _watchdog(now: Vitals) -> tuple[str, str]:
 
 def _queues(now: Vitals) -> tuple[str, str]:
     by = ", ".join(f"{n} {words.RUN[status].word}" for status, n in sorted(now.runs.items()) if n)
-    waiting = f"{count(now.queued)} wait for a thread, {plural(now.slow.replays, 'replay')} runs"
+    waiting = (
+        f"{count(now.queued)} wait for a thread, {plural(now.slow.replays, 'replay')} under way"
+    )
     return f"{plural(sum(now.runs.values()), 'open run')}{': ' if by else ''}{by}", waiting
 
 

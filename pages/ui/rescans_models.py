@@ -83,7 +83,7 @@ def _bundle(one: BundleRescan) -> dict[str, Any]:
     return {
         "tone": "warn" if one.new else "",
         "cells": [
-            {"text": one.label, "digest": str(one.bundle)},
+            {"text": one.label, "sub": one.bundle.short},
             {"text": count(one.packages)},
             {"text": count(one.known), "sub": f"{count(one.kev)} in CISA KEV"},
             {"text": count(one.new), "sub": f"{', '.join(one.named)}{more}"}

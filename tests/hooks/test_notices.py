@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from engine.core.approvals import approval_step
 from engine.core.eligibility import may_approve
+from engine.core.fact_events import StartHeld
 from engine.core.freezes import Bar, Cause
 from engine.core.hook_events import HOOKS, NoticeRaised
-from engine.core.hook_waits import reviewers
+from engine.core.hook_names import WAITING, names_of
+from engine.core.hook_waits import reviewers, waited_for
 from engine.core.people_events import ApproversSeen, ReviewClosed, ReviewOpened
+from engine.core.rescans import Standing
 from engine.core.run import Run
+from engine.core.run_events import RunSealed
 from engine.core.statemachine import RunStatus
+from engine.core.troubles import Trouble, disk_trouble, rescan_trouble, stopped_troubles
+from engine.hooks.noticing import Noticer
 from engine.hooks.noticing_freezes import FreezeNoticer
+from pages.ui.lists import GROUPS
 from tests.data.kit import play, rollout
-from tests.hooks.kit import HOLDERS, HookHouse
+from tests.hooks.kit import BASE, HOLDERS, HookHouse
 
 DAY_S = 86_400
 
@@ -158,3 +168,83 @@ def test_that_an_environment_is_frozen_and_open_again_is_told_once_also_after_a_
     first = min(house.real.outbox(hook.id), key=lambda one: one.message.gseq)
     said = house.letters.told(first.message)
     assert said.head == "Frozen" and said.text.startswith("eu-prod is frozen: f freeze-1@1 since ")
+
+
+def test_what_is_wrong_with_the_house_is_told_once_for_each_occasion(house: HookHouse) -> None:
+    house.add("http://127.0.0.1:9/in", events=("waiting",))
+    wrong = [Trouble(name="disk.low", occasion="day-1", text="The disk is low.")]
+    noticer = Noticer(
+        store=house.real,
+        clock=house.clock,
+        holders=lambda _: HOLDERS,
+        freezes=FreezeNoticer(house.real, dict),
+        troubles=lambda: wrong,
+        carers=lambda: ("ana", "sam"),
+    )
+    try:
+        for _ in range(3):
+            noticer.look()
+        wrong[:] = [replace(wrong[0], occasion="day-2")]
+        noticer.look()
+    finally:
+        noticer.stop()
+    found = notices(house)
+    assert [(one.name, one.occasion, one.people) for one in found] == [
+        ("disk.low", "day-1", ("ana", "sam")), ("disk.low", "day-2", ("ana", "sam")),
+    ]  # fmt: skip
+    (hook,) = house.real.hooks()
+    first = next(iter(house.real.outbox(hook.id)))
+    told = house.letters.told(first.message)
+    assert (told.head, told.url) == ("Disk low", f"{BASE}/platform-health")
+    assert told.waits.startswith("Waits for ana, sam: free space")
+    body = house.letters.letter(hook, first.message, now_us=0).body
+    assert b'"type":"dev.releaseline.disk.low.1.0.0"' in body
+
+
+def test_troubles_of_the_house() -> None:
+    assert disk_trouble(50 << 30, 100 << 30, now_us=0) is None
+    low = disk_trouble(1 << 20, 100 << 30, now_us=3 * DAY_S * 1_000_000)
+    assert low is not None and (low.name, low.occasion) == ("disk.low", "day-3")
+    failing = Standing(
+        bundles=12, missing=3, unseen=0, failed=3, environments=("eu-prod",), code="worker",
+        reason="its process ended with -9.", failing_us=7,
+    )  # fmt: skip
+    trouble = rescan_trouble(failing)
+    assert trouble is not None and trouble.occasion == "since-7"
+    assert trouble.text == (
+        "SBOMs of 3 of 12 bundles (eu-prod) could not be matched against the newest feeds: its "
+        "process ended with -9."
+    )
+    assert rescan_trouble(replace(failing, code="stopped")) is None  # it begins again by itself
+    assert rescan_trouble(replace(failing, failed=0, code="")) is None
+    (stopped,) = stopped_troubles({"run-2": "KeyError: 'x'", "run-9": "gone"}, {"run-2": 41})
+    assert (stopped.run, stopped.occasion) == ("run-2", "at-41")
+    assert stopped.text == "run-2 is stopped by a defect: KeyError: 'x'."
+
+
+@pytest.mark.parametrize("status", ["SEALED", "UNSEALED"])
+def test_a_run_that_could_not_be_sealed_waits_for_somebody(status: str) -> None:
+    names = names_of(RunSealed(via="sealed", seal_status=status), None)
+    assert names == (("run.sealed",) if status == "SEALED" else ("run.sealed", "seal.failed"))
+
+
+def test_who_may_lift_a_hold_is_told_that_a_run_waits_for_it(house: HookHouse) -> None:
+    run = waiting_run(house)
+    held = StartHeld(hold_run="run-1", reason="the bundle is held")
+    assert names_of(held, run) == ("run.held",)
+    assert waited_for("run.held", held, run, HOLDERS) == ("ana", "sam")
+    assert waited_for("seal.failed", RunSealed(via="sealed", seal_status="UNSEALED"), run,
+                      HOLDERS) == ("ana", "sam")  # fmt: skip
+
+
+def test_every_state_that_waits_for_a_person_has_a_name() -> None:
+    """Those that the list of promotions calls so, and what the engine can do nothing about."""
+    told = {
+        RunStatus.AWAITING_APPROVAL: "approval.requested",
+        RunStatus.PAUSED: "run.paused",
+        RunStatus.ROLLBACK_FAILED: "rollback.failed",
+    }
+    assert set(told) == GROUPS["Needs a person"]
+    others = {"override.requested", "review.due", "review.overdue", "approval.nobody_eligible",
+              "run.held", "run.stopped", "seal.failed", "rescan.failed", "disk.low"}  # fmt: skip
+    assert set(told.values()) | others == WAITING
