@@ -35,7 +35,6 @@ class TrailReport:
     """Attributes:
     lines, events: that were found in order before anything was not.
     gseq, hash: of the last event that is in order; 0 and 64 zeros without one.
-    anchors: signed heads of the transparency log that name an event of these by its hash.
     broken_at: place of the first event that is not in order; 0 when all are.
     problem: what is wrong there; empty when nothing is.
     """
@@ -44,7 +43,6 @@ class TrailReport:
     events: int
     gseq: int
     hash: str
-    anchors: int
     broken_at: int
     problem: str
 
@@ -58,10 +56,17 @@ class _Broken(Exception):
 
 
 class _Walk:
-    """Follows journal and table side by side."""
+    """Follows journal and table side by side, and keeps the hashes of the events in `kept`."""
 
-    def __init__(self, journal: Journal, rows: Iterator[tuple[Any, ...]], last_line: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        rows: Iterator[tuple[Any, ...]],
+        last_line: int,
+        kept: frozenset[int],
+    ) -> None:
         self._journal, self._rows, self._last_line = journal, rows, last_line
+        self._kept = kept
         self._heads: dict[str, tuple[int, str]] = {}
         self.lines = self.gseq = 0
         self.hash = ZEROS
@@ -89,7 +94,8 @@ class _Walk:
             )
         self._same(text)
         self.gseq, self.hash = text.gseq, text.hash
-        self.hashes[text.gseq] = text.hash
+        if text.gseq in self._kept:
+            self.hashes[text.gseq] = text.hash
         self._heads[text.stream] = (text.seq, text.hash)
 
     def _same(self, text: EventText) -> None:
@@ -114,7 +120,8 @@ def check_trail(shelf: Shelf) -> TrailReport:
         anchors = cursor.execute(_HEADS).fetchall()
     try:
         rows = _rows(cursor)
-        walk = _Walk(shelf.journal, rows, last_line)
+        named = frozenset(gseq for gseq, _ in anchors)
+        walk = _Walk(shelf.journal, rows, last_line, named)
         problem = ""
         try:
             walk.go()
@@ -126,20 +133,18 @@ def check_trail(shelf: Shelf) -> TrailReport:
     finally:
         cursor.rollback()
         cursor.close()
-    known = [(gseq, digest) for gseq, digest in anchors if gseq in walk.hashes]
-    wrong = sorted(gseq for gseq, digest in known if walk.hashes[gseq] != digest)
+    wrong = [gseq for gseq, digest in anchors if walk.hashes.get(gseq, digest) != digest]
     if wrong:
-        return _report(walk, len(known), wrong[0], "a signed head of the log knows another event")
-    return _report(walk, len(known), walk.gseq + 1 if problem else 0, problem)
+        return _report(walk, min(wrong), "a signed head of the log knows another event")
+    return _report(walk, walk.gseq + 1 if problem else 0, problem)
 
 
-def _report(walk: _Walk, anchors: int, broken_at: int, problem: str) -> TrailReport:
+def _report(walk: _Walk, broken_at: int, problem: str) -> TrailReport:
     return TrailReport(
         lines=walk.lines,
         events=walk.gseq,
         gseq=walk.gseq,
         hash=walk.hash,
-        anchors=anchors,
         broken_at=broken_at,
         problem=problem,
     )
