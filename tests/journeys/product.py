@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,6 +119,41 @@ class Product:
     def end(self, number: int = signal.SIGINT, *, timeout_s: float = 20) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout_s)
+
+
+@contextmanager
+def starting(folder: Path) -> Iterator[Callable[..., Product]]:
+    """Gives what starts `python -m engine <words>` on a home; what is left at the end is ended.
+
+    Args:
+        folder: for what the processes say.
+    """
+    started: list[Product] = []
+
+    def begin(*words: str, home: Path, port: int | None = None, **env: str) -> Product:
+        chosen = port or free_port()
+        log = (folder / f"out-{len(started)}.log").open("w")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine", *words, "--home", str(home), "--port", str(chosen)],
+            cwd=ROOT,
+            env=environment(**env),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        product = Product(home=home, port=chosen, process=process)
+        started.append(product)
+        return product
+
+    try:
+        yield begin
+    finally:
+        for product in started:
+            if product.process.poll() is None:
+                product.process.kill()
+                product.process.wait()
+            for pid in marked(product.home):
+                os.kill(pid, signal.SIGKILL)
 
 
 def as_json(text: str) -> Any:
