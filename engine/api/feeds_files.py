@@ -24,6 +24,7 @@ def router(services: Services) -> APIRouter:
 
     @api.get(
         "/feeds/export",
+        response_class=Response,
         responses=sends("application/gzip", told="the snapshots in force, signed"),
     )
     def export(request: Request) -> Response:
@@ -37,6 +38,7 @@ def router(services: Services) -> APIRouter:
 
     @api.get(
         "/feeds/key",
+        response_class=Response,
         responses=sends("application/x-pem-file", told="public key of this home's exports"),
     )
     def key() -> Response:
