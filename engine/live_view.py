@@ -35,7 +35,7 @@ def document(run: Run, stage: StageNow | None, log: Sequence[StepLog]) -> dict[s
     return {
         "run": run.run_id,
         "status": run.status.value,
-        "at": "" if current is None else short_name(current),
+        "at": "" if current is None or run.started_us is None else short_name(current),
         "cur": "" if current is None else current.id,
         "end": run.terminal,
         "from": _ms(run.started_us or run.requested_us),

@@ -17,6 +17,7 @@ from engine.core.pulse import ChoreHealth, Pulse, stuck_chore, stuck_run
 from engine.core.rescans import RescanLog
 from engine.core.run import Run
 from engine.core.scopes import RETRY_RUN
+from engine.core.spans import limit_text, span
 from engine.core.statemachine import Role, RunStatus
 from engine.feeds_desk import FeedDesk
 from engine.ports import Clock, EventStore
@@ -194,11 +195,11 @@ def _run(run: Run, pulse: Pulse, health: WorkerHealth) -> RunRow:
 def serving(status: RunStatus, pulse: Pulse) -> str:
     """What the engine does about a run, in words."""
     if pulse.working_s is not None:
-        return f"being advanced for {pulse.working_s:.0f} s"
+        return f"being advanced for {span(int(pulse.working_s * _US))}"
     if pulse.waiting:
         return "waits for a thread"
     if pulse.due_s is not None:
-        return f"asked again in {max(0.0, pulse.due_s):.0f} s"
+        return f"asked again in {span(int(max(0.0, pulse.due_s) * _US))}"
     if status in _PERSON:
         return "waits for a person"
     if status is RunStatus.QUEUED:
@@ -226,15 +227,8 @@ def _chore(one: ChoreHealth, now_us: int) -> JobRow:
         last_us=None if one.ended_s is None else now_us - int(one.ended_s * _US),
         took_ms=None if one.took_s is None else int(one.took_s * 1000),
         next_us=None if one.next_s is None else now_us + int(one.next_s * _US),
-        text=stuck or one.error or f"every {_whole(one.every_s)}",
+        text=stuck or one.error or f"every {limit_text(one.every_s)}",
     )
-
-
-def _whole(seconds: int) -> str:
-    for size, unit in ((3_600, "h"), (60, "m")):
-        if seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 def _feeds(desk: FeedDesk) -> list[JobRow]:

@@ -175,7 +175,9 @@ def head_meta(run: Run, found: DataHealth) -> list[list[str]]:
         ["Target", f"{request.region} / {source}{request.environment}", ""],
         ["Workflow", workflow_text(run), ""],
         ["Requested by", run.requested_by, ""],
-        ["Started", str((run.started_us or run.requested_us) // 1000), "time"],
+        ["Started", str(run.started_us // 1000), "time"]
+        if run.started_us is not None
+        else ["Requested", str(run.requested_us // 1000), "time"],
         ["Elapsed", "", "elapsed"],
     ]
     if request.rolls_back:

@@ -47,7 +47,7 @@ def test_page_and_metrics_have_the_same_numbers(
     assert found["releaseline_blobs"] == now.slow.sizes.blobs > 0
     assert found["releaseline_commit_duration_seconds_count"] == now.commits.count > 0
     paused = found[f'releaseline_runs_open{{status="{RunStatus.PAUSED.value}"}}']
-    assert paused == now.runs[RunStatus.PAUSED] == 1
+    assert paused == now.runs[RunStatus.PAUSED] >= 1
     cells = {row["cells"][0]["text"]: row["cells"] for row in platform_models.rows(now)}
     assert f"journal {platform_models.size(now.slow.sizes.journal_bytes)}" in said
     assert cells["Runs and queues"][2]["text"].startswith(f"{sum(now.runs.values())} open runs: ")
