@@ -24,6 +24,8 @@ from engine.starting import Starter
 from engine.time_zones import offset_at
 
 _RETRY_S: Final = 1.0
+# A freeze lasts for hours: whoever ends one can wait for seconds.
+_FROZEN_RETRY_S: Final = 5.0
 
 
 class Acquiring:
@@ -43,7 +45,7 @@ class Acquiring:
         waits = self._waits(run, bar, others)
         self._say_barred(run, queueing.barred(run, bar, others), waits=waits)
         if waits:
-            return _RETRY_S
+            return _RETRY_S if bar is None else _until(bar, self._out.clock.now_us())
         # Asked before the lock is held: a slow source must not keep other environments waiting.
         held_s = self._starter.hold_in_queue(run)
         if held_s is not None:
@@ -146,6 +148,13 @@ class Acquiring:
             return (said,) if due else ()
 
         record(self._out.store, run.run_id, build)
+
+
+def _until(bar: Bar, now_us: int) -> float:
+    """When to look at a frozen run again, in seconds: at the latest when its windows end."""
+    if bar.until_us is None:
+        return _FROZEN_RETRY_S
+    return min(_FROZEN_RETRY_S, max(0.0, (bar.until_us - now_us) / 1_000_000))
 
 
 def _same(said: StartBarred | None, known: StartBarred | None) -> bool:

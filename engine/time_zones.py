@@ -20,18 +20,11 @@ def offset_at(name: str, *, where: str = "time zone") -> OffsetAt:
         Malformed: this machine knows no zone of that name.
     """
     try:
-        zone = _zone(name)
+        return _offsets(name)
     except (KeyError, OSError, ValueError):  # no such name; a folder; no name at all
         raise Malformed(
             f"expected an IANA time zone such as Europe/Sofia, found {name[:60]!r}", where=where
         ) from None
-
-    def offset(at_s: int) -> int:
-        there = (_EPOCH + timedelta(seconds=at_s)).astimezone(zone).utcoffset()
-        assert there is not None  # an aware moment always has one
-        return int(there.total_seconds())
-
-    return offset
 
 
 @functools.cache
@@ -42,5 +35,12 @@ def names() -> tuple[str, ...]:
 
 
 @functools.cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+def _offsets(name: str) -> OffsetAt:
+    zone = ZoneInfo(name)
+
+    def offset(at_s: int) -> int:
+        there = (_EPOCH + timedelta(seconds=at_s)).astimezone(zone).utcoffset()
+        assert there is not None  # an aware moment always has one
+        return int(there.total_seconds())
+
+    return offset

@@ -7,6 +7,7 @@ instant after the gap; where they go back, one that comes twice means the first 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -35,6 +36,7 @@ class Instant:
     change: Literal["", "gap", "fold"] = ""
 
 
+@functools.lru_cache(maxsize=16_384)  # the windows of a week are asked for at every look
 def instant_of(day: int, minute: int, offset_at: OffsetAt) -> Instant:
     """The instant of a wall time.
 
