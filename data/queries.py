@@ -6,6 +6,8 @@ writes. A cursor is used for one call (`Store.cursor()`).
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,40 @@ from data.arms import with_arms
 from engine.core.audit import CONSEQUENCES, EVERY_ATTEMPT, VERBS, AuditFilter
 
 FOLDER: Final = Path(__file__).parent / "sql" / "queries"
+_KINDS: Final = {
+    "VARCHAR": pl.String, "INTEGER": pl.Int32, "BIGINT": pl.Int64, "BOOLEAN": pl.Boolean,
+}  # fmt: skip
 SQL: Final = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.sql"))}
+
+
+def columns(sql: str) -> list[tuple[str, str]]:
+    """(column, type) of a query's contract, as its header promises them."""
+    header = "\n".join(line[2:].strip() for line in sql.splitlines() if line.startswith("--"))
+    match = re.search(r"returns: (.*?)\n(?:units|order):", header, re.DOTALL)
+    assert match is not None, "the header names no columns"
+    parts = re.split(r",\s*(?![^(]*\))", " ".join(match[1].split()))
+    return [(name, kind) for name, _, kind in (part.partition(" ") for part in parts)]
+
+
+# Columns of `runs_list`, in the words of a query's header. _us = UTC epoch microseconds; words that
+# do not apply are ''.
+RUNS: Final = """
+-- returns: number INTEGER, run_id VARCHAR, kind VARCHAR, status VARCHAR, outcome VARCHAR,
+-- outcome_reason VARCHAR, failure_class VARCHAR, bundle VARCHAR, bundle_name VARCHAR,
+-- bundle_version VARCHAR, environment VARCHAR, region VARCHAR, promotes_from VARCHAR, workflow
+-- VARCHAR, requested_by VARCHAR, requested_us BIGINT, started_by VARCHAR, started_us BIGINT,
+-- updated_us BIGINT, ended_us BIGINT, window_start_us BIGINT, window_end_us BIGINT,
+-- current_step VARCHAR, current_step_name VARCHAR, current_step_status VARCHAR,
+-- current_step_summary VARCHAR, steps_done INTEGER, steps_total INTEGER, verdict_id VARCHAR,
+-- verdict VARCHAR, verdict_warn INTEGER, verdict_fail INTEGER, verdict_error BOOLEAN,
+-- approvals_given INTEGER, approvals_required INTEGER, targets_changed INTEGER, targets_total
+-- INTEGER, pause_reason VARCHAR, pause_note VARCHAR, paused_us BIGINT, rollback_reason
+-- VARCHAR, rollback_ticket VARCHAR, rollback_trigger VARCHAR, seal_status VARCHAR,
+-- evidence_count INTEGER, superseded_by VARCHAR, rerun_of VARCHAR, rolls_back VARCHAR, reason
+-- VARCHAR, ticket VARCHAR, speed INTEGER, version INTEGER
+-- units:
+"""
+_RUNS: Final = {name: _KINDS[kind] for name, kind in columns(RUNS)}
 
 
 def runs_list(
@@ -29,10 +64,18 @@ def runs_list(
     limit: int = 50,
     before: int | None = None,
 ) -> pl.DataFrame:
-    """Runs, the newest first. `before` is a run number: the page behind it."""
-    return _read(
-        cursor, "runs_list", environment=environment, status=status, limit=limit, before=before
-    )
+    """Runs, the newest first; columns as in `RUNS`.
+
+    Args:
+        before: a run number: the page behind it.
+    """
+    asked = {"environment": environment, "status": status, "limit": limit, "before": before}
+    found = cursor.execute(SQL["runs_list"], asked).fetchall()
+    rows = []
+    for number, place, state, body in found:
+        row = json.loads(body) | {"number": number, "environment": place, "status": state}
+        rows.append([row.get(name) for name in _RUNS])
+    return pl.DataFrame(rows, schema=_RUNS, orient="row")
 
 
 def watched_runs(

@@ -6,12 +6,13 @@ server really answers.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import ConfigDict, Field, WithJsonSchema, with_config
 from typing_extensions import TypedDict
+
+from data.queries import columns
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]
@@ -55,15 +56,6 @@ class PageOf(TypedDict, Generic[T]):
 
     items: list[T]
     next: str | None
-
-
-def columns(sql: str) -> list[tuple[str, str]]:
-    """(column, type) of a query's contract, as its header promises them."""
-    header = "\n".join(line[2:].strip() for line in sql.splitlines() if line.startswith("--"))
-    match = re.search(r"returns: (.*?)\n(?:units|order):", header, re.DOTALL)
-    assert match is not None, "the header names no columns"
-    parts = re.split(r",\s*(?![^(]*\))", " ".join(match[1].split()))
-    return [(name, kind) for name, _, kind in (part.partition(" ") for part in parts)]
 
 
 def row_schema(sql: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from engine.api.documents.base import Anything, DigestText, PageOf, closed, row_
 from engine.api.documents.runs import HoldDoc, NamedDigestDoc, RunId
 from engine.core.data_health import Level
 
-RunRowDoc = row_of(queries.SQL["runs_list"])
+RunRowDoc = row_of(queries.RUNS)
 BundleRowDoc = row_of(queries.SQL["bundles_list"])
 ReviewRowDoc = row_of(queries.SQL["reviews"], overdue={"type": "boolean"})
 EvidenceRowDoc = row_of(queries.SQL["run_evidence"])
