@@ -22,7 +22,7 @@ from engine.core.errors import Conflict, Malformed, NotFound, Refused, Releaseli
 from engine.core.events import Event
 from engine.core.feed_events import FEEDS, FeedSynced, FeedSyncStarted
 from engine.core.feeds import NAMES, ahead, downgrade, loss, refusal
-from engine.core.scopes import IMPORT_FEEDS
+from engine.core.scopes import SYNC_FEEDS
 from engine.core.scopes import refusal as beyond
 from engine.evidence.feeds_seal import FeedsSigner
 from engine.evidence.pack import BYTES_MAX
@@ -109,7 +109,7 @@ class FeedFiles:
 
     def why_not(self, who: Who, *, accept_loss: bool) -> Refusal | None:
         """Why this person may not import; None when they may."""
-        return beyond(who.limits, who.user, IMPORT_FEEDS) or refusal(
+        return beyond(who.limits, who.user, SYNC_FEEDS) or refusal(
             who.roles, local=who.local, chosen=accept_loss
         )
 
@@ -224,7 +224,7 @@ class FeedFiles:
         denied(
             self._store,
             user=who.user,
-            action=IMPORT_FEEDS,
+            action=SYNC_FEEDS,
             code=code,
             reason=reason,
             subject=str(Digest.of(content)),

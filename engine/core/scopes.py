@@ -26,7 +26,6 @@ LIFT_HOLD: Final = "lift_hold"
 FREEZE: Final = "freeze"
 PUBLISH_POLICY: Final = "publish_policy"
 SYNC_FEEDS: Final = "sync_feeds"
-IMPORT_FEEDS: Final = "import_feeds"
 RESCAN: Final = "rescan"
 RETRY_RUN: Final = "retry_run"
 PROBE_INTEGRATION: Final = "probe_integration"
@@ -92,7 +91,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
     ),
     Scope.EVIDENCE: frozenset({EXPORT, DRILL, ANNOTATE, REPLAY, READ_AUDIT, CHECK_AUDIT}),
     Scope.POLICIES: frozenset({PUBLISH_POLICY}),
-    Scope.FEEDS: frozenset({SYNC_FEEDS, IMPORT_FEEDS, RESCAN}),
+    Scope.FEEDS: frozenset({SYNC_FEEDS, RESCAN}),
     Scope.ADMIN: frozenset({ADMINISTER}),
 }
 # What a pipeline needs, and what a new service token has when nothing else was asked for.

@@ -95,7 +95,7 @@ HOUSE_VERBS: Final = (
     Verb(name="sync_feeds", roles=CARES_FOR_SOURCES, done=_NOT_NOW, cli=frozenset({5})),
     # Nothing that is live in this house has an SBOM.
     Verb(name="rescan", roles=RM_SRE, done=_NOT_NOW, cli=frozenset({5})),
-    Verb(name="import_feeds", roles=CARES_FOR_SOURCES),
+    Verb(name="import_feeds", roles=CARES_FOR_SOURCES, record="sync_feeds"),
     Verb(name="probe_integration", roles=CARES_FOR_SOURCES, cli=_NO_COMMAND),
     Verb(name="read_audit", roles=READS_THE_TRAIL),
     Verb(name="check_audit", roles=READS_THE_TRAIL),

@@ -48,7 +48,6 @@ NEEDED = {
     "check_audit": {"evidence"},
     "publish_policy": {"policies"},
     "sync_feeds": {"feeds"},
-    "import_feeds": {"feeds"},
     "rescan": {"feeds"},
     "retry_run": {"operate"},
     "administer": {"admin"},

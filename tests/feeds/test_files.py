@@ -248,7 +248,7 @@ def test_what_nobody_vouches_for_changes_nothing_and_is_on_record(home: Home, wh
         home.files.take_in(content, SRE, name="stick.tar.gz")
     assert home.state() == before and not list((home.folder / "incoming").iterdir())
     (denied,) = home.denials()
-    assert (denied.action, denied.code) == ("import_feeds", "unverified")
+    assert (denied.action, denied.code) == ("sync_feeds", "unverified")
     assert denied.subject == str(Digest.of(content))
 
 

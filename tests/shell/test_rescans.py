@@ -18,9 +18,11 @@ from engine.core.bundle import Bundle
 from engine.core.data_health import Level, rescan_source
 from engine.core.digest import Digest
 from engine.core.errors import Refused
+from engine.core.feed_events import FEEDS, FeedSynced
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.rescan_events import RESCANS, RescanFailed, RescanFinished, RescanStarted
 from engine.homes import create_home
+from engine.recording import append_to
 from engine.rescans import Rescans
 from engine.settings import read_settings
 from tests.feeds.mirror import advisory
@@ -213,3 +215,31 @@ def test_blobs_lie_where_the_process_looks_for_them(home: Home) -> None:
     assert digest == Digest.of(b"a blob")
     place = home.folder / "blobs" / digest.hex[:2] / digest.hex
     assert place.read_bytes() == b"a blob"
+
+
+def test_a_sync_that_brings_something_starts_it_at_once(home: Home) -> None:
+    home.rescans.start()
+    home.publish("X-5", "idna", "3.7")
+    synced = FeedSynced(
+        name="OSV", source="https://a/osv", digest=Digest.of(b""), as_of_s=1, newest_s=1,
+        how="full", records=1, added=1, changed=0, removed=0, withdrawn=0, unreadable=0,
+        problems=(), bytes_read=1, took_ms=1,
+    )  # fmt: skip
+    append_to(home.store, FEEDS, synced, actor="sam")
+    ends_s = time.monotonic() + 60
+    while len(home.events()) < 2:
+        assert time.monotonic() < ends_s, "no rescan began"
+        time.sleep(0.02)
+    started, finished = home.events()
+    assert isinstance(started, RescanStarted) and started.cause == "snapshot"
+    assert isinstance(finished, RescanFinished)
+    assert sum(one.new for one in finished.bundles) == 1
+
+
+def test_before_the_engine_steps_nothing_begins_by_itself(home: Home) -> None:
+    home.publish("X-6", "idna", "3.7")
+    home.rescans.when_due()
+    home.rescans.wait()
+    assert home.events() == []
+    source = rescan_source(home.rescans.standing())
+    assert (source.level, source.text) == (Level.UNKNOWN, "SBOM rescan due for 2 of 2 bundles")
