@@ -102,7 +102,7 @@ def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str,
             return "warn", "clock", f"Its bundle is held in {run.environment}.", text
         case RunStatus.QUEUED if run.barred is not None:
             frozen = run.barred.by == queueing.FREEZE
-            head = f"{run.environment} is frozen." if frozen else "Waits for the environment."
+            head = "Waits for a freeze to end." if frozen else "Waits for the environment."
             text = f"{run.barred.reason} It starts by itself when its turn comes."
             return "warn" if frozen else "idle", "clock", head, text
         case RunStatus.QUEUED if why := burn_guard.held_up(run):

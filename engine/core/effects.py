@@ -202,7 +202,7 @@ def _running(run: Run, now_us: int, bar: Bar | None) -> Effect:
     if step is None or step.spec.kind is StepKind.SEAL:
         return Record((RunSucceeded(via="all_steps_done"),))
     if bar is not None and freezes.may_stop(run):
-        why = f"before {step.spec.name}: {freezes.sentence(bar, run.environment)}"
+        why = f"{freezes.sentence(bar, run.environment)} {step.spec.name} has not begun."
         return Record((RunPaused(via="freeze_started", pause_reason="freeze", reason=why),))
     match step.status:
         case StepStatus.PENDING | StepStatus.CANCELLED:

@@ -141,7 +141,8 @@ class TestUnderWay:
         assert (run.status, run.pause_reason) == (RunStatus.PAUSED, "freeze")
         assert run.step("canary-50").status is StepStatus.SUCCEEDED
         assert run.step("full-100").status is StepStatus.PENDING
-        assert run.pause_note.startswith(f"before Deploy 100%: {ENV} is frozen: stop")
+        assert run.pause_note.startswith(f"{ENV} is frozen: stop since ")
+        assert run.pause_note.endswith("Deploy 100% has not begun.")
         assert run.changed_targets
 
     def test_it_goes_on_when_the_freeze_is_over_and_a_person_says_so(
