@@ -68,7 +68,7 @@ LocalTime = Annotated[
 ZoneName = Annotated[
     str, Field(min_length=1, max_length=100, examples=["Europe/Sofia"], description="IANA name")
 ]
-Seconds = Annotated[int, Field(ge=60, le=604_800, examples=[7_200])]
+Seconds = Annotated[Count, Field(ge=60, le=604_800, examples=[7_200])]
 
 
 class PromotionIn(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.api.acting import Name, Words
+from engine.api.acting import Name, Words, Yes
 from engine.api.documents.base import PageOf, says
 from engine.api.documents.freezes import (
     CalendarRowDoc,
@@ -47,7 +47,7 @@ class FreezeIn(BaseModel):
     ends: _WallTime = ""
     weekly: Annotated[str, Field(max_length=100, examples=["FR 18:00-MO 08:00"])] = ""
     time_zone: Annotated[str, Field(max_length=100, examples=["Europe/Sofia"])] = "UTC"
-    hotfix: Annotated[bool, Field(description="a run of the kind HOTFIX may pass")] = False
+    hotfix: Annotated[Yes, Field(description="a run of the kind HOTFIX may pass")] = False
     ticket: Words = ""
 
 

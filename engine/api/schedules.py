@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from data import queries
-from engine.api.acting import BundleText, LocalTime, Name, Seconds, Words, ZoneName
+from engine.api.acting import BundleText, Count, LocalTime, Name, Seconds, Words, ZoneName
 from engine.api.documents.base import PageOf, says
 from engine.api.documents.schedules import PreviewOfScheduleDoc, ScheduleDoc, TickRowDoc
 from engine.api.once import OnceOnly
@@ -38,7 +38,7 @@ class PreconditionIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: Literal[tuple(KINDS)]  # type: ignore[valid-type]
     mode: Mode = Mode.ENFORCE
-    limit_s: int = Field(default=0, ge=0, le=31_622_400)
+    limit_s: Count = Field(default=0, ge=0, le=31_622_400)
 
 
 class ScheduleIn(BaseModel):
