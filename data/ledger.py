@@ -14,6 +14,7 @@ from typing import Final
 from data.chain import ZEROS, EventText, auth_text, row_record
 from data.codec import canonical_body, kind_of
 from data.database import Batch
+from data.open_runs import OpenRuns
 from data.outbox import Box, Outgoing, check_try, note
 from data.project import changes
 from engine.core.auth import AuthContext
@@ -146,6 +147,7 @@ class Ledger:
 
     def __init__(self, facts: Facts, fold: Callable[[str], Run]) -> None:
         self.facts, self._fold = facts, fold
+        self._open = OpenRuns(facts.runs.values())
 
     def version(self, stream: str) -> int:
         return self.facts.heads.get(stream, (0, ZEROS))[0]
@@ -160,13 +162,8 @@ class Ledger:
             self._forget_ended()
         return known
 
-    def open_runs(self, environment: str = "") -> tuple[Run, ...]:
-        found = [
-            run
-            for run in self.facts.runs.values()
-            if not run.terminal and environment in {"", run.environment}
-        ]
-        return tuple(sorted(found, key=lambda run: run.number))
+    def open_runs(self, environment: str = "", *, scheduled: bool = True) -> tuple[Run, ...]:
+        return self._open.of(environment, scheduled=scheduled)
 
     def absorb(self, draft: Draft) -> None:
         mine, new = self.facts, draft.facts
@@ -176,6 +173,7 @@ class Ledger:
         for run_id, run in new.runs.items():
             mine.runs.pop(run_id, None)  # to the end: used last
             mine.runs[run_id] = run
+            self._open.note(run)
         mine.ticks.update(new.ticks)
         mine.names |= new.names
         mine.leaves += new.leaves
@@ -193,7 +191,7 @@ class Ledger:
         self._forget_ended()
 
     def _forget_ended(self) -> None:
-        if len(self.facts.runs) <= _ENDED_KEPT:
+        if len(self.facts.runs) - len(self._open) <= _ENDED_KEPT:
             return
         ended = [run_id for run_id, run in self.facts.runs.items() if run.terminal]
         for run_id in ended[: max(0, len(ended) - _ENDED_KEPT)]:

@@ -228,9 +228,9 @@ class Store:
         with self._lock:
             return self._shelf.ledger.run(run_id)
 
-    def runs_open(self, environment: str = "") -> tuple[Run, ...]:
+    def runs_open(self, environment: str = "", *, scheduled: bool = True) -> tuple[Run, ...]:
         with self._lock:
-            return self._shelf.ledger.open_runs(environment)
+            return self._shelf.ledger.open_runs(environment, scheduled=scheduled)
 
     def by_command(self, command_id: str) -> tuple[Recorded, ...]:
         with self._lock:

@@ -24,6 +24,8 @@ from engine.starting import Starter
 from engine.time_zones import offset_at
 
 _RETRY_S: Final = 1.0
+_RETRY_S_MAX: Final = 30.0
+_NEAR: Final = 10  # places in line
 # A freeze lasts for hours: whoever ends one can wait for seconds.
 _FROZEN_RETRY_S: Final = 5.0
 
@@ -45,7 +47,8 @@ class Acquiring:
         waits = self._waits(run, bar, others)
         self._say_barred(run, queueing.barred(run, bar, others), waits=waits)
         if waits:
-            return _RETRY_S if bar is None else _until(bar, self._out.clock.now_us())
+            now_us = self._out.clock.now_us()
+            return _turn_s(run, others) if bar is None else _until(bar, now_us)
         # Asked before the lock is held: a slow source must not keep other environments waiting.
         held_s = self._starter.hold_in_queue(run)
         if held_s is not None:
@@ -70,7 +73,7 @@ class Acquiring:
 
     def _others(self, run: Run) -> list[Run]:
         """The other open runs of the environment, in order of request."""
-        others = self._out.store.runs_open(run.environment)
+        others = self._out.store.runs_open(run.environment, scheduled=False)
         return [one for one in others if one.run_id != run.run_id]
 
     def _free(self, run: Run) -> bool:
@@ -155,6 +158,12 @@ def _until(bar: Bar, now_us: int) -> float:
     if bar.until_us is None:
         return _FROZEN_RETRY_S
     return min(_FROZEN_RETRY_S, max(0.0, (bar.until_us - now_us) / 1_000_000))
+
+
+def _turn_s(run: Run, others: Sequence[Run]) -> float:
+    """Whoever is next looks every second; far back in a long line nobody has to."""
+    before = sum(queueing.goes_first(one, run) for one in queueing.in_line(others))
+    return min(_RETRY_S * max(1, before // _NEAR), _RETRY_S_MAX)
 
 
 def _same(said: StartBarred | None, known: StartBarred | None) -> bool:

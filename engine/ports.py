@@ -111,8 +111,9 @@ class EventStore(Protocol):
         """The run as folded from its events. Raises `NotFound`."""
         ...
 
-    def runs_open(self, environment: str = "") -> tuple[Run, ...]:
-        """Every run that has not ended, of one environment or of all, in order of request."""
+    def runs_open(self, environment: str = "", *, scheduled: bool = True) -> tuple[Run, ...]:
+        """Every run that has not ended, of one environment or of all, in order of request.
+        `scheduled` False: without those that wait for their window."""
 
     def by_command(self, command_id: str) -> tuple[Recorded, ...]:
         """What was recorded for this command id; empty when it is new."""
