@@ -11,9 +11,9 @@ from engine.child import Progress
 from engine.core.data_health import Level
 from engine.core.digest import Digest
 from engine.core.rescan_events import BundleRescan
-from engine.rescans_read import RescansNow, TryRow
-from pages.ui import rescans_models
-from tests.pages.reading import House, texts
+from engine.rescans_read import RescansNow, TryRow, look
+from pages.ui import rescans_models, words
+from tests.pages.reading import House, asker, texts
 
 PAGE = "operations/feeds.py"
 NOW_US = 1_772_000_000_000_000
@@ -68,9 +68,11 @@ def test_the_page_has_the_section_and_the_banner_leads_to_it(
     assert not at.exception
     heads = [one.value for one in at.subheader]
     assert heads == ["History", "SBOM rescans", "Without a network"]
-    assert "has an SBOM" in texts(at)
-    assert next(one for one in at.button if one.key == "rescans.now").disabled
-    assert house.services.rescans.subjects() == ()  # the bundles of this house have no SBOM
+    rescans = house.services.rescans
+    told = rescans_models.sentence(look(rescans), house.services.clock.now_us())
+    assert words.plain(told) in texts(at)
+    button = next(one for one in at.button if one.key == "rescans.now")
+    assert button.disabled == (rescans.why_not(asker()) is not None)
     assert at.get("link_button")[0].proto.url == "/api/v1/feeds/export"
     assert house.services.feed_files.key.rstrip() in [one.value for one in at.code]
     heads = [one.value for one in visit(PAGE, job="rescans").subheader]
