@@ -94,8 +94,13 @@ def verdict_lines(shown: Document) -> tuple[str, ...]:
 
 
 def health_lines(shown: Document) -> tuple[str, ...]:
-    """Sources that are not in order, each with the moment up to which it is known."""
-    sources = shown["dataHealth"]["sources"]
+    """Sources that are not in order, each with the moment up to which it is known; behind them what
+    its schedule only warns of."""
+    warned = tuple(f"At its start: {one}." for one in shown.get("schedule", {}).get("warnings", ()))
+    return (*_source_lines(shown["dataHealth"]["sources"]), *warned)
+
+
+def _source_lines(sources: Sequence[Document]) -> tuple[str, ...]:
     odd = [one for one in sources if one["level"] != "OK"]
     if not sources:
         return ("No source is known.",)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import approvals
+from engine.core import approvals, preconditions
 from engine.core.approval_facts import (
     Frozen,
     PolicyChange,
@@ -56,7 +56,7 @@ def document(facts: ViewFacts) -> dict[str, Any]:
     """The document; plain JSON values without floats. Raises as `view`."""
     run = facts.run
     bound = approvals.binding_document(run)
-    return {
+    return _started_by_schedule(run) | {
         "schema": SCHEMA,
         "run": run.run_id,
         "kind": run.request.kind,
@@ -88,6 +88,14 @@ def document(facts: ViewFacts) -> dict[str, Any]:
         "people": _people(facts),
         "quorum": _quorum(facts),
     }
+
+
+def _started_by_schedule(run: Run) -> dict[str, Any]:
+    """Of a run that a schedule made: what did not hold when it started, and was a warning only."""
+    if run.checked is None:
+        return {}
+    warned = preconditions.warnings(run.checked.rows)
+    return {"schedule": {"id": run.request.schedule, "warnings": list(warned)}}
 
 
 def _verdict(run: Run, frozen: Frozen | None) -> dict[str, Any]:

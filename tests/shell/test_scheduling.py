@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from engine.approving import telling
 from engine.core import preconditions
+from engine.core.approvals import comment_reasons
 from engine.core.commands import Action, Window
 from engine.core.data_health import Integration, Level
 from engine.core.digest import Digest
@@ -267,6 +269,12 @@ class TestPreconditions:
         assert run.started_us is not None
         assert run.checked is not None
         assert preconditions.warnings(run.checked.rows) == (STALE,)
+        assert STALE in comment_reasons(run)  # whoever approves has to say something about it
+        shown = {
+            "dataHealth": {"sources": []},
+            "schedule": {"id": "schedule-1", "warnings": [STALE]},
+        }
+        assert telling.health_lines(shown)[-1] == f"At its start: {STALE}."
 
     def test_a_taken_environment_keeps_it_out_of_the_queue(self, house: SmallHouse) -> None:
         """Or it would start whenever the other one ends, hours after its window."""
