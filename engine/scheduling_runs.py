@@ -180,7 +180,10 @@ class ScheduleRuns:
                 if firing.end_us > now_us or not known.firing:
                     self._make_run(known, firing)
                     return
-                why = "its window closed before its run was made: the engine was not running"
+                why = (
+                    "its window closed before its run could be made: the firing before it had not "
+                    "ended, or no engine ran"
+                )
                 self._tick(known, firing, FiringWord.SKIPPED, why)
             self._known[schedule_id] = replace(self._known[schedule_id], over=True)
 

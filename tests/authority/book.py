@@ -69,6 +69,7 @@ RUN_VERBS: Final = (
     Verb(name="cancel", roles=RM, state="queued"),
     Verb(name="close_failed", roles=RM, state="paused"),
     Verb(name="start_now", roles=RM, state="scheduled"),
+    Verb(name="reschedule", roles=RM, state="scheduled"),
     Verb(name="approve", roles=APPROVER, state="waiting", own="refused"),
     Verb(name="reject", roles=APPROVER, state="waiting", own="refused"),
     Verb(name="withdraw", roles=APPROVER, state="approved", own="only"),
@@ -85,6 +86,9 @@ RUN_VERBS: Final = (
 )
 HOUSE_VERBS: Final = (
     Verb(name="promote", roles=RM_CI),
+    # Far off, so that nothing fires here; whoever may promote may do so later.
+    Verb(name="schedule", roles=RM_CI, record="promote"),
+    Verb(name="cancel_schedule", roles=RM, record="cancel"),
     Verb(name="create_bundle", roles=RM_CI),
     Verb(name="import_attestation", roles=RM_CI, done=frozenset({422}), cli=frozenset({2})),
     Verb(name="lift_hold", roles=RM_SRE, done=_NOT_NOW, cli=frozenset({5})),

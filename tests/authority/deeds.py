@@ -15,6 +15,8 @@ _N: Final = itertools.count(1)
 _WHY: Final = "because the table is asked"
 _FREEZE: Final = {"kind": "DENY", "name": "far off", "reason": _WHY, "environments": ["eu-stage"],
                   "begins": "2099-12-24 18:00", "ends": "2099-12-27 06:00"}  # fmt: skip
+_SCHEDULE: Final = {"bundle": "BUNDLE", "environment": ENV, "at": "2099-12-24T02:00",
+                    "window_s": 3_600}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,15 @@ def _freeze_to_end(house: House, run_id: str, folder: Path) -> Deed:
     return Deed("POST", f"/freezes/{made[0]}/end", {"json": {"reason": _WHY}}, words)
 
 
+def _schedule_to_cancel(house: House, run_id: str, folder: Path) -> Deed:
+    made = []
+    for _ in range(2):
+        wish = {**_SCHEDULE, "bundle": str(house.bundle)}
+        made.append(house.api("ana.li", "POST", "/schedules", json=wish).json()["id"])
+    words = ("schedule", "cancel", made[1], "--reason", _WHY)
+    return Deed("POST", f"/schedules/{made[0]}/cancel", {"json": {"reason": _WHY}}, words)
+
+
 def _token_to_revoke(house: House, run_id: str, folder: Path) -> Deed:
     made = [
         house.services.identity.create_token("bob.smith", service=False, actor="test").token_id
@@ -177,6 +188,8 @@ DEEDS: Final[dict[str, Make]] = {
     "approve": _act("approve", "approve"),
     "reject": _act("reject", "reject"),
     "withdraw": _act("withdraw", "withdraw"),
+    "reschedule": _act("reschedule", "reschedule", "--at", "2099-12-24T02:00", "--window", "1h",
+                       window={"at": "2099-12-24T02:00", "time_zone": "UTC", "window_s": 3_600}),
     "break_glass": _act("break_glass", "break-glass", "--incident", "INC-1", ticket="INC-1"),
     "comment": _act("comment", "comment"),
     "review": _act("review", "review"),
@@ -189,6 +202,9 @@ DEEDS: Final[dict[str, Make]] = {
     "replay": _post("/runs/RUN/replays", {"reason": _WHY}),
     "promote": _post("/promotions", {"bundle": "BUNDLE", "environment": ENV},
                      "promote", "--bundle", "BUNDLE", "--to", ENV),
+    "schedule": _post("/schedules", _SCHEDULE, "schedule", "create", "--bundle", "BUNDLE",
+                      "--to", ENV, "--at", "2099-12-24T02:00", "--window", "1h"),
+    "cancel_schedule": _schedule_to_cancel,
     "create_bundle": _bundle,
     "import_attestation": _attestation,
     "lift_hold": _post("/holds/lift", {"bundle": "BUNDLE", "environment": ENV, "reason": _WHY},
