@@ -10,6 +10,8 @@ from engine.core.errors import Malformed
 
 _QUARTER: Final = re.compile(r"(\d{4})-?Q([1-4])", re.ASCII)
 _DAY_US: Final = 24 * 3600 * 1_000_000
+# What every JSON reader takes exactly: 285 years to either side, beyond all that is on record.
+_US_MAX: Final = (1 << 53) - 1 - _DAY_US
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -69,4 +71,5 @@ def _quarter(year: int, number: int) -> int:
 
 
 def _us(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    us = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return max(-_US_MAX, min(_US_MAX, us))

@@ -190,6 +190,15 @@ def test_bad_filters_are_named(client: TestClient, bearer: Bearer, asked: Any) -
     assert next(iter(asked)) in answer.json()["detail"]
 
 
+def test_a_moment_before_all_records_is_one_that_an_export_can_name(
+    client: TestClient, bearer: Bearer, records: Any
+) -> None:
+    asked = {"since": "0973-02-21T18:07:47Z", "until": "9999-12-31", "verb": "rescan"}
+    assert records(**asked) == []
+    answer = client.get(f"{API}/audit/export", params=asked, headers=bearer("ana.li"))
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_quarter_is_its_two_moments(records: Any, run_id: str) -> None:
     assert records(quarter="2020-Q4") == []
     assert records(since="2020-01-01", limit=5)
