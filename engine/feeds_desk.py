@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,7 +91,10 @@ class FeedDesk:
             self._apply(recorded)
         self._unsubscribe = store.subscribe(self._follow)
         for left in (home / _INCOMING).glob("*"):  # of a process that was killed
-            left.unlink(missing_ok=True)
+            if left.is_dir():  # a file that was being imported
+                shutil.rmtree(left)
+            else:
+                left.unlink(missing_ok=True)
 
     # --- what is there ------------------------------------------------------------------------
 

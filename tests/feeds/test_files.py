@@ -268,3 +268,18 @@ def test_a_sync_and_an_import_do_not_meet(home: Home) -> None:
             home.files.take_in(file_of("CVE-1"), SRE)
         assert home.desk.running().keys() == {"KEV"}
     assert home.desk.running() == {}
+
+
+def test_what_a_killed_import_left_is_gone_with_the_next_start(home: Home) -> None:
+    left = home.folder / "incoming" / "0123"
+    left.mkdir(parents=True)
+    (left / "file").write_bytes(file_of("CVE-1"))
+    again = FeedDesk(
+        store=home.store,
+        clock=SystemClock(),
+        config=FeedsConfig(folder=home.folder / "feeds"),
+        home=home.folder,
+    )
+    again.stop()
+    assert not left.exists() and home.state() == ([], 0)
+    assert home.files.take_in(file_of("CVE-1"), SRE).taken
