@@ -206,10 +206,6 @@ class Standing:
     done: int | None = None
     doing: int = 0
 
-    @property
-    def complete(self) -> bool:
-        return self.missing == 0
-
 
 def standing(
     log: RescanLog,
