@@ -77,12 +77,14 @@ def form(house: Services, run: Run | None) -> None:
             caption="When it would fire next",
         )
     reason = st.text_input("Reason (optional)", key="schedule.reason")
+    why_not = house.scheduling.why_not_promote(session.asker(), place)
     if st.button(
         "Create schedule",
         key="schedule.create",
         type="primary",
         icon=":material/event_available:",
-        disabled=not found,
+        disabled=not found or why_not is not None,
+        help=None if why_not is None else why_not.sentence,
     ):
         _create(
             house,
@@ -253,7 +255,10 @@ def _now(house: Services, found: Schedule, run: Run) -> None:
     )
     with st.expander(f"Reschedule {run.run_id}", icon=":material/update:"):
         wanted = _timing(house)
-        if st.button("Reschedule", key="schedule.reschedule"):
+        states = house.service.allowed(run.run_id, session.asker())
+        state = next(one for one in states if one.action is Action.RESCHEDULE)
+        why_not = state.why_not or None
+        if st.button("Reschedule", key="schedule.reschedule", disabled=not state.ok, help=why_not):
             command = Command(action=Action.RESCHEDULE, reason="asked for on the page")
             _ask(house, run, command, wanted)
 

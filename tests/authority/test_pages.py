@@ -16,6 +16,7 @@ from tests.authority.book import (
     CARES_FOR_SOURCES,
     EVERY,
     READS_THE_TRAIL,
+    RM_CI,
     RUN_VERBS,
     Verb,
 )
@@ -30,12 +31,13 @@ _BUTTON = {
     "break_glass": "actions.break_glass.override",
 }
 _ON_THE_RUN = [verb for verb in RUN_VERBS if verb.record != "" or verb.name not in {
-    "export", "drill", "annotate_addendum", "replay",
+    "export", "drill", "annotate_addendum", "replay", "reschedule",
 }]  # fmt: skip
 # Pages about no run: a button, and who may press it.
 HOUSE_PAGES = (
     ("operations/integrations.py?name=status-page", "integrations.probe", CARES_FOR_SOURCES),
     ("operations/people.py", "tokens.new", ADMIN),
+    ("releases/schedule.py?run=RUN", "schedule.create", RM_CI),
     ("evidence/audit.py", "audit.check", READS_THE_TRAIL),
     ("evidence/replay_run.py?run=RUN", "replay.run.first.do", BUT_VIEWER_AND_CI),
 )
