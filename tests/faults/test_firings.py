@@ -142,7 +142,7 @@ def kill(folder: Path, at: int, *, before: bool, down_s: int) -> None:
 def test_killed_around_a_firing_it_starts_once_or_is_told(tmp_path: Path) -> None:
     calls = changing(tmp_path / "uncut")
     # The first calls make the schedule, its run and the firing: that is where things may go twice.
-    near = calls[:12:3] + calls[12 :: len(calls) // 2]
+    near = [*calls[:12:5], calls[len(calls) // 2]]
     for turn, at in enumerate(near):
         down_s = DOWN_S[turn % len(DOWN_S)]
         kill(tmp_path / f"cut-{at}", at, before=bool(turn % 2), down_s=down_s)
