@@ -24,7 +24,7 @@ from engine.core.jcs import canonical
 SCHEMA: Final = "releaseline.backup/1"
 MANIFEST: Final = "backup.json"
 _LEFT_OUT: Final = frozenset(
-    {"exports", "fleet", "log", "lock", "server.json", "keys/local-token", MANIFEST}
+    {"exports", "fleet", "incoming", "log", "lock", "server.json", "keys/local-token", MANIFEST}
 )
 _DATABASE: Final = "releaseline.duckdb"
 _CHUNK: Final = 1 << 20

@@ -32,6 +32,7 @@ def filled(home: Path) -> None:
         "fleet/eu-prod/target-1.json": "{}",
         "log/checkpoint": "made again",
         "exports/run-1/audit-pack.tar.gz": "made again",
+        "incoming/0f/file": "being checked",
         "releaseline-1.duckdb.quarantine": "set aside",
         ".releaseline.yaml.new": "half written",
         "server.json": "{}",
