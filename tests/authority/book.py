@@ -112,6 +112,7 @@ HOUSE_VERBS: Final = (
     Verb(name="end_session", roles=ADMIN, record="administer"),
     Verb(name="check_store", roles=ADMIN, record="administer", cli=_NO_COMMAND),
     Verb(name="check_log", roles=ADMIN, record="administer", cli=_NO_COMMAND),
+    Verb(name="backup", roles=ADMIN, record="administer"),
     Verb(name="retention", roles=ADMIN, record="administer", cli=_NO_COMMAND),
     Verb(name="add_webhook", roles=ADMIN),
     Verb(name="rotate_webhook", roles=ADMIN),

@@ -231,6 +231,7 @@ DEEDS: Final[dict[str, Make]] = {
     "end_session": _session_to_end,
     "check_store": _post("/fsck", None),
     "check_log": _post("/log/fsck", None),
+    "backup": _get("/backup", "backup", "-o", "FOLDER/copy.tar"),
     "retention": _post("/retention", None),
     "add_webhook": _post("/webhooks", {"name": "api-#N", "url": "http://127.0.0.1:9/told"},
                          "webhook", "add", "cli-#N", "http://127.0.0.1:9/told"),
