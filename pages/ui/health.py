@@ -51,7 +51,7 @@ def banner(found: DataHealth, *, now_us: int) -> Banner | None:
         return None
     items = [_item(source, now_us) for source in odd[:_SHOWN]]
     if len(odd) > _SHOWN:
-        items.append(f"[{len(odd) - _SHOWN} more](/integrations)")
+        items.append(f"[{len(odd) - _SHOWN} more]({href(odd[_SHOWN])})")
     dead = any(one.kind == "engine" and one.level is Level.FAIL for one in odd)
     word = look(found.level).word
     return Banner(

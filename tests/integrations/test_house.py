@@ -224,7 +224,7 @@ def test_the_banner_is_one_line_with_ways_to_what_is_wrong() -> None:
     )
     many = tuple(source("integration", f"i{n}", Level.WARN) for n in range(9))
     more = health.banner(DataHealth(sources=many), now_us=now_us)
-    assert more is not None and more.markdown.endswith("| [5 more](/integrations)")
+    assert more is not None and more.markdown.endswith("| [5 more](/integrations?name=i4)")
     dead = health.banner(
         DataHealth(sources=(source("engine", "engine", Level.FAIL),)), now_us=now_us
     )
