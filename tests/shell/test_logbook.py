@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from data.store import Store
-from engine.core.errors import LogForked, Malformed, NotFound
+from engine.core.errors import LogForked, NotFound
 from engine.core.statemachine import RunStatus
 from engine.evidence.checkpoint import open_checkpoint, sign
 from engine.evidence.cosignature import open_cosignatures
@@ -98,7 +98,7 @@ def test_proofs_between_any_two_sizes(home: Path) -> None:
                 proof=[bytes.fromhex(one) for one in proof["hashes"]],
             )
     for first, last in ((3, 2), (-1, 2), (0, size + 1)):
-        with pytest.raises(Malformed, match="expected 0 <= from <= to"):
+        with pytest.raises(NotFound, match="There is no proof from size"):
             book.consistency(first, last)
     with pytest.raises(NotFound, match=r"no log log\.other"):
         book.head("log.other")
