@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from engine import keystore_file
 
 # How long one example takes says more about the machine than about us; timings are benchmarks.
 hypothesis.settings.register_profile("house", deadline=None)
@@ -46,6 +50,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(not_ci)
         if "browser" in marks and browser_path() is None and not must:
             item.add_marker(no_browser)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stretched_once() -> Iterator[None]:
+    """Stretching a passphrase takes a quarter of a second, as it should. In one process the same
+    one under the same salt is stretched once: a test that asks ten commands opens ten times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keystore_file, "_stretch", functools.cache(keystore_file._stretch))
+        yield
 
 
 @pytest.fixture(scope="session")
