@@ -152,11 +152,12 @@ def say_line(call: Call, line: dict[str, Any]) -> None:
 
 def tell(call: Call, found: dict[str, Any]) -> None:
     """A run as text."""
+    kind = "" if found["kind"] == "PROMOTE" else f", {found['kind']}"
     call.say(
         f"{found['id']}  {found['status']}  {found['bundle_name']} {found['bundle_version']}  "
         f"{found['region']} / {found['environment']}",
         f"bundle     {found['bundle']}",
-        f"requested  {moment(found['requested_us'])} by {found['requested_by']}",
+        f"requested  {moment(found['requested_us'])} by {found['requested_by']}{kind}",
     )
     for name, key in (
         ("waits", "waits_for"),
