@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.asker import Asker, refusal_of
+from engine.core import queueing
 from engine.core.commands import Refusal
 from engine.core.errors import Malformed, NotFound, Refused
 from engine.core.pulse import ChoreHealth, Pulse, stuck_chore, stuck_run
@@ -62,7 +63,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceRow:
-    """An environment: who holds it, and who is next in line, in order of request."""
+    """An environment: who holds it, and who is next in line, the first one first."""
 
     environment: str
     holder: str
@@ -211,10 +212,12 @@ def serving(status: RunStatus, pulse: Pulse) -> str:
 
 def _place(name: str, runs: Sequence[Run]) -> PlaceRow:
     here = [run for run in runs if run.environment == name]
-    queued = tuple(run.run_id for run in here if run.status is RunStatus.QUEUED)
-    waits = {RunStatus.QUEUED, RunStatus.SCHEDULED}
-    holder = next((run.run_id for run in here if run.status not in waits), "")
-    return PlaceRow(environment=name, holder=holder, queued=queued)
+    holder = queueing.holder(here)
+    return PlaceRow(
+        environment=name,
+        holder="" if holder is None else holder.run_id,
+        queued=tuple(run.run_id for run in queueing.in_line(here)),
+    )
 
 
 def _chore(one: ChoreHealth, now_us: int) -> JobRow:
