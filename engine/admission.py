@@ -12,7 +12,7 @@ from engine.core.scopes import PROMOTE
 from engine.core.statemachine import Role
 from engine.ports import EventStore
 from engine.settings import Settings
-from engine.trail.denials import denied
+from engine.trail.denials import admit, denied
 
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
@@ -33,9 +33,7 @@ class Admission:
         Refused: none of the roles is held, or the token is not for this. It is on record.
         """
         why_not = refusal_of(self._settings, asker, verb, roles, what=what, environment=environment)
-        if why_not is not None:
-            self.deny(asker, verb, "", why_not, environment=environment)
-            raise Refused(why_not.sentence, code=why_not.code)
+        self.admit(asker, verb, "", why_not, environment=environment)
 
     def why_not_promote(self, asker: Asker, environment: str) -> Refusal | None:
         """Why they may not request a promotion to the environment; None when they may."""
@@ -54,6 +52,12 @@ class Admission:
         """
         why = Refusal(sentence=reason, code=code)
         self.deny(Asker(user=user or "unknown"), "sign_in", "", why)
+
+    def admit(
+        self, asker: Asker, action: str, run: str, why_not: Refusal | None, **more: Any
+    ) -> None:
+        """As `engine.trail.denials.admit`. Raises `Refused`."""
+        admit(self._store, why_not, user=asker.user, action=action, run=run, **more)
 
     def deny(
         self, asker: Asker, action: str, run: str, why: Refusal | Refused, **more: Any

@@ -13,7 +13,7 @@ from typing import Final
 from engine.asker import Asker, refusal_of
 from engine.core import queueing
 from engine.core.commands import Refusal
-from engine.core.errors import Malformed, NotFound, Refused
+from engine.core.errors import Malformed, NotFound
 from engine.core.pulse import ChoreHealth, Pulse, stuck_chore, stuck_run
 from engine.core.rescans import RescanLog
 from engine.core.run import Run
@@ -24,7 +24,7 @@ from engine.feeds_desk import FeedDesk
 from engine.ports import Clock, EventStore
 from engine.rescans import Rescans
 from engine.settings import Settings
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 from engine.worker import Worker
 from engine.worker_health import WorkerHealth
 
@@ -153,17 +153,7 @@ class Orchestrator:
             NotFound: no defect has stopped such a run.
             Refused: not allowed. The attempt is on record.
         """
-        why = self.why_not(asker)
-        if why is not None:
-            denied(
-                self._store,
-                user=asker.user,
-                action=RETRY_RUN,
-                code=why.code,
-                reason=why.sentence,
-                run=run_id,
-            )
-            raise Refused(why.sentence, code=why.code)
+        admit(self._store, self.why_not(asker), user=asker.user, action=RETRY_RUN, run=run_id)
         if run_id not in self._worker.health().stopped_because:
             raise NotFound(f"No defect has stopped a run {run_id!r}.")
         self._worker.wake(run_id)

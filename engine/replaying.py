@@ -23,7 +23,6 @@ from engine.core.digest import Digest
 from engine.core.errors import (
     Conflict,
     NotFound,
-    Refused,
     StorageFull,
 )
 from engine.core.house import ADMIN, ReplayFinished, ReplayRequested
@@ -58,7 +57,7 @@ from engine.replaying_scope import (
     watches_by_run,
 )
 from engine.replaying_work import Answer, Task, failed
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 from engine.verdicts import PolicyDesk
 
 _log = logging.getLogger(__name__)
@@ -139,18 +138,9 @@ class Replaying(ReplayReading):
         names = sorted({one.environment for one in found})
         may = self._may(names, asker)
         if not may:
+            about = {"run": one_run(found), "subject": ask.scope, "asked": ask.reason}
             why = self._refusal(asker, names)
-            denied(
-                self._store,
-                user=asker.user,
-                action=REPLAY,
-                run=one_run(found),
-                code=why.code,
-                reason=why.sentence,
-                subject=ask.scope,
-                asked=ask.reason,
-            )
-            raise Refused(why.sentence, code=why.code)
+            admit(self._store, why, user=asker.user, action=REPLAY, **about)
         allowed = [one for one in found if one.environment in may]
         request = self._record(ask, allowed, asker, command_id)
         self._threads.submit(self._carry_out, request, ask, allowed)

@@ -20,7 +20,7 @@ from engine.asker import Asker, refusal_of
 from engine.catalog import Catalog
 from engine.child import Child, ChildEnded, Progress
 from engine.core.commands import Refusal
-from engine.core.errors import Conflict, Refused, ReleaselineError
+from engine.core.errors import Conflict, ReleaselineError
 from engine.core.event_parts import NamedDigest
 from engine.core.events import Event, Recorded
 from engine.core.fact_events import PolicyEvaluated
@@ -43,7 +43,7 @@ from engine.rescans_found import Answers, told
 from engine.rescans_job import BundleOf, FeedOf, Job
 from engine.rescans_subjects import Subjects
 from engine.settings import Settings
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 
 _log = logging.getLogger(__name__)
 
@@ -162,10 +162,7 @@ class Rescans:
             Malformed: the feeds cannot be read.
             Conflict: one has begun just now.
         """
-        why = self.why_not(asker)
-        if why is not None:
-            denied(self._store, user=asker.user, action=RESCAN, code=why.code, reason=why.sentence)
-            raise Refused(why.sentence, code=why.code)
+        admit(self._store, self.why_not(asker), user=asker.user, action=RESCAN)
         with self._looking:
             snapshots, feeds = self._read()
             number = self._begin("asked", self.subjects(), snapshots, feeds, asker.user, command_id)

@@ -16,7 +16,7 @@ from engine.catalog import Catalog
 from engine.core import holds, preconditions, schedules
 from engine.core.commands import Action, Refusal, Window
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound, Refused
+from engine.core.errors import Malformed, NotFound
 from engine.core.firings import Firing, check, coming, firings
 from engine.core.preconditions import SOAKED, Precondition
 from engine.core.recurrence import in_words, parse_rule
@@ -187,11 +187,8 @@ class Scheduling(Admission):
             if command_id and self._store.by_command(command_id):
                 return schedule
             why_not = self.why_not_cancel(schedule, asker, reason=reason)
-            if why_not is not None:
-                about = {"environment": schedule.environment, "subject": schedule_id}
-                verb = Action.CANCEL.value
-                self.deny(asker, verb, schedule.run, why_not, **about, asked=reason)
-                raise Refused(why_not.sentence, code=why_not.code)
+            about = {"environment": schedule.environment, "subject": schedule_id, "asked": reason}
+            self.admit(asker, Action.CANCEL.value, schedule.run, why_not, **about)
             event = ScheduleCancelled(reason=reason.strip())
             return self._recorded(schedule_id, event, asker, command_id)
 
@@ -219,10 +216,8 @@ class Scheduling(Admission):
             or self._of_a_group(asker, environment)
             or holds.refusal(self._store.hold(environment, wish.bundle))
         )
-        if why_not is not None:
-            about = of_wish(wish.bundle, environment, wish.reason, wish.ticket)
-            self.deny(asker, PROMOTE, "", why_not, **about)
-            raise Refused(why_not.sentence, code=why_not.code)
+        about = of_wish(wish.bundle, environment, wish.reason, wish.ticket)
+        self.admit(asker, PROMOTE, "", why_not, **about)
 
     def _of_a_group(self, asker: Asker, environment: str) -> Refusal | None:
         """Rights that a group of the sign-in gives cannot be asked for when a schedule fires."""

@@ -137,9 +137,8 @@ class Service(Admission):
         why_not = self.why_not_promote(asker, environment)
         if why_not is None and kind == HOTFIX:
             why_not = queueing.hotfix_refusal(actor, environment, reason)
-        if why_not is not None:
-            self.deny(asker, PROMOTE, "", why_not, **of_wish(bundle, environment, reason, ticket))
-            raise Refused(why_not.sentence, code=why_not.code)
+        about = of_wish(bundle, environment, reason, ticket)
+        self.admit(asker, PROMOTE, "", why_not, **about)
         known = self._catalog.get(bundle)
         with self._numbering:
             earlier = self._store.by_command(command_id) if command_id else ()
@@ -148,7 +147,7 @@ class Service(Admission):
             hold = self._store.hold(environment, bundle)
             held = holds.refusal(hold)
             if held is not None and hold is not None:
-                self.deny(asker, PROMOTE, "", held, **of_wish(bundle, environment, reason, ticket))
+                self.deny(asker, PROMOTE, "", held, **about)
                 raise Refused(held.sentence, code=held.code, hint=holds.lifting(hold))
             number = self._store.last_run_number() + 1
             request = build_request(
@@ -341,9 +340,7 @@ class Service(Admission):
         """
         run = self._store.run(run_id)
         why_not = exporting.role_refusal(run, self.actor(asker, run.environment), deed=deed)
-        if why_not is not None:
-            self.deny(asker, deed, run_id, why_not)
-            raise Refused(why_not.sentence, code=why_not.code)
+        self.admit(asker, deed, run_id, why_not)
 
     def exports(self, run_id: str, asker: Asker) -> tuple[ExportState, ...]:
         """Every kind of pack of the run, each with why this person can't have it now.
@@ -367,9 +364,7 @@ class Service(Admission):
         """
         run = self._store.run(run_id)
         why_not = addenda.refusal(run, self.actor(asker, run.environment))
-        if why_not is not None:
-            self.deny(asker, ANNOTATE, run_id, why_not)
-            raise Refused(why_not.sentence, code=why_not.code)
+        self.admit(asker, ANNOTATE, run_id, why_not)
 
     def rollback_preview(self, run_id: str, targets: Sequence[str] = ()) -> RollbackPreview:
         """What a rollback would do to each target now, looked at for this.

@@ -16,7 +16,7 @@ from typing import Final
 from engine.asker import Asker, refusal_of
 from engine.core.commands import Refusal
 from engine.core.data_health import Integration, Level, answered, known_at, not_answered
-from engine.core.errors import AdapterFailed, Conflict, NotFound, Refused, ReleaselineError
+from engine.core.errors import AdapterFailed, Conflict, NotFound, ReleaselineError
 from engine.core.events import Recorded
 from engine.core.health_events import HEALTH, DataHealthChanged
 from engine.core.scopes import PROBE_INTEGRATION
@@ -26,7 +26,7 @@ from engine.ports_integrations import Probe
 from engine.recording import append_to
 from engine.redact import redact
 from engine.settings import Settings
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 
 _log = logging.getLogger(__name__)
 
@@ -119,16 +119,7 @@ class Prober:
             known = ", ".join(self._probes) or "none"
             raise NotFound(f"There is no integration {name!r}; there are: {known}.")
         why = self.why_not(name, asker)
-        if why is not None:
-            denied(
-                self._store,
-                user=asker.user,
-                action=PROBE_INTEGRATION,
-                code=why.code,
-                reason=why.sentence,
-                subject=name,
-            )
-            raise Refused(why.sentence, code=why.code)
+        admit(self._store, why, user=asker.user, action=PROBE_INTEGRATION, subject=name)
         thread = self._thread(name)
         with self._lock:
             if self._stopped.is_set():

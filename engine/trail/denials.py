@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.core.commands import Command
+from engine.core.commands import Command, Refusal
 from engine.core.digest import Digest
 from engine.core.duties import self_approval
+from engine.core.errors import Refused
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.run import Run
 from engine.ports import EventStore
@@ -51,6 +52,20 @@ def denied(
         after=after,
     )
     append_to(store, ADMIN, event, actor=user)
+
+
+def admit(
+    store: EventStore, why_not: Refusal | None, *, user: str, action: str, **more: Any
+) -> None:
+    """Let somebody on whom nothing speaks against; `more` as in `denied`.
+
+    Raises:
+        Refused: why not. It is on record.
+    """
+    if why_not is not None:
+        given = {"action": action, "code": why_not.code, "reason": why_not.sentence, **more}
+        denied(store, user=user, **given)
+        raise Refused(why_not.sentence, code=why_not.code)
 
 
 def of_command(run: Run, command: Command, user: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from engine.core.audit_events import AuditChecked, BackupMade, DataExported, Sto
 from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.duties import Duties, duties
-from engine.core.errors import Malformed, NotFound, Refused
+from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.jcs import canonical
@@ -30,7 +30,7 @@ from engine.ports import Clock, EventStore
 from engine.recording import append_to
 from engine.settings import Settings
 from engine.trail import asking
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 from engine.trail.periods import iso
 from engine.trail.sign_ins import FailedSignIns
 
@@ -267,10 +267,7 @@ class Trail:
         return refusal_of(self._settings, who, verb, MAY_READ, what=what)
 
     def _check(self, who: Asker, verb: str = READ_AUDIT, what: str = _READ) -> None:
-        why = self._refusal(who, verb, what)
-        if why is not None:
-            denied(self._store, user=who.user, action=verb, code=why.code, reason=why.sentence)
-            raise Refused(why.sentence, code=why.code)
+        admit(self._store, self._refusal(who, verb, what), user=who.user, action=verb)
 
 
 def _writer(form: str) -> Callable[[pl.DataFrame], bytes]:
