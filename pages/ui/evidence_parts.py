@@ -34,6 +34,7 @@ PAGES: Final = {
     "approval": "releases/approval.py",
     "freezes": "operations/freezes.py",
     "run": "releases/run.py",
+    "schedule": "releases/schedule.py",
     "step": "releases/step.py",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from engine.core.preconditions import KINDS, Mode, Row, State
 from engine.core.schedule_events import FiringWord, Timing
 from engine.scheduling import Wish
 from engine.time_zones import offset_at
-from pages.ui import schedule_models, words
+from pages.ui import evidence_parts, schedule_models, words
 from tests.pages.reading import House, asker, components, texts
 
 Visit = Callable[..., AppTest]
@@ -162,6 +163,9 @@ class TestPages:
         assert not at.exception
         said = str(components(at))
         assert run in said and "no night" in said and made in said
+        rows: Any = components(at)["ledger"]["rows"]
+        links = [json.loads(c["open"]) for row in rows for c in row["cells"] if "open" in c]
+        assert {page for page, _ in links} == {"run", "schedule"} <= set(evidence_parts.PAGES)
 
     def test_an_unknown_schedule_is_said(self, visit: Visit) -> None:
         assert "There is no schedule" in texts(visit("releases/schedule.py", schedule="nope"))
