@@ -126,6 +126,8 @@ class Child:
         except BrokenPipeError:
             pass  # it died at once; what follows says so
         for answer in self._process.stdout:
+            if not answer.endswith("\n"):
+                return  # it died over this line
             document = json.loads(answer)
             if "progress" in document:
                 what, done, of, unit = document["progress"]

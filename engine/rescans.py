@@ -243,6 +243,17 @@ class Rescans:
         self, number: int, subjects: Sequence[Subject], feeds: Sequence[FeedSnapshot], user: str
     ) -> None:
         began_s = self._clock.monotonic_s()
+        try:
+            answers = self._answers(subjects, feeds)
+            took_ms = int((self._clock.monotonic_s() - began_s) * 1000)
+            self._record(self._event(number, subjects, answers, took_ms), user)
+        except ReleaselineError:
+            _log.exception("rescan %d could not be recorded", number)
+        finally:  # whatever happened, the next one may begin
+            with self._lock:
+                self._running = None
+
+    def _answers(self, subjects: Sequence[Subject], feeds: Sequence[FeedSnapshot]) -> Answers:
         answers = Answers()
         try:
             for one in feeds:  # files of the folder are no blobs yet
@@ -252,14 +263,7 @@ class Rescans:
             answers.fail("stopped" if self._stopped else "worker", str(ended))
         except (ReleaselineError, OSError) as error:
             answers.fail("worker", str(error))
-        took_ms = int((self._clock.monotonic_s() - began_s) * 1000)
-        try:
-            self._record(self._event(number, subjects, answers, took_ms), user)
-        except ReleaselineError:
-            _log.exception("rescan %d could not be recorded", number)
-        finally:
-            with self._lock:
-                self._running = None
+        return answers
 
     def _listen(self, job: Job, answers: Answers) -> None:
         child = Child("engine.rescans_child", deadline_s=self._deadline_s)
