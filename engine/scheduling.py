@@ -148,14 +148,20 @@ class Scheduling(Admission):
             Malformed: no such zone, time, recurrence or precondition; or it would never fire.
             Refused: no role to request in this environment, or the bundle is held there.
         """
-        self._admit(wish, asker)
+        environment = self._settings.environment(wish.environment).name
+        about = of_wish(wish.bundle, environment, wish.reason, wish.ticket)
+        why_not = self.why_not_promote(asker, environment) or self._of_a_group(asker, environment)
+        self.admit(asker, PROMOTE, "", why_not, **about)
         bundle = self._catalog.get(wish.bundle)
         wanted = preconditions.complete(wish.preconditions)
-        self._check(wish)
         with self.runs.lock:
+            # What was made then is told again, whatever has become of bundle and window since.
             earlier = self._store.by_command(command_id) if command_id else ()
             if earlier:
                 return self.schedule(earlier[0].stream)
+            held = holds.refusal(self._store.hold(environment, wish.bundle))
+            self.admit(asker, PROMOTE, "", held, **about)
+            self._check(wish)
             number = self.runs.last_number() + 1
             event = ScheduleCreated(
                 number=number,
@@ -208,16 +214,6 @@ class Scheduling(Admission):
         return self.schedule(stream)
 
     # --- admission ----------------------------------------------------------------------------
-
-    def _admit(self, wish: Wish, asker: Asker) -> None:
-        environment = self._settings.environment(wish.environment).name
-        why_not = (
-            self.why_not_promote(asker, environment)
-            or self._of_a_group(asker, environment)
-            or holds.refusal(self._store.hold(environment, wish.bundle))
-        )
-        about = of_wish(wish.bundle, environment, wish.reason, wish.ticket)
-        self.admit(asker, PROMOTE, "", why_not, **about)
 
     def _of_a_group(self, asker: Asker, environment: str) -> Refusal | None:
         """Rights that a group of the sign-in gives cannot be asked for when a schedule fires."""

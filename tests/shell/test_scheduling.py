@@ -367,6 +367,10 @@ class TestTheDoor:
         )
         assert first.id == again.id
         assert house.real.last_run_number() == 1
+        # Also when nobody could schedule the like any more.
+        at(house, NIGHT + 3 * HOUR)
+        late = house.scheduling.create(asked, Asker(user="ana"), command_id="c-7")
+        assert late.id == first.id
 
     @pytest.mark.parametrize("user", ["bob", "eve", "root", "sam"])
     def test_others_are_refused_on_record(self, house: SmallHouse, user: str) -> None:
