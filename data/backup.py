@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from data.journal import Position
+from data.shelf import DATABASE
 from engine.core.errors import Malformed
 from engine.core.jcs import canonical
 
@@ -26,7 +27,6 @@ MANIFEST: Final = "backup.json"
 _LEFT_OUT: Final = frozenset(
     {"exports", "fleet", "incoming", "log", "lock", "server.json", "keys/local-token", MANIFEST}
 )
-_DATABASE: Final = "releaseline.duckdb"
 _CHUNK: Final = 1 << 20
 
 
@@ -78,7 +78,7 @@ def _files(home: Path, end: Position) -> Iterator[tuple[str, Path, int | None]]:
         if first in _LEFT_OUT or name in _LEFT_OUT or first == "journal":
             continue
         # Names that begin with a dot are files that are being written.
-        if first.startswith(_DATABASE) or first.endswith(".quarantine") or path.name[0] == ".":
+        if first.startswith(DATABASE) or first.endswith(".quarantine") or path.name[0] == ".":
             continue
         if path.is_file() and not path.is_symlink():
             yield name, path, None

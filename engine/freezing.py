@@ -16,13 +16,14 @@ from engine.core.events import Recorded
 from engine.core.freeze_events import FREEZES, FreezeAdded, FreezeEnded
 from engine.core.freeze_rules import FreezeWish
 from engine.core.freezes import Bar, Closure, Freeze, Place, Span
+from engine.core.retirement import DAY_US
 from engine.core.scopes import FREEZE
 from engine.ports import Clock, EventStore
 from engine.settings import Settings
 from engine.time_zones import offset_at
 
 _TRIES: Final = 20
-_AHEAD_US: Final = 400 * 86_400_000_000
+_AHEAD_US: Final = 400 * DAY_US
 
 
 class Freezing(Admission):

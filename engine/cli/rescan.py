@@ -26,7 +26,7 @@ def rescan() -> None:
 def status(call: Call) -> int:
     """How they stand, and the newest rescans; exit 14 when not all of them are known."""
     with open_door(call) as door:
-        answer = door.get(f"/rescans?limit={_SHOWN}")
+        answer = door.get("/rescans", limit=_SHOWN)
     call.give(answer)
     _tell(call, answer)
     return DONE if answer["level"] == Level.OK else BLOCKED
@@ -50,7 +50,7 @@ def now(call: Call) -> int:
 def _followed(call: Call, door: Door, number: int) -> dict[str, Any]:
     told = ""
     while True:
-        answer = door.get(f"/rescans?limit={_SHOWN}")
+        answer = door.get("/rescans", limit=_SHOWN)
         one = next((one for one in answer["items"] if one["number"] == number), None)
         if one is None:
             raise Ended(UNREACHABLE, f"Rescan {number} is not on record.")

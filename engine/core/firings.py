@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.core.errors import Malformed
-from engine.core.local_time import OffsetAt, day_of, day_text, instant_of, local, minute_of, said
+from engine.core.local_time import (
+    DAY_S,
+    OffsetAt,
+    day_of,
+    day_text,
+    instant_of,
+    local,
+    minute_of,
+    said,
+)
 from engine.core.recurrence import days, parse_rule
 from engine.core.schedule_events import Timing
 from engine.core.spans import limit_text
 
 WINDOW_S: Final = range(60, 7 * 86_400 + 1)
-_DAY_S: Final = 86_400
 _US: Final = 1_000_000
 
 
@@ -44,7 +52,7 @@ def check(timing: Timing) -> None:
             f"expected a window from 1 m to 7 d, found {limit_text(timing.window_s)}",
             where="window",
         )
-    if rule is not None and timing.window_s >= _DAY_S:
+    if rule is not None and timing.window_s >= DAY_S:
         raise Malformed(
             "expected a window shorter than a day for what recurs, found "
             f"{limit_text(timing.window_s)}",

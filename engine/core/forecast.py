@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from engine.core.local_time import DAY_S
+
 DAYS: Final = 30  # looked back at most
 DAYS_MIN: Final = 7
 _STEP_S: Final = 600
-_DAY_S: Final = 86_400
 _US: Final = 1_000_000
 
 
@@ -67,7 +68,7 @@ def look_back(
 
 def _first(held_at: Callable[[int], bool | None], start_us: int) -> int | None:
     """Seconds until it held first, looked for within a day."""
-    for wait_s in range(_STEP_S, _DAY_S + 1, _STEP_S):
+    for wait_s in range(_STEP_S, DAY_S + 1, _STEP_S):
         if held_at(start_us + wait_s * _US):
             return wait_s
     return None

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from engine.core.events import Recorded
 from engine.core.freeze_events import FreezeAdded, FreezeEnded, FreezeKind, Weekly
 from engine.core.local_time import OffsetAt, instant_of, local, utc_text, weekday
+from engine.core.retirement import DAY_US
 from engine.core.spec import HOTFIX, ROLLBACK, StepKind
 from engine.core.standing import Frozen
 from engine.core.state import Run
@@ -320,7 +321,7 @@ def _covering(freeze: Freeze, at_us: int, zones: Zones) -> tuple[Span, ...]:
 def _starts(freeze: Freeze, after_us: int, zones: Zones) -> tuple[int, ...]:
     """The first beginning of a window behind `after_us`, if any."""
     begin_us = max(after_us, freeze.fact.from_us - 1)
-    until_us = begin_us + (_WEEK_DAYS + 2) * 86_400_000_000
+    until_us = begin_us + (_WEEK_DAYS + 2) * DAY_US
     found = [s.start_us for s in spans(freeze, begin_us, until_us, zones) if s.start_us > after_us]
     return tuple(found[:1])
 
@@ -330,7 +331,7 @@ def _ends(freeze: Freeze, before_us: int, zones: Zones) -> tuple[int, ...]:
     upto_us = before_us
     if freeze.fact.until_us is not None:
         upto_us = min(upto_us, freeze.fact.until_us)
-    from_us = upto_us - (_WEEK_DAYS + 2) * 86_400_000_000
+    from_us = upto_us - (_WEEK_DAYS + 2) * DAY_US
     ends = [s.end_us for s in spans(freeze, from_us, upto_us, zones) if s.end_us is not None]
     return tuple(end for end in sorted(ends) if end <= before_us)[-1:]
 

@@ -186,7 +186,7 @@ FEED_TRY: Final[Mapping[str, Look]] = {
     "UNDER WAY": _look("UNDER WAY", "play", "run", "sync"),
     "INTERRUPTED": _look("INTERRUPTED", "bang", "err", "error"),
 }
-# A message to a webhook (engine.core.hook_rows).
+# A job of the house (engine.orchestrator), and one try at a rescan (engine.core.rescans).
 JOB: Final[Mapping[str, Look]] = {
     "IDLE": _look("IDLE", "check", "ok", "check_circle"),
     "WORKING": _look("WORKING", "play", "run", "play_circle"),
@@ -200,6 +200,7 @@ RESCAN_TRY: Final[Mapping[str, Look]] = {
     "INTERRUPTED": _look("INTERRUPTED", "bang", "warn", "warning"),
 }
 
+# A message to a webhook (engine.core.hook_rows).
 DELIVERY: Final[Mapping[str, Look]] = {
     "WAITING": _look("ON THE WAY", "clock", "wait", "schedule_send"),
     "FAILED": _look("TRYING AGAIN", "warn", "warn", "autorenew"),
