@@ -35,12 +35,13 @@ class Subjects:
         self._store, self._catalog, self._environments = store, catalog, environments
         self._lock = threading.Lock()
         self._kept: tuple[Subject, ...] | None = None
+        self._moves = 0
         self.stop = store.subscribe(self._follow)
 
     def now(self) -> tuple[Subject, ...]:
         """Every bundle that matters and has an SBOM, by label."""
         with self._lock:
-            kept = self._kept
+            kept, moves = self._kept, self._moves
         if kept is not None:
             return kept
         runs: dict[Digest, list[Run]] = {}
@@ -49,7 +50,8 @@ class Subjects:
         found = [self._subject(many) for many in runs.values() if self._has_sbom(many[-1])]
         kept = tuple(sorted(found, key=lambda one: (one.label, one.bundle.hex)))
         with self._lock:
-            self._kept = kept
+            if self._moves == moves:  # else a run moved while it was being worked out
+                self._kept = kept
         return kept
 
     def keys_of(self, subject: Subject) -> frozenset[str] | None:
@@ -107,6 +109,7 @@ class Subjects:
         if any(one.stream.startswith("run-") for one in recorded):
             with self._lock:
                 self._kept = None
+                self._moves += 1
 
 
 def snapshots_of(capsule: OpenedCapsule) -> Snapshots:
