@@ -61,6 +61,7 @@ class Append:
     rows: tuple[Row, ...]
     row_records: tuple[str, ...]
     auth: str = ""
+    before_us: int | None = None
 
     @classmethod
     def of(
@@ -73,6 +74,7 @@ class Append:
         command_id: str,
         rows: Sequence[Row],
         auth: AuthContext | None = None,
+        before_us: int | None = None,
     ) -> Append:
         """Raises `Malformed` for a value that cannot be written exactly, or a stream unknown."""
         if events and not (
@@ -95,6 +97,7 @@ class Append:
             rows=tuple(rows),
             row_records=tuple(row_record(kind_of(row), canonical_body(row)) for row in rows),
             auth=auth_text(auth),
+            before_us=before_us,
         )
 
 
@@ -213,7 +216,7 @@ class Draft:
         """Add one append and return what it records; None when its command is known already.
 
         Raises:
-            Conflict: the stream is at another version, or a row's place is taken.
+            Conflict: the stream is at another version, a row's place is taken, or it is too late.
             IllegalTransition: an event cannot follow. Nothing of the append is taken.
         """
         if append.command_id and append.events and self.command(append.command_id) is not None:
@@ -257,6 +260,8 @@ class Draft:
             raise Conflict(f"{stream} is at version {seq}, not {append.after}.")
         run = self._run(stream) if is_run(stream) and seq else None
         ts_us = self._now_us()
+        if append.before_us is not None and ts_us >= append.before_us:
+            raise Conflict(f"{stream} was to be appended to before this moment.")
         texts: list[EventText] = []
         recorded: list[Recorded] = []
         for event, body in zip(append.events, append.bodies, strict=True):

@@ -147,6 +147,7 @@ class Store:
         actor: str,
         command_id: str = "",
         rows: Sequence[Row] = (),
+        before_us: int | None = None,
     ) -> tuple[Recorded, ...]:
         if self._clean is not None:
             events = [self._clean(event) for event in events]
@@ -163,6 +164,7 @@ class Store:
             command_id=command_id,
             rows=(*rows, *more),
             auth=self._auth(),
+            before_us=before_us,
         )
         recorded = self._writer.submit(append).answer()
         if asked is not None:

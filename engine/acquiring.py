@@ -61,10 +61,10 @@ class Acquiring:
             return env_guard.start(self._out, run, read, epoch)
 
     def open_window(self, run: Run) -> float | None:
-        """Let a scheduled run into the queue, or have it wait for so many seconds."""
-        found = self._starter.look(run)
+        """Let a run whose window is open take its environment, or have it wait so many seconds."""
+        found, read = self._starter.look(run), env_guard.look(self._out, run)
         with self._locking:  # or another run could slip in before it
-            return self._starter.open_window(run, found, taken=self._taken(run))
+            return self._starter.open_window(run, found, read, taken=self._taken(run))
 
     def bar(self, run: Run) -> Bar | None:
         """The freezes that bar the run's environment for it now."""

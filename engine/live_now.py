@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import approvals, burn_guard, eligibility, preconditions, queueing
+from engine.core import approvals, burn_guard, eligibility, queueing, starting
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -88,7 +88,7 @@ def _scheduled(run: Run) -> tuple[str, str, str, str]:
     if run.due_us is None:
         text = f"It opens {day_time(start_us)}; {closes}."
         return "idle", "clock", "Waits for its window.", text
-    lacks = () if run.checked is None else preconditions.unmet(run.checked.rows)
+    lacks = starting.lacking(run)
     text = f"{'; '.join(lacks) or 'They are being looked at'}. Looked at every minute; {closes}."
     return "warn", "clock", "Its window is open; it waits for its preconditions.", text
 

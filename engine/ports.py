@@ -74,42 +74,36 @@ class EventStore(Protocol):
         actor: str,
         command_id: str = "",
         rows: Sequence[Row] = (),
+        before_us: int | None = None,
     ) -> tuple[Recorded, ...]:
         """Append all of `events` and `rows` or none, durably, behind version `after`.
 
         A `command_id` that was recorded before appends nothing and returns the events of then.
 
         Raises:
-            Conflict: the stream's version is not `after`.
+            Conflict: the stream's version is not `after`, or it is not before `before_us`.
             StorageFull: nothing can be recorded now; nothing was.
         """
-        ...
 
     def record(self, rows: Sequence[Row]) -> None:
         """Append rows without an event, durably. Raises `StorageFull`."""
-        ...
 
     def samples(self, samples: Sequence[Sample]) -> None:
         """Take in health samples, in a batch, soon; not journaled."""
-        ...
 
     def logs(self, lines: Sequence[StepLog]) -> None:
         """Take in log lines, in a batch, soon; not journaled. Keeps their order."""
-        ...
 
     def load(self, stream: str, after: int = 0) -> tuple[Recorded, ...]:
         """All events of the stream behind `after`, oldest first; empty when there is none."""
-        ...
 
     def texts(self, stream: str) -> tuple[str, ...]:
         """Each event of the stream as the text of its journal record, which its hash is over."""
-        ...
 
     def version(self, stream: str) -> int: ...
 
     def run(self, run_id: str) -> Run:
         """The run as folded from its events. Raises `NotFound`."""
-        ...
 
     def runs_open(self, environment: str = "", *, scheduled: bool = True) -> tuple[Run, ...]:
         """Every run that has not ended, of one environment or of all, in order of request.
@@ -117,22 +111,18 @@ class EventStore(Protocol):
 
     def by_command(self, command_id: str) -> tuple[Recorded, ...]:
         """What was recorded for this command id; empty when it is new."""
-        ...
 
     def last_run_number(self) -> int:
         """Highest run number requested so far; 0 when there is none."""
-        ...
 
     def next_epoch(self, environment: str) -> int:
         """One more than the highest fencing epoch ever given out for this environment."""
-        ...
 
     def holds(self) -> tuple[Hold, ...]:
         """Every hold in force, by environment, the oldest first."""
 
     def hold(self, environment: str, bundle: Digest) -> Hold | None:
         """The hold on this bundle there; None when it is free. As true as the newest append."""
-        ...
 
     def freezes(self) -> tuple[Freeze, ...]:
         """Every freeze that nobody has ended, in the order in which they were set."""
@@ -142,7 +132,6 @@ class EventStore(Protocol):
 
     def outbox(self, hook: str) -> tuple[Waiting, ...]:
         """Messages to this webhook (of `waiting_hooks`) neither delivered nor dead; unordered."""
-        ...
 
     def waiting_hooks(self) -> tuple[str, ...]: ...
 
@@ -154,23 +143,19 @@ class EventStore(Protocol):
 
     def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
         """Stored ticks of a step from `first_attempt` on, in order of recording."""
-        ...
 
     def tlog_leaves(self) -> tuple[str, ...]:
         """Leaf hashes (hex) of the transparency log, by index, over all its shards."""
-        ...
 
     def tlog_entries(self, first: int, end: int) -> tuple[TlogEntry, ...]: ...
 
     def tlog_heads(self, origin: str) -> tuple[tuple[TlogHead, str], ...]:
         """Heads of a shard, by size, each with the hash of the event at its `gseq`, or nothing."""
-        ...
 
     def of_kinds(self, kinds: Sequence[str]) -> tuple[Recorded, ...]: ...
 
     def subscribe(self, callback: Callable[[tuple[Recorded, ...]], None]) -> Callable[[], None]:
         """Call back after each commit with what it recorded. Returns how to stop that."""
-        ...
 
 
 # --- deploy driver --------------------------------------------------------------------------

@@ -26,11 +26,13 @@ def record(
     actor: str = "engine",
     command_id: str = "",
     rows: Sequence[Row] = (),
+    before_us: int | None = None,
 ) -> Run:
     """Append what `build` makes of the run's newest state; return the run after it.
 
-    `build` may be called several times and must depend on its argument alone. Nothing is
-    appended when it returns no events (then `rows` are not either).
+    `build` may be called several times and must depend on its argument alone, or on the time
+    where `before_us` says until when its answer counts. Nothing is appended when it returns no
+    events (then `rows` are not either).
 
     Raises:
         Conflict: others were faster eight times in a row.
@@ -48,6 +50,7 @@ def record(
                 actor=actor,
                 command_id=command_id,
                 rows=rows,
+                before_us=before_us,
             )
         except Conflict:
             continue

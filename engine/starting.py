@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from engine import env_guard
 from engine.core import freezes, precondition_reads, preconditions, starting
 from engine.core.data_health import Integration
 from engine.core.digest import Digest
@@ -95,11 +96,14 @@ class Starter:
         here, because whoever starts it by hand passes that by."""
         return preconditions.unmet(self.rows(run))
 
-    def open_window(self, run: Run, found: Mapping[str, Read], *, taken: str) -> float | None:
-        """Let a run whose window is open into the queue, or have it wait.
+    def open_window(
+        self, run: Run, found: Mapping[str, Read], guard: env_guard.Read | None, *, taken: str
+    ) -> float | None:
+        """Let a run whose window is open start, or have it wait.
 
         Args:
             found: as `look` has it.
+            guard: how the environment spends its error budget; None when it is not guarded.
             taken: why the environment is not free; empty when it is.
 
         Returns:
@@ -107,14 +111,24 @@ class Starter:
         """
         now_us = self._out.clock.now_us()
         free = {ENVIRONMENT: precondition_reads.always(taken, fine="free", now_us=now_us)}
-        after = self._recorded(run, {**found, **free}, starting.before_open)
+        epoch = self._out.store.next_epoch(run.environment)
+
+        def build(now: Run, checked: PreconditionsChecked, at_us: int) -> Sequence[Event]:
+            judged = None if guard is None else (guard.fact, guard.criteria)
+            events = starting.before_open(now, checked, at_us, epoch=epoch, guard=judged)
+            if guard is not None and guard.fact in events:
+                self._out.store.blobs.put(guard.document)  # before the event that names it
+            return events
+
+        after = self._recorded(run, {**found, **free}, build, before_us=run.window_end_us)
         if after.status is not RunStatus.SCHEDULED or after.window_end_us is None:
             return None
         left_s = (after.window_end_us - self._out.clock.now_us()) / 1_000_000
         return max(0.0, min(CHECK_EVERY_S, left_s))
 
     def hold_in_queue(self, run: Run) -> float | None:
-        """Look once more before a scheduled run takes its environment: time passes in queues.
+        """Look once more at a scheduled run that somebody started by hand, before it takes its
+        environment: time passes in queues.
 
         Returns a wait in seconds when it has to stay.
         """
@@ -212,6 +226,8 @@ class Starter:
         run: Run,
         found: Mapping[str, Read],
         build: Callable[[Run, PreconditionsChecked, int], Sequence[Event]],
+        *,
+        before_us: int | None = None,
     ) -> Run:
         at_us, rows = self._out.clock.now_us(), self._rows(run, found)
         document = canonical(
@@ -249,4 +265,4 @@ class Starter:
                 self._out.store.blobs.put(document)  # before the event that names it
             return events
 
-        return record(self._out.store, run.run_id, keep)
+        return record(self._out.store, run.run_id, keep, before_us=before_us)

@@ -93,7 +93,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.sealing", (*_SHELL, "engine.drafting", "engine.evidence", "engine.keystore",
                         "engine.packing", "engine.story", "engine.transparency")),
     ("engine.acquiring", (*_SHELL, "engine.env_guard", "engine.starting")),
-    ("engine.starting", _SHELL),
+    ("engine.starting", (*_SHELL, "engine.env_guard")),
     ("engine.scheduling", (*_SHELL, "engine.admission")),
     ("engine.again", (*_SHELL, "engine.gate_eval", "engine.policy")),
     ("engine.service", (*_SHELL, "engine.admission", "engine.again")),

@@ -85,10 +85,20 @@ def held_up(run: Run) -> str:
         return ""
     step = run.current_step
     waits = step is not None and step.status is StepStatus.WAITING and run.guard.step == step.id
-    queued = run.status is RunStatus.QUEUED and not run.guard.step
-    if queued or (run.status is RunStatus.RUNNING and waits):
+    waiting = run.status in {RunStatus.SCHEDULED, RunStatus.QUEUED} and not run.guard.step
+    if waiting or (run.status is RunStatus.RUNNING and waits):
         return f"{HELD}: {run.guard.reason}"
     return ""
+
+
+def at_opening(
+    run: Run, read: EnvironmentGuarded, now_us: int, criteria: Criteria
+) -> tuple[tuple[EnvironmentGuarded, ...], str]:
+    """What of the guard's answer is new for a run whose window is open, and why that keeps it from
+    starting; empty when it does not."""
+    told = news(run, read)
+    after = guarded(run, read, now_us) if told else run
+    return told, held_up(after) if holds(after, now_us, criteria) else ""
 
 
 def before_start(

@@ -1,6 +1,8 @@
 """How a scheduled run starts, or does not: its window, its preconditions, its ticks. Pure.
 
-A run starts by leaving SCHEDULED, and does so inside its window alone. The tick that tells of a
+A run that starts by its window leaves SCHEDULED and takes its environment in one append, inside
+that window: in a queue it could be held up past the window's end, and start when nobody wants it
+any more. So it waits in SCHEDULED for everything, the environment too. The tick that tells of a
 move stands in the same append as the move, so that no crash leaves one without the other.
 """
 
@@ -9,15 +11,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never, get_args
 
-from engine.core import preconditions
+from engine.core import burn_guard, preconditions
 from engine.core.approvals import Actor
 from engine.core.closing import closing
 from engine.core.commands import Action, Command, Now
 from engine.core.effect_kinds import Effect, OpenWindow, Record, Wait
 from engine.core.errors import Refused
 from engine.core.events import Recorded, RunEvent
-from engine.core.preconditions import CREATOR, ENVIRONMENT, State
-from engine.core.run_events import RunExpired, RunQueued, RunScheduled
+from engine.core.fact_events import EnvironmentGuarded
+from engine.core.health_criteria import Criteria
+from engine.core.preconditions import CREATOR, State
+from engine.core.run_events import RunExpired, RunQueued, RunScheduled, RunStarted
 from engine.core.schedule_events import FiringFact, FiringTicked, FiringWord, PreconditionsChecked
 from engine.core.spans import span
 from engine.core.state import Run
@@ -69,42 +73,64 @@ def late_ms(run: Run, now_us: int) -> int:
     return 0 if run.window_start_us is None else max(0, (now_us - run.window_start_us) // 1000)
 
 
-def before_open(run: Run, checked: PreconditionsChecked, now_us: int) -> tuple[RunEvent, ...]:
-    """What a check does to a run whose window is open: it goes into the queue, or waits on."""
+def before_open(
+    run: Run,
+    checked: PreconditionsChecked,
+    now_us: int,
+    *,
+    epoch: int,
+    guard: tuple[EnvironmentGuarded, Criteria] | None = None,
+) -> tuple[RunEvent, ...]:
+    """What a look does to a run whose window is open: it takes its environment, or waits on.
+
+    Args:
+        epoch: fences the environment when it starts now.
+        guard: how the environment spends its error budget, and by which criteria that is judged;
+            None where it is not guarded.
+    """
     end_us = run.window_end_us
     if run.status is not RunStatus.SCHEDULED or end_us is None or now_us >= end_us:
         return ()
-    lacks = preconditions.unmet(checked.rows)
-    known = run.checked is not None and preconditions.same(run.checked.rows, checked.rows)
+    told, burns = (
+        ((), "") if guard is None else burn_guard.at_opening(run, guard[0], now_us, guard[1])
+    )
+    lacks = (*preconditions.unmet(checked.rows), *((burns,) if burns else ()))
+    late = late_ms(run, now_us)
     if lacks:
-        if known:
+        known = run.checked is not None and preconditions.same(run.checked.rows, checked.rows)
+        if known and not told:
             return ()
         refused = any(r.name == CREATOR and r.state is not State.MET for r in checked.rows)
         word = FiringWord.FAILED_TO_START if refused else FiringWord.WAITING_PRECONDITIONS
-        return (checked, _tick(run, word, "; ".join(lacks), late_ms(run, now_us)))
-    late = late_ms(run, now_us)
+        return (*told, checked, _tick(run, word, "; ".join(lacks), late))
     why = "its preconditions hold"
     if late > LATE_MS:
-        waited = run.checked is not None and bool(preconditions.unmet(run.checked.rows))
-        cause = "it waited for its preconditions" if waited else "nobody looked before"
+        cause = "it waited for its preconditions" if lacking(run) else "nobody looked before"
         why = f"{why}; {span(late * 1000)} after its window opened, because {cause}"
     tick = _tick(run, FiringWord.STARTED, why, late)
+    queued = RunQueued(via="window_open", reason=why)
     # What a start rests on is always told whole, also where nothing has changed.
-    return (checked, tick, RunQueued(via="window_open", reason=why))
+    return (*told, checked, tick, queued, RunStarted(via="lock_acquired", epoch=epoch))
+
+
+def lacking(run: Run) -> tuple[str, ...]:
+    """What keeps a run whose window is open from starting, as last recorded, one phrase each."""
+    lacks = () if run.checked is None else preconditions.unmet(run.checked.rows)
+    burns = burn_guard.held_up(run)
+    return (*lacks, *((burns,) if burns else ()))
 
 
 def before_lock(run: Run, checked: PreconditionsChecked) -> tuple[RunEvent, ...]:
-    """What a check does to a run that is about to leave the queue: told when it has changed."""
+    """What a check does to a run that somebody started by hand and that is about to leave the
+    queue: told when it has changed."""
     if run.status is not RunStatus.QUEUED:
         return ()
-    # Who has the environment is the lock's own question by now.
-    told = () if run.checked is None else run.checked.rows
-    known = preconditions.same([row for row in told if row.name != ENVIRONMENT], checked.rows)
+    known = run.checked is not None and preconditions.same(run.checked.rows, checked.rows)
     return () if known else (checked,)
 
 
 def held_up(run: Run) -> tuple[str, ...]:
-    """What keeps a run in the queue that came there from its schedule, one phrase each."""
+    """What keeps a run in the queue that somebody started by hand, one phrase each."""
     if run.status is not RunStatus.QUEUED or run.checked is None:
         return ()
     return preconditions.unmet(run.checked.rows)
@@ -154,8 +180,7 @@ def cancelled(run: Run, why: str) -> tuple[RunEvent, ...]:
 
 def _closed(run: Run) -> tuple[RunEvent, ...]:
     """Never started: with what never held, or because nobody looked."""
-    lacks = () if run.checked is None else preconditions.unmet(run.checked.rows)
-    missed = run.due_us is None
+    lacks, missed = lacking(run), run.due_us is None
     why = "its window closed: nobody looked while it was open, the engine was not running"
     if not missed:
         why = f"its window closed: {'; '.join(lacks) or 'what it needs was not known in time'}"

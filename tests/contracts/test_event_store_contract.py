@@ -76,6 +76,15 @@ def test_a_taken_version_is_a_conflict_and_leaves_nothing(store: EventStore) -> 
     assert store.tlog_leaves() == ()
 
 
+def test_what_comes_too_late_is_a_conflict_and_leaves_nothing(store: EventStore) -> None:
+    (first,) = store.append(ADMIN, (said("a"),), after=0, actor="ana", before_us=2**62)
+    with pytest.raises(Conflict, match="before this moment"):
+        store.append(
+            ADMIN, (said("b"),), after=1, actor="ana", rows=(leaf(0),), before_us=first.ts_us
+        )
+    assert (store.version(ADMIN), store.tlog_leaves()) == (1, ())
+
+
 def test_a_known_command_appends_nothing_and_answers_as_before(reopen: Reopen) -> None:
     store = reopen()
     first = store.append(ADMIN, (said("a"), said("b")), after=0, actor="ana", command_id="ana/1")

@@ -8,13 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core import starting
+from engine.core.burn import BurnState
 from engine.core.digest import Digest
-from engine.core.effect_kinds import AcquireLock, OpenWindow, Record, Wait
+from engine.core.effect_kinds import OpenWindow, Record, Wait
 from engine.core.effects import next_effect
+from engine.core.fact_events import EnvironmentGuarded
 from engine.core.firings import Firing, firings
+from engine.core.health_criteria import DEFAULT_CRITERIA
 from engine.core.local_time import OffsetAt, day_number, day_text, local
 from engine.core.preconditions import Mode, Row, State, unmet
-from engine.core.run_events import RunQueued, RunScheduled
+from engine.core.run_events import RunScheduled
 from engine.core.schedule_events import FiringTicked, FiringWord, PreconditionsChecked, Timing
 from engine.core.schedules import OVER
 from engine.core.statemachine import RunStatus
@@ -41,11 +44,19 @@ def checked(state: State, mode: Mode, at_us: int) -> PreconditionsChecked:
     return PreconditionsChecked(at_us=at_us, rows=(row,), evidence=Digest.of(b"e"))
 
 
+def guarded(state: BurnState, at_us: int) -> EnvironmentGuarded:
+    return EnvironmentGuarded(
+        step="", attempt=0, state=state, reason=state.value, slo_bp=9_990, rules=(), source="s",
+        query="q", at_us=at_us, evidence=Digest.of(b"g"),
+    )  # fmt: skip
+
+
 steps = st.lists(
     st.tuples(
         st.integers(-600, 4_000),  # seconds that pass; a clock may be set back
         st.sampled_from(list(State)),
         st.sampled_from([Mode.WARN, Mode.ENFORCE]),
+        st.sampled_from([None, *BurnState]),
     ),
     min_size=1,
     max_size=40,
@@ -55,10 +66,10 @@ steps = st.lists(
 @settings(max_examples=300)
 @given(steps, st.integers(0, 2 * END_US))
 def test_it_starts_once_inside_its_window_when_all_holds_or_expires(
-    course: list[tuple[int, State, Mode]], first_us: int
+    course: list[tuple[int, State, Mode, BurnState | None]], first_us: int
 ) -> None:
     book, now_us = scheduled(), first_us
-    for passed_s, state, mode in course:
+    for passed_s, state, mode, burns in course:
         now_us = max(1, now_us + passed_s * 1_000_000)
         book.now_us = now_us
         run = book.current
@@ -72,11 +83,13 @@ def test_it_starts_once_inside_its_window_when_all_holds_or_expires(
             case OpenWindow():
                 assert START_US <= now_us < END_US
                 found = checked(state, mode, now_us)
-                events = starting.before_open(run, found, now_us)
-                book.append(events)
-                started = book.current.status is RunStatus.QUEUED
-                assert started is (not unmet(found.rows))
-                assert not started or any(isinstance(e, RunQueued) for e in events)
+                guard = None if burns is None else (guarded(burns, now_us), DEFAULT_CRITERIA)
+                book.append(starting.before_open(run, found, now_us, epoch=7, guard=guard))
+                started = book.current.status is RunStatus.RUNNING
+                assert not (started and (unmet(found.rows) or burns is BurnState.BURNING))
+                assert started or unmet(found.rows) or burns is not None
+                # What keeps it waiting stands in its record.
+                assert started or starting.lacking(book.current)
             case other:
                 raise AssertionError(other)
     ticks = [(r.ts_us, r.event) for r in book.log if isinstance(r.event, FiringTicked)]
@@ -85,8 +98,9 @@ def test_it_starts_once_inside_its_window_when_all_holds_or_expires(
     status = book.current.status
     for at_us, word in ends:
         if word is FiringWord.STARTED:
-            assert status is RunStatus.QUEUED
-            assert isinstance(next_effect(book.current, at_us), AcquireLock)
+            # The tick, the start and the environment are one append.
+            assert (status, book.current.epoch) == (RunStatus.RUNNING, 7)
+            assert book.current.started_us == at_us + 2_000  # a book's clock goes on by 1 ms
             assert START_US <= at_us < END_US
         else:
             assert word in {FiringWord.EXPIRED, FiringWord.MISSED}
@@ -102,11 +116,11 @@ def test_the_same_answer_is_told_once() -> None:
     assert isinstance(effect, Record)
     book.append(effect.events)
     one = checked(State.UNMET, Mode.ENFORCE, START_US)
-    book.append(starting.before_open(book.current, one, START_US))
+    book.append(starting.before_open(book.current, one, START_US, epoch=1))
     again = replace(one, at_us=START_US + 60_000_000)
-    assert starting.before_open(book.current, again, START_US + 60_000_000) == ()
+    assert starting.before_open(book.current, again, START_US + 60_000_000, epoch=2) == ()
     other = checked(State.UNKNOWN, Mode.ENFORCE, START_US + 1)
-    assert len(starting.before_open(book.current, other, START_US + 1)) == 2
+    assert len(starting.before_open(book.current, other, START_US + 1, epoch=3)) == 2
 
 
 zones = st.sampled_from(names())

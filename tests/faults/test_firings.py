@@ -118,6 +118,9 @@ class World:
             run = house.real.run(r.stream)
             word = ends[run.request.firing][0][0]
             ended = RunStatus.SUCCEEDED if word is FiringWord.STARTED else RunStatus.EXPIRED
+            # However long nobody was there between two records: inside its window, or not at all.
+            at_us = ends[run.request.firing][0][1].ts_us
+            assert run.started_us == (at_us if word is FiringWord.STARTED else None)
             assert (run.status, run.seal_status) == (ended, "SEALED")
         assert house.real.runs_open() == ()
         log = {(r.stream, r.seq): r.hash for r in (*ticks, *runs)}

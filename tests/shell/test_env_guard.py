@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from engine.core import burn_guard
+from engine.core import burn_guard, queueing
 from engine.core.commands import Action
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed
 from engine.core.fact_events import EnvironmentGuarded
 from engine.core.run import Run, fold
 from engine.core.run_events import RunStarted
+from engine.core.schedule_events import Timing
 from engine.core.statemachine import RunStatus, StepStatus
+from engine.scheduling import Wish
+from engine.service import Asker
 from engine.story import tell
+from tests.faults.nights import HOUR, MINUTE, NIGHT, live, ticks
 from tests.faults.small_house import CRITERIA, ENV, OLD, Fuse, PowerCut, SmallHouse, session_keys
 
 pytestmark = pytest.mark.house
@@ -114,6 +118,34 @@ class TestBeforeTheStart:
         run = house.drive(run_id, until=started)
         assert run.status is RunStatus.RUNNING
         assert burn_guard.held_up(run) == ""
+
+    def test_a_schedule_waits_before_its_queue_and_expires_there(self, house: Burning) -> None:
+        """In the queue it would start whenever the fire is out, hours after its window."""
+        timing = Timing(
+            zone="UTC", first="2027-01-16", time="02:00", window_s=HOUR,
+            rule="FREQ=DAILY;COUNT=2",
+        )  # fmt: skip
+        wish = Wish(bundle=house.bundle(), environment=ENV, timing=timing, preconditions=())
+        house.scheduling.create(wish, Asker(user="ana"))
+        house.burn.counts, house.clock.us = FIRE, NIGHT * 1_000_000
+        live(house, NIGHT + HOUR // 2)
+        run = house.real.run("run-1")
+        burns = "the environment burns its error budget: burning 25.0x over 1h and 25.0x over 5m"
+        assert run.status is RunStatus.SCHEDULED
+        assert queueing.waits_for(run).startswith(burns)
+        assert [g.state for g in house.guards()] == ["burning"]  # asked every minute, told once
+        assert b'"state":"burning"' in house.real.blobs.get(house.guards()[0].evidence)
+        live(house, NIGHT + HOUR + MINUTE)
+        run = house.real.run("run-1")
+        assert (run.status, run.started_us) == (RunStatus.EXPIRED, None)
+        assert run.outcome_reason.startswith(f"its window closed: {burns}")
+        house.burn.counts = QUIET
+        live(house, NIGHT + 24 * HOUR + MINUTE)
+        started_us = house.real.run("run-2").started_us
+        assert started_us is not None
+        assert [word for word, _, _ in ticks(house)] == [
+            "DUE", "WAITING_PRECONDITIONS", "EXPIRED", "DUE", "STARTED",
+        ]  # fmt: skip
 
     def test_the_next_in_line_does_not_overtake_it(self, house: Burning) -> None:
         house.burn.counts = FIRE

@@ -289,17 +289,34 @@ class TestPreconditions:
         live(house, NIGHT + 5 * MINUTE)
         assert house.real.run("run-1").started_us is not None
 
-    def test_it_is_looked_at_again_before_it_leaves_the_queue(self, house: SmallHouse) -> None:
+    def test_started_by_hand_it_is_looked_at_again_before_it_leaves_the_queue(
+        self, house: SmallHouse
+    ) -> None:
         make(house, "integrations_healthy=on")
         house.integrations = [works(Level.OK)]
         at(house, NIGHT)
-        house.one_by_one("run-1", lambda run: run.status is RunStatus.QUEUED)
+        house.ask("run-1", Action.START_NOW, "ana")
+        assert house.real.run("run-1").status is RunStatus.QUEUED
         house.integrations = [works(Level.FAIL)]
         assert house.runner.advance("run-1") == 60.0
         run = house.real.run("run-1")
         assert (run.status, run.started_us) == (RunStatus.QUEUED, None)
         house.integrations = [works(Level.OK)]
         house.one_by_one("run-1", lambda run: run.started_us is not None)
+
+    def test_started_by_hand_it_queues_behind_whoever_kept_it_from_its_window(
+        self, house: SmallHouse
+    ) -> None:
+        make(house)
+        other = house.promote()
+        house.one_by_one(other.run_id, lambda run: run.started_us is not None)
+        at(house, NIGHT)
+        live(house, NIGHT + 2 * MINUTE, but=other.run_id)
+        assert why(house)[-1].startswith("Environment free: ")
+        house.ask("run-1", Action.START_NOW, "ana")
+        house.ask(other.run_id, Action.CANCEL, "ana")
+        live(house, NIGHT + 5 * MINUTE)
+        assert house.real.run("run-1").started_us is not None
 
     def test_start_now_needs_the_same_and_two_people_can_pass_it_by(
         self, house: SmallHouse
