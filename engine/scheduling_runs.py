@@ -252,7 +252,12 @@ class ScheduleRuns:
         if self._store.by_command(command_id):
             return
         tick = FiringTicked(
-            schedule=known.id, firing=firing.date, word=word, why=why, due_us=firing.start_us
+            schedule=known.id,
+            firing=firing.date,
+            word=word,
+            why=why,
+            due_us=firing.start_us,
+            environment=known.environment,
         )
         stream = known.id
         for one in append_to(self._store, stream, tick, actor="engine", command_id=command_id):

@@ -21,6 +21,7 @@ from engine.core.hook_events import (
 )
 from engine.core.hook_names import names_of, wanted
 from engine.core.hook_rows import DEAD, DELIVERED, FAILED, HookMessage, HookTry, Key
+from engine.core.schedule_events import FiringTicked
 from engine.core.state import Run
 
 TRIES_MAX: Final = 5
@@ -113,6 +114,8 @@ def _concerns(asked: WebhookSet, recorded: Recorded, run: Run | None, name: str)
         case WebhookTested(hook=hook):
             return hook == asked.hook
         case NoticeRaised(environment=place):
+            environment = place
+        case FiringTicked(environment=place) if run is None:
             environment = place
         case _:
             environment = "" if run is None else run.environment

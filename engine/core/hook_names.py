@@ -70,6 +70,7 @@ WAITING: Final = frozenset(
         "run.held",
         "run.paused",
         "run.stopped",
+        "schedule.failed",
         "seal.failed",
     }
 )
@@ -159,8 +160,10 @@ def names_of(event: Event, run: Run | None) -> tuple[str, ...]:
             return (name,)
         case ReplayFinished(mismatching=mismatching):
             return ("replay.completed", "replay.mismatch")[: 2 if mismatching else 1]
-        case FiringTicked(word=FiringWord.MISSED):
+        case FiringTicked(word=FiringWord.MISSED | FiringWord.SKIPPED):
             return ("schedule.missed",)
+        case FiringTicked(word=FiringWord.FAILED_TO_START):
+            return ("schedule.failed",)
         case RunSealed(seal_status=status):
             return ("run.sealed",) if status == "SEALED" else ("run.sealed", "seal.failed")
         case RunExpired(via="approval_expired"):

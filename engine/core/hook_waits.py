@@ -15,6 +15,8 @@ from engine.core.holds import MAY_LIFT
 from engine.core.hook_events import NoticeRaised
 from engine.core.overrides import GLASS_BREAKERS
 from engine.core.people_events import ReviewOpened
+from engine.core.schedule_events import FiringTicked
+from engine.core.schedules import MAY_CANCEL
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus, actors_of
 from engine.core.troubles import CARERS
@@ -32,6 +34,8 @@ def waited_for(name: str, event: Event, run: Run | None, holders: Holders) -> tu
     """Users who may do what is waited for, sorted; empty when nobody is, or nobody may."""
     if isinstance(event, NoticeRaised):
         return event.people
+    if isinstance(event, FiringTicked):
+        return tuple(u for u, roles in sorted(holders.items()) if roles & MAY_CANCEL)
     if run is None:
         return ()
     match name:

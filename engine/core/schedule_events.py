@@ -86,6 +86,7 @@ class FiringTicked:
     Attributes:
         firing: local date of the firing; `due_us`: when its window opens.
         late_ms: since then; 0 for what is not late.
+        environment: of a firing that has no run; empty where its run says it.
     """
 
     TYPE: ClassVar = "firing.ticked/1"
@@ -95,6 +96,7 @@ class FiringTicked:
     why: str
     due_us: int
     late_ms: int = 0
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

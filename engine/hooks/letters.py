@@ -129,7 +129,8 @@ class Letters:
         return self._told(message, *self._fact(message))
 
     def _told(self, message: HookMessage, recorded: Recorded, run: Run | None) -> words.Told:
-        holders = {} if run is None else self._holders(run.environment)
+        place = words.place_of(recorded, run)
+        holders = self._holders(place) if place else {}
         people = waited_for(message.name, recorded.event, run, holders)
         return words.tell(message.name, recorded, run, people, base=self._base)
 

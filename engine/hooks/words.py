@@ -15,6 +15,7 @@ from engine.core.fact_events import ApprovalRequested
 from engine.core.hook_events import NoticeRaised, WebhookTested
 from engine.core.hook_names import WAITING
 from engine.core.house import ReplayFinished
+from engine.core.schedule_events import FiringTicked
 from engine.core.state import Run
 from engine.story import sentence
 
@@ -57,6 +58,7 @@ HEADS: Final = {
     "run.started": "Started",
     "run.stopped": "Stopped by a defect",
     "run.succeeded": "Succeeded",
+    "schedule.failed": "Schedule cannot start",
     "schedule.missed": "Schedule missed",
     "seal.failed": "Not sealed",
     "service.deployed": "Deployed",
@@ -83,6 +85,7 @@ _DEEDS: Final = {
     "run.held": "lift the hold, or cancel the run",
     "run.paused": "resume, retry or roll back",
     "run.stopped": "look at the sentence, and have it tried again",
+    "schedule.failed": "look at the reason, and schedule it anew or cancel it",
     "seal.failed": "find out why it could not be sealed",
 }
 _BAD: Final = frozenset(
@@ -160,12 +163,12 @@ def tell(
     return Told(
         name=name,
         head=HEADS[name],
-        label="" if run is None else f"{run.label} → {run.environment}",
+        label=_label(recorded, run),
         text=_text(recorded, run),
         deed=_DEEDS.get(name, ""),
         people=people,
         run=run_id,
-        url=f"{base}{_page(name, run_id)}",
+        url=f"{base}{_page(name, recorded, run_id)}",
     )
 
 
@@ -177,13 +180,28 @@ _PAGES: Final = {
 }
 
 
-def _page(name: str, run_id: str) -> str:
+def place_of(recorded: Recorded, run: Run | None) -> str:
+    """The environment that it is about; empty when it is about none."""
+    if run is not None:
+        return run.environment
+    return recorded.event.environment if isinstance(recorded.event, FiringTicked) else ""
+
+
+def _label(recorded: Recorded, run: Run | None) -> str:
+    place = place_of(recorded, run)
+    if not place:
+        return ""
+    return f"{recorded.stream if run is None else run.label} → {place}"
+
+
+def _page(name: str, recorded: Recorded, run_id: str) -> str:
     if name.startswith("replay."):
         return "/replay"
     if name in _PAGES:
         return _PAGES[name]
     if not run_id:
-        return "/"
+        scheduled = isinstance(recorded.event, FiringTicked)
+        return f"/schedule?schedule={recorded.stream}" if scheduled else "/"
     return f"/run?run={run_id}"
 
 

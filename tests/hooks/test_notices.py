@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +17,17 @@ from engine.core.hook_names import WAITING, names_of
 from engine.core.hook_waits import reviewers, waited_for
 from engine.core.people_events import ApproversSeen, ReviewClosed, ReviewOpened
 from engine.core.rescans import Standing
-from engine.core.run import Run
+from engine.core.run import Run, evolve
 from engine.core.run_events import RunSealed
-from engine.core.statemachine import RunStatus
+from engine.core.schedule_events import FiringTicked, FiringWord
+from engine.core.statemachine import TERMINAL, TRANSITIONS, RunStatus
 from engine.core.troubles import Trouble, disk_trouble, rescan_trouble, stopped_troubles
 from engine.hooks.noticing import Noticer
 from engine.hooks.noticing_freezes import FreezeNoticer
 from pages.ui.lists import GROUPS
+from tests.core.simulated import Walk
 from tests.data.kit import play, rollout
+from tests.faults.small_house import ENV
 from tests.hooks.kit import BASE, HOLDERS, HookHouse
 
 DAY_S = 86_400
@@ -237,14 +241,76 @@ def test_who_may_lift_a_hold_is_told_that_a_run_waits_for_it(house: HookHouse) -
                       HOLDERS) == ("ana", "sam")  # fmt: skip
 
 
-def test_every_state_that_waits_for_a_person_has_a_name() -> None:
-    """Those that the list of promotions calls so, and what the engine can do nothing about."""
-    told = {
-        RunStatus.AWAITING_APPROVAL: "approval.requested",
-        RunStatus.PAUSED: "run.paused",
-        RunStatus.ROLLBACK_FAILED: "rollback.failed",
-    }
-    assert set(told) == GROUPS["Needs a person"]
+# Walks that between them take every way into a state that waits for a person.
+TO_PEOPLE = (1, 3, 4, 5, 9, 37, 135)
+# What the engine does in a state by itself only when time runs out, or when people have acted.
+AT_THE_END = {
+    "approval_expired", "binding_changed", "pause_timeout", "pause_timeout_fail", "quorum_met",
+}  # fmt: skip
+MOVES = {
+    s: {t.event for t in TRANSITIONS if t.source is s and "system" in t.actors} for s in RunStatus
+}
+NEED_A_PERSON = {s for s, moves in MOVES.items() if s not in TERMINAL and not moves - AT_THE_END}
+
+
+def test_every_state_that_waits_for_a_person_is_handed_over() -> None:
+    """From the table: whatever leads into such a state is told, to people who may act there."""
+    assert GROUPS["Needs a person"] == NEED_A_PERSON
+    entered: dict[str, set[str]] = {}
+    for seed in TO_PEOPLE:
+        run = None
+        for recorded in Walk(seed).play().log:
+            before, run = run, evolve(run, recorded)
+            if run.status not in NEED_A_PERSON or (before and before.status is run.status):
+                continue
+            names = WAITING & set(names_of(recorded.event, run))
+            assert names, f"{recorded.event.TYPE} leads to {run.status} and is told to nobody"
+            for name in names:
+                told = waited_for(name, recorded.event, run, HOLDERS)
+                assert told or name == "approval.requested", f"nobody is waited for: {name}"
+            via = str(getattr(recorded.event, "via", ""))
+            entered.setdefault(recorded.event.TYPE, set()).add(via)
+    into = {t.event for t in TRANSITIONS if t.target in NEED_A_PERSON and t.target is not t.source}
+    # These do not come up in a walk; they pause by the same event as everything that pauses.
+    rare = {"engine_lost", "freeze_started"}
+    assert into - rare == set().union(*entered.values())
+    assert rare < into and "run.paused/1" in entered
+
+
+def test_what_waits_for_a_person_beside_the_states_has_a_name() -> None:
+    states = {"approval.requested", "run.paused", "rollback.failed"}
     others = {"override.requested", "review.due", "review.overdue", "approval.nobody_eligible",
-              "run.held", "run.stopped", "seal.failed", "rescan.failed", "disk.low"}  # fmt: skip
-    assert set(told.values()) | others == WAITING
+              "run.held", "run.stopped", "schedule.failed", "seal.failed", "rescan.failed",
+              "disk.low"}  # fmt: skip
+    assert states | others == WAITING
+
+
+@pytest.mark.parametrize("word", list(FiringWord))
+def test_a_firing_that_comes_to_nothing_is_told_also_where_it_has_no_run(
+    house: HookHouse, word: FiringWord
+) -> None:
+    told = {
+        FiringWord.MISSED: ("schedule.missed", ""),
+        FiringWord.SKIPPED: ("schedule.missed", ""),
+        FiringWord.FAILED_TO_START: (
+            "schedule.failed",
+            "Waits for ana: look at the reason, and schedule it anew or cancel it.",
+        ),
+    }
+    house.add("http://127.0.0.1:9/in", environments=(ENV,))
+    house.add("http://127.0.0.1:9/other", name="other", environments=("us-prod",))
+    tick = FiringTicked(
+        schedule="schedule-3", firing="2027-01-16", word=word, why="the bundle is gone", due_us=1,
+        environment=ENV,
+    )  # fmt: skip
+    house.real.append("schedule-3", (tick,), after=0, actor="engine")
+    hook, other = house.real.hooks()
+    found = [one.message for one in house.real.outbox(hook.id)]
+    assert [one.name for one in found] == ([told[word][0]] if word in told else [])
+    assert list(house.real.outbox(other.id)) == []
+    for message in found:
+        body = json.loads(house.letters.letter(hook, message, now_us=0).body)
+        own = body["data"]["customData"]["releaseline"]
+        assert own["text"] == f"{word.value.replace('_', ' ')}: the bundle is gone."
+        assert own["waits"] == told[word][1]
+        assert own["url"] == f"{BASE}/schedule?schedule=schedule-3"
