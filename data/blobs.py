@@ -9,17 +9,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound, StorageFull
+from engine.core.errors import NotFound, StorageFull, StoredDamaged
 
 # What the system says when nothing can be written for now: no space or quota, a file-size limit,
 # a read-only file system, a failing device.
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+
+_NAME: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Blobs:
@@ -53,7 +57,7 @@ class Blobs:
         content = self.path(digest).read_bytes()
         found = Digest.of(content)
         if found != digest:
-            raise Malformed(f"expected {digest}, found {found}", where=f"blob {digest}")
+            raise StoredDamaged(f"blob {digest}", expected=str(digest), found=str(found))
         return content
 
     def path(self, digest: Digest) -> Path:
@@ -64,6 +68,17 @@ class Blobs:
 
     def has(self, digest: Digest) -> bool:
         return self._place(digest).is_file()
+
+    def every(self) -> Iterator[Digest]:
+        """Everything that is here, the newest first. What is put meanwhile may be missing."""
+        found = [
+            (entry.stat().st_mtime_ns, entry.name)
+            for folder in os.scandir(self._root)
+            if folder.is_dir()
+            for entry in os.scandir(folder.path)
+            if _NAME.fullmatch(entry.name)
+        ]
+        return (Digest(name) for _, name in sorted(found, reverse=True))
 
     def _place(self, digest: Digest) -> Path:
         # A folder per first byte: 256 small folders instead of one with everything in it.

@@ -32,6 +32,7 @@ from engine.core.hook_book import evolve as evolve_hooks
 from engine.core.hook_events import HOOKS
 from engine.core.hook_rows import HookTry, Key
 from engine.core.house import ADMIN, BUNDLES, HouseEvent
+from engine.core.integrity_events import INTEGRITY
 from engine.core.replays import ReplayRequest, ReplayRow
 from engine.core.rescan_events import RESCANS
 from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
@@ -41,7 +42,7 @@ from engine.core.schedule_events import STREAM
 
 _ENDED_KEPT: Final = 256
 # Streams of the house that there is one of each.
-_HOUSE: Final = (BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS, RESCANS)
+_HOUSE: Final = (BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS, INTEGRITY, RESCANS)
 
 
 def is_run(stream: str) -> bool:

@@ -296,6 +296,11 @@ def log_signed(cursor: duckdb.DuckDBPyConnection, *, origin: str) -> pl.DataFram
     return _read(cursor, "log_signed", origin=origin)
 
 
+def run_archives(cursor: duckdb.DuckDBPyConnection, *, run_id: str) -> pl.DataFrame:
+    """Archived samples and log lines of a run."""
+    return _read(cursor, "run_archives", run_id=run_id)
+
+
 def _read(cursor: duckdb.DuckDBPyConnection, name: str, **params: object) -> pl.DataFrame:
     frame: pl.DataFrame = cursor.sql(SQL[name], params=params).pl()
     return frame

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound
+from engine.core.errors import NotFound, StoredDamaged
 
 
 class BlobFolder:
@@ -19,7 +19,7 @@ class BlobFolder:
         self._root = os.fspath(root)
 
     def get(self, digest: Digest) -> bytes:
-        """Raises `NotFound`, `Malformed`: as `ports.BlobStore` does."""
+        """Raises `NotFound`, `StoredDamaged`: as `ports.BlobStore` does."""
         try:
             # A path made of parts costs more than reading the file.
             with open(f"{self._root}/{digest.hex[:2]}/{digest.hex}", "rb") as file:  # noqa: PTH123
@@ -28,5 +28,5 @@ class BlobFolder:
             raise NotFound(f"There is no blob {digest}.") from None
         found = Digest.of(content)
         if found != digest:
-            raise Malformed(f"expected {digest}, found {found}", where=f"blob {digest}")
+            raise StoredDamaged(f"blob {digest}", expected=str(digest), found=str(found))
         return content

@@ -48,7 +48,7 @@ class BlobStore(Protocol):
 
         Raises:
             NotFound: no such blob.
-            Malformed: the stored bytes no longer have this digest; says expected and found.
+            StoredDamaged: the bytes no longer have this digest; says expected and found.
         """
         ...
 

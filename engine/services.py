@@ -20,6 +20,7 @@ from engine.hooks.room import HookRoom
 from engine.identity import Identity
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
+from engine.integrity import Integrity
 from engine.logbook import LogBook
 from engine.orchestrator import Orchestrator
 from engine.outside import Outside
@@ -73,6 +74,7 @@ class Services:
     worker: Worker
     archivist: Archivist
     retention: Retention
+    integrity: Integrity
     replaying: Replaying
     rescans: Rescans
     hooks: HookRoom

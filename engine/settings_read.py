@@ -40,6 +40,7 @@ from engine.settings_values import (
     Environment,
     EvidenceConfig,
     FeedsConfig,
+    IntegrityConfig,
     MetricsConfig,
     Person,
     PolicyFiles,
@@ -355,6 +356,10 @@ def _settings(
         grants={one.user: grants_of(one.roles) for one in file.people},
         integrations=integrations_of(home, file.integrations),
         retention=RetentionConfig(samples_days=days(file.retention.samples)),
+        integrity=IntegrityConfig(
+            every_us=duration_ms(file.integrity.every) * 1_000,
+            bytes_per_s=file.integrity.megabytes_per_second * 1_000_000,
+        ),
         trust=trust,
         outbound=outbound_of(file.outbound),
         webhooks=webhooks_of(file.webhooks),

@@ -306,6 +306,13 @@ class RetentionSection(_Part):
     samples: Days = "90d"
 
 
+class IntegritySection(_Part):
+    """Everything that is stored is read again now and then, bit by bit."""
+
+    every: Duration = "1h"
+    megabytes_per_second: Annotated[int, Field(ge=1, le=10_000)] = 16
+
+
 class ServerSection(_Part):
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8501
@@ -334,6 +341,7 @@ class SettingsFile(_Part):
     feeds: FeedsSection
     integrations: IntegrationsSection = IntegrationsSection()
     retention: RetentionSection = RetentionSection()
+    integrity: IntegritySection = IntegritySection()
     policies: Annotated[list[PolicySection], Field(min_length=1)]
     workflows: Annotated[list[PromotionWorkflow], Field(min_length=1)]
     environments: Annotated[list[EnvironmentSection], Field(min_length=1)]

@@ -155,6 +155,14 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntegrityConfig:
+    """How often everything that is stored is read again, and how fast that may go."""
+
+    every_us: int = 3_600_000_000
+    bytes_per_s: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
     """Requests to the API of one token or session: `burst` at once, then `per_second`."""
 
@@ -253,6 +261,7 @@ class Settings:
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     integrations: IntegrationsConfig = field(default_factory=IntegrationsConfig)
     retention: RetentionConfig = RetentionConfig()
+    integrity: IntegrityConfig = IntegrityConfig()
     trust: tuple[Anchor, ...] = ()
     oidc: OidcConfig | None = None
     outbound: OutboundConfig = field(default_factory=OutboundConfig)

@@ -11,8 +11,10 @@ from engine.core.troubles import (
     disk_trouble,
     rescan_trouble,
     stopped_troubles,
+    stored_trouble,
 )
 from engine.core.vitals import Disk
+from engine.integrity import Integrity
 from engine.ports import Clock, EventStore
 from engine.rescans import Rescans
 from engine.settings import Settings
@@ -34,15 +36,17 @@ class Troubles:
         settings: Settings,
         worker: Worker,
         rescans: Rescans,
+        integrity: Integrity,
     ) -> None:
         self._store, self._clock, self._settings = store, clock, settings
-        self._worker, self._rescans = worker, rescans
+        self._worker, self._rescans, self._integrity = worker, rescans, integrity
 
     def now(self) -> tuple[Trouble, ...]:
         disk = self._store.disk()
         found = [
             disk_trouble(disk.free_bytes, disk.total_bytes, now_us=self._clock.now_us()),
             self._rescan(),
+            stored_trouble(self._integrity.log()),
             *self._stopped(),
         ]
         return tuple(one for one in found if one is not None)

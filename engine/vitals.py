@@ -16,6 +16,7 @@ from data import queries, queries_replays
 from engine.core.errors import LogForked
 from engine.core.pace import Pace
 from engine.core.vitals import Disk, LogHead, Sizes, Slow, Vitals
+from engine.integrity import Integrity
 from engine.logbook import LogBook
 from engine.ports import Clock, EventStore
 from engine.worker_health import WorkerHealth
@@ -36,9 +37,16 @@ class VitalStore(EventStore, Protocol):
 class VitalsDesk:
     """Thread-safe. What takes a while is measured by the alarm clock, once a minute."""
 
-    def __init__(self, store: VitalStore, clock: Clock, logbook: LogBook, *, version: str) -> None:
+    def __init__(
+        self,
+        store: VitalStore,
+        clock: Clock,
+        logbook: LogBook,
+        integrity: Integrity,
+        version: str,
+    ) -> None:
         self._store, self._clock = store, clock
-        self._logbook = logbook
+        self._logbook, self._integrity = logbook, integrity
         self._since_us = clock.now_us()
         self._versions = {"releaseline": version, **_versions()}
         self._lock = threading.Lock()
@@ -73,6 +81,9 @@ class VitalsDesk:
             runs=Counter(run.status for run in self._store.runs_open()),
             versions=self._versions,
             slow=slow,
+            stored=self._integrity.log(),
+            sweep_every_us=self._integrity.every_us,
+            sweeping=self._integrity.running,
         )
 
     def measure(self) -> None:

@@ -40,6 +40,7 @@ from engine.identity import Identity
 from engine.identity.home import identity_of, renew_local_token
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Prober
+from engine.integrity import Integrity
 from engine.live import Live
 from engine.logbook import LogBook
 from engine.logbook_home import check_origin, head_or_nothing, logbook_of
@@ -131,23 +132,22 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         lock, engine_id = undo.enter_context(HomeLock(settings.home)), secrets.token_hex(4)
         keys, clock = _keys(settings, passphrase), SystemClock()
         store = undo.enter_context(closing(_store(settings, clock)))
-        identity, book = identity_of(settings, store, clock), _book(settings, store, clock)
-        undo.callback(book.stop)
+        identity, book = identity_of(settings, store, clock), _book(settings, store, clock, undo)
         fleets, feeds, outside = _outside(settings, store, clock, keys, book)
         logbook, rescans = logbook_of(settings, store, keys, clock), rescans_of(outside)
-        retention, archivist = retention_of(settings, store, clock), Archivist(store.put_away)
+        retention, archivist, integrity = _upkeep(settings, store, clock)
         prober, trail = prober_of(settings, store, clock, os.environ), Trail(store, clock, settings)
         firings, starter = scheduling_of(outside, store, book, identity, prober, rescans, speed)
         sealer, runner = _stepping(outside, keys, store, logbook, starter)
-        live, vitals = Live(store, clock), VitalsDesk(store, clock, logbook, version=_version())
-        chores = chores_of(retention, identity, prober, trail, rescans, vitals)
+        live, vitals = Live(store, clock), VitalsDesk(store, clock, logbook, integrity, _version())
+        chores = chores_of(retention, identity, prober, trail, rescans, vitals, integrity)
         worker = worker_of(store, runner, chores, firings.runs, engine_id)
-        health = health_of(outside, worker, prober, rescans, store.disk)
+        health = health_of(outside, worker, prober, rescans, integrity, store.disk)
         service, views, freezing = _service(outside, book, health, firings, starter, speed)
         replaying = _replaying(settings, store, clock, outside, service)
-        hooks = hooks_of(store, outside, keys.input_key, service, worker, rescans)
+        hooks = hooks_of(store, outside, keys.input_key, service, worker, rescans, integrity)
         undo.pop_all()
-    keepers = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail, firings)
+    rooms = (hooks, replaying, rescans, feeds, book, archivist, retention, prober, trail, firings)
     services = Services(
         home=settings.home,
         settings=settings,
@@ -179,13 +179,24 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         worker=worker,
         archivist=archivist,
         retention=retention,
+        integrity=integrity,
         live=live,
         fleets=fleets,
         engine_id=engine_id,
-        stop=_closer(lock, store, outside, identity, worker, keepers, live, engine_id),
+        stop=_closer(lock, store, outside, identity, worker, (*rooms, integrity, live), engine_id),
     )
     _open.append(services)
     return services
+
+
+def _upkeep(
+    settings: Settings, store: Store, clock: Clock
+) -> tuple[Retention, Archivist, Integrity]:
+    return (
+        retention_of(settings, store, clock),
+        Archivist(store.put_away),
+        Integrity(store, clock, settings.integrity),
+    )
 
 
 def _store(settings: Settings, clock: Clock) -> Store:
@@ -216,9 +227,11 @@ def _stepping(
     return sealer, Runner(outside, sealer=sealer, watcher=Watcher(outside), starter=starter)
 
 
-def _book(settings: Settings, store: Store, clock: Clock) -> PolicyBook:
+def _book(settings: Settings, store: Store, clock: Clock, undo: ExitStack) -> PolicyBook:
     files, tests = policies_of(settings), tests_of(settings)
-    return PolicyBook(store=store, settings=settings, clock=clock, files=files, tests=tests)
+    book = PolicyBook(store=store, settings=settings, clock=clock, files=files, tests=tests)
+    undo.callback(book.stop)
+    return book
 
 
 def _service(
@@ -305,6 +318,8 @@ def _closer(
         HookRoom
         | Archivist
         | FeedDesk
+        | Integrity
+        | Live
         | PolicyBook
         | Prober
         | Replaying
@@ -313,7 +328,6 @@ def _closer(
         | Scheduling
         | Trail
     ],
-    live: Live,
     engine_id: str,
 ) -> Callable[[], None]:
     once = threading.Lock()
@@ -329,7 +343,6 @@ def _closer(
             )
         for keeper in keepers:
             keeper.stop()
-        live.stop()
         identity.stop()
         outside.catalog.stop()
         for place in outside.places.values():

@@ -12,6 +12,8 @@ from engine.hooks.room import HookRoom, hook_room
 from engine.identity import Identity
 from engine.identity.used import SAVE_EVERY_S
 from engine.integrations.prober import Prober
+from engine.integrity import LOOK_EVERY_S as INTEGRITY_EVERY_S
+from engine.integrity import Integrity
 from engine.orchestrator import Orchestrator
 from engine.outside import Outside
 from engine.ports import Clock
@@ -47,9 +49,17 @@ def hooks_of(
     service: Service,
     worker: Worker,
     rescans: Rescans,
+    integrity: Integrity,
 ) -> HookRoom:
     settings, clock = outside.settings, outside.clock
-    troubles = Troubles(store=store, clock=clock, settings=settings, worker=worker, rescans=rescans)
+    troubles = Troubles(
+        store=store,
+        clock=clock,
+        settings=settings,
+        worker=worker,
+        rescans=rescans,
+        integrity=integrity,
+    )
     return hook_room(settings, store, clock, input_key, service, outside.catalog, troubles)
 
 
@@ -102,6 +112,7 @@ def chores_of(
     trail: Trail,
     rescans: Rescans,
     vitals: VitalsDesk,
+    integrity: Integrity,
 ) -> tuple[Chore, ...]:
     return (
         Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
@@ -109,6 +120,7 @@ def chores_of(
         Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
         Chore(name="audit trail", every_s=60, do=trail.when_due),
         Chore(name="rescans", every_s=RESCANS_EVERY_S, do=rescans.when_due),
+        Chore(name="integrity", every_s=INTEGRITY_EVERY_S, do=integrity.when_due),
         Chore(name="vitals", every_s=MEASURE_EVERY_S, do=vitals.measure),
     )
 

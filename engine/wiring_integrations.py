@@ -34,6 +34,7 @@ from engine.core.vitals import Disk
 from engine.integrations.depends import prometheus_names
 from engine.integrations.desk import HealthDesk
 from engine.integrations.prober import Probed, Prober
+from engine.integrity import Integrity
 from engine.outside import Outside
 from engine.ports import Clock, EventStore, SecretSource
 from engine.ports_integrations import Probe
@@ -115,6 +116,7 @@ def health_of(
     worker: Worker,
     prober: Prober,
     rescans: Rescans,
+    integrity: Integrity,
     disk: Callable[[], Disk],
 ) -> HealthDesk:
     return HealthDesk(
@@ -124,6 +126,8 @@ def health_of(
         prober=prober,
         rescans=rescans,
         disk=disk,
+        stored=integrity.log,
+        environment_of=lambda run_id: outside.store.run(run_id).environment,
         clock=outside.clock,
     )
 

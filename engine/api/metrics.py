@@ -118,6 +118,17 @@ def _record(told: _Lines, now: Vitals) -> None:
     told.gauge("blobs", "How many blobs there are.", sizes.blobs)
     told.gauge("disk_free_bytes", "Room on the home's file system.", now.disk.free_bytes)
     told.gauge("disk_size_bytes", "Size of the home's file system.", now.disk.total_bytes)
+    told.gauge(
+        "stored_damaged", "Stored files that are not what they were.", len(now.stored.damaged)
+    )
+    swept = now.stored.swept
+    if swept is not None:
+        told.gauge(
+            "integrity_sweep_time_seconds",
+            "When everything that is stored was last read.",
+            now.stored.swept_us / 1e6,
+        )
+        told.gauge("integrity_sweep_bytes", "Read by that sweep.", swept.size_bytes)
     told.gauge("log_may_grow", "0 while the transparency log is refused.", int(log is not None))
     if log is not None:
         told.gauge("log_leaves", "Leaves of the transparency log.", log.size)

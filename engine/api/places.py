@@ -20,7 +20,6 @@ from engine.api.documents.house import (
     BundleDoc,
     BundleRowDoc,
     DataHealthDoc,
-    FsckDoc,
     RetentionDoc,
     TargetRowDoc,
 )
@@ -195,15 +194,6 @@ def _upkeep(api: APIRouter, services: Services) -> None:
                 for f in services.outside.desk.feeds()
             ],
         }
-
-    @api.post("/fsck", responses=says(FsckDoc))
-    def fsck(request: Request) -> Any:
-        """Make every projection again and compare; it changes nothing."""
-        who = admin_of(services, asker(request), "check the store")
-        report = services.store.fsck()
-        findings = [str(one) for one in report.findings]
-        services.trail.store_checked("store", findings, ok=report.ok, user=who)
-        return {"ok": report.ok, "findings": findings}
 
     @api.post("/retention", responses=says(RetentionDoc))
     def retention(request: Request, dry_run: bool = False) -> Any:

@@ -22,7 +22,7 @@ from engine.api.pages import Paged, page_of
 from engine.api.places import DigestPath
 from engine.api.runs import RunId, asker
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound
+from engine.core.errors import Malformed, NotFound, StoredDamaged
 from engine.core.policy_versions import PolicyPublished, Version
 from engine.policy.lint import lint
 from engine.policy.model import Policy, policy_from_blob
@@ -110,6 +110,8 @@ def _policy_of(services: Services, of: Digest) -> Policy:
     """Raises `NotFound`: other things are kept by their digest too."""
     try:
         return policy_from_blob(services.store.blobs.get(of), where=f"policy {of.short}")
+    except StoredDamaged:
+        raise
     except Malformed:
         raise NotFound(f"There is no policy {of}.") from None
 

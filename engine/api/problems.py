@@ -17,6 +17,7 @@ from engine.core.errors import (
     Refused,
     ReleaselineError,
     StorageFull,
+    StoredDamaged,
     Unauthenticated,
     Unverified,
 )
@@ -94,6 +95,17 @@ def of_error(request: Request, error: ReleaselineError) -> Response:
             return problem(401, "not_signed_in", str(error), request_id=rid, hint=error.hint)
         case NotFound():
             return problem(404, "not_found", str(error), request_id=rid, hint=error.hint)
+        case StoredDamaged():
+            return problem(
+                500,
+                "stored_damaged",
+                f"A stored file of ours is damaged. {error}.",
+                request_id=rid,
+                hint="`releaseline integrity` says whose it is and what may still be done.",
+                where=error.where,
+                expected=error.expected,
+                found=error.found,
+            )
         case Malformed():
             return problem(
                 422, "malformed", str(error), request_id=rid, hint=error.hint, where=error.where

@@ -37,6 +37,7 @@ from engine.api.shapes import (
     run_shape,
     step_shape,
 )
+from engine.api.shapes_integrity import damage_shape
 from engine.api.sse import Streams
 from engine.asker import Asker, asker_of
 from engine.core.errors import NotFound
@@ -96,6 +97,7 @@ def _reading(api: APIRouter, services: Services) -> None:
             "reviews": [review_shape(one, now_us) for one in found.reviews],
             "hold": None if hold is None else hold_shape(hold),
             "new_runs": list(services.service.heirs(run_id)),
+            "damaged": [damage_shape(one) for one in services.integrity.log().of_run(run_id)],
         }
         return tagged(run_tag(found, beyond), known, lambda: run_shape(found) | beyond)
 

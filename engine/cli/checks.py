@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from engine.cli.call import Call, Leaf, pass_call
+from engine.cli.call import Call, Leaf, moment, pass_call
 from engine.cli.door import open_door
 from engine.cli.exits import DONE, INVALID_EVIDENCE, NOT_FOUND, USAGE, Ended
 from engine.core.digest import Digest
@@ -241,14 +243,49 @@ def _digest(text: str | None) -> str | None:
 @click.command(cls=Leaf)
 @pass_call
 def fsck(call: Call) -> int:
-    """Rebuild every projection from the journal and compare; read every link of the chains."""
+    """Rebuild every projection from the journal and compare; read every link of the chains, and
+    every stored file bit by bit."""
     with open_door(call) as door:
         report = door.post("/fsck")
     call.give(report)
     for finding in report["findings"]:
         call.say(finding)
-    call.say("No difference found." if report["ok"] else f"{len(report['findings'])} findings.")
+    count = len(report["findings"])
+    found = "1 finding." if count == 1 else f"{count} findings."
+    call.say("No difference found." if report["ok"] else found)
     return DONE if report["ok"] else INVALID_EVIDENCE
+
+
+@click.command(cls=Leaf)
+@pass_call
+def integrity(call: Call) -> int:
+    """What the sweeps over everything that is stored found, and what may still be done.
+
+    The server sweeps by itself every `integrity.every` of the settings; `fsck` sweeps at once.
+    """
+    with open_door(call) as door:
+        known = door.get("/integrity")
+    call.give(known)
+    sweep = known["sweep"]
+    if sweep is None:
+        call.say("Nothing was looked at yet.")
+    else:
+        call.say(
+            f"The last sweep ended {moment(sweep['ended_us'])}: {sweep['runs']} runs, "
+            f"{sweep['blobs']} files of {sweep['size_bytes']} bytes, {sweep['leaves']} log leaves."
+        )
+    say_damaged(call, known["damaged"])
+    if known["ok"]:
+        call.say("Everything is what it was.")
+    return INVALID_EVIDENCE if known["damaged"] else DONE
+
+
+def say_damaged(call: Call, damaged: Sequence[Mapping[str, Any]]) -> None:
+    """What is stored and not what it was, each with whose it is and what may still be done."""
+    for one in damaged:
+        of = f"  of {', '.join(one['runs'])}" if one["runs"] else "  of no run"
+        call.say(f"DAMAGED  {one['sentence']}", f"{of}, since {moment(one['since_us'])}")
+        call.say(f"  {one['remedy']}")
 
 
 @click.command(cls=Leaf)

@@ -14,6 +14,7 @@ from engine.core.errors import (
     Refused,
     ReleaselineError,
     StorageFull,
+    StoredDamaged,
     Unauthenticated,
     UnsafeConfig,
     Unverified,
@@ -63,6 +64,7 @@ _OF_PROBLEM: Final[Mapping[str, int]] = {
     "unsafe_config": BAD_CONFIG,
     "outside_failed": UNREACHABLE,
     "unverified": INVALID_EVIDENCE,
+    "stored_damaged": INVALID_EVIDENCE,
     "log_forked": INVALID_EVIDENCE,
     "defect": DEFECT,
 }
@@ -110,6 +112,8 @@ def of_error(error: ReleaselineError) -> int:
             return NOT_FOUND
         case Refused(code=code):
             return _OF_REFUSAL.get(code, CONFLICT)
+        case StoredDamaged():
+            return INVALID_EVIDENCE
         case Malformed():
             return USAGE
         case Conflict():

@@ -46,6 +46,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "log": ("log:log", "The transparency log: its head, proofs, and a check of all of it."),
     "keys": ("keys:keys", "Show the keys of a home, or make some of them anew."),
     "fsck": ("checks:fsck", "Rebuild what the store derives, and compare."),
+    "integrity": ("checks:integrity", "What is stored and not what it was, and what may be done."),
     "backup": ("backup:backup", "Copy a home into one file, while it runs or not."),
     "restore": ("backup:restore", "Make a home of a backup again, every file compared."),
     "retention": ("checks:retention", "Take raw samples away that are older than they are kept."),

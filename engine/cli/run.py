@@ -9,6 +9,7 @@ import click
 
 from engine.cli import actions, again, approvals
 from engine.cli.call import Call, Noun, moment, page, pass_call, short
+from engine.cli.checks import say_damaged
 from engine.cli.door import Door, open_door
 from engine.cli.exits import Ended, of_run
 from engine.cli.follow import Event, follow, wait
@@ -166,6 +167,7 @@ def tell(call: Call, found: dict[str, Any]) -> None:
     ):
         if found.get(key):
             call.say(f"{name:<9}  {found[key]}")
+    say_damaged(call, found.get("damaged", ()))
     call.say("")
     call.table(
         ("STEP", "STATUS", "ATTEMPTS", "SUMMARY"),

@@ -92,6 +92,9 @@ CONSEQUENCES: Final = frozenset(
         "feed.sync_failed/1",
         "rescan.finished/1",
         "rescan.failed/1",
+        "integrity.damaged/1",
+        "integrity.repaired/1",
+        "integrity.swept/1",
     }
 )
 

@@ -45,7 +45,7 @@ class Source:
     """One line of data health.
 
     Attributes:
-        kind: engine, feed, integration or job.
+        kind: engine, record, feed, integration or job.
         text: what is so, in words: `NVD stale, 3 h old`.
         since_us: since when the level is what it is; None when nobody knows.
         blocks: what it keeps from working, in words: `policy gates of eu-prod`.
@@ -71,7 +71,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataHealth:
-    """`sources` in the order engine, feeds, integrations, jobs."""
+    """`sources` in the order engine, record, feeds, integrations, jobs."""
 
     sources: tuple[Source, ...]
 
@@ -157,6 +157,31 @@ def disk_source(free_bytes: int, total_bytes: int) -> Source:
         level=level,
         text=f"{word[level]}: {free} free of {total}",
         blocks=("every run, soon",) if level is Level.FAIL else (),
+    )
+
+
+STORED: Final = "stored evidence"
+
+
+def stored_source(places: int, runs: Sequence[str], *, since_us: int | None) -> Source:
+    """What is stored, as the integrity sweeps found it.
+
+    Args:
+        places: how many are damaged; `runs`: that they belong to, the newest first.
+        since_us: when the first of them was found.
+    """
+    if not places:
+        return Source(kind="record", name=STORED, level=Level.OK, text=f"{STORED} is whole")
+    files = "1 stored file is" if places == 1 else f"{places} stored files are"
+    named = f": {', '.join(runs[:3])}" if runs else ""
+    more = f" and {len(runs) - 3} more" if len(runs) > 3 else ""
+    return Source(
+        kind="record",
+        name=STORED,
+        level=Level.FAIL,
+        text=f"{files} damaged{named}{more}",
+        since_us=since_us,
+        blocks=(f"packs and replays of {', '.join(runs[:3])}{more}",) if runs else (),
     )
 
 

@@ -29,6 +29,19 @@ class NotFound(ReleaselineError):
     """What was asked for by name or digest does not exist here."""
 
 
+class StoredDamaged(Malformed):
+    """Bytes of ours are not those that were stored. Whoever asked did nothing wrong.
+
+    Attributes:
+        expected, found: of the stored bytes; `found` is empty when they are gone.
+    """
+
+    def __init__(self, where: str, *, expected: str, found: str) -> None:
+        told = f"found {found}" if found else "found nothing"
+        super().__init__(f"expected {expected}, {told}", where=where)
+        self.expected, self.found = expected, found
+
+
 class Unauthenticated(ReleaselineError):
     """Nobody is signed in, or the session or token is unknown, expired or revoked."""
 

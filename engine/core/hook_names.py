@@ -72,6 +72,7 @@ WAITING: Final = frozenset(
         "run.stopped",
         "schedule.failed",
         "seal.failed",
+        "store.damaged",
     }
 )
 NAMES: Final = WAITING | {

@@ -30,6 +30,7 @@ from engine.core.hook_events import (
     WebhookSet,
     WebhookTested,
 )
+from engine.core.integrity_events import DamageCleared, DamageFound, IntegritySwept
 from engine.core.policy_versions import PolicyPublished
 from engine.core.rescan_events import RescanFailed, RescanFinished, RescanStarted
 from engine.core.schedule_events import ScheduleEvent
@@ -315,6 +316,9 @@ HouseEvent: TypeAlias = (
     | DataExported
     | AuditChecked
     | StoreChecked
+    | DamageFound
+    | DamageCleared
+    | IntegritySwept
     | ScheduleEvent
     | BackupMade
 )

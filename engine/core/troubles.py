@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.core.data_health import Level, disk_source
+from engine.core.integrity import IntegrityLog, runs_of, sentence
 from engine.core.rescans import INTERRUPTED, Standing
 from engine.core.retirement import DAY_US
 from engine.core.statemachine import Role
@@ -14,6 +15,7 @@ from engine.core.statemachine import Role
 DISK_LOW: Final = "disk.low"
 RESCAN_FAILED: Final = "rescan.failed"
 RUN_STOPPED: Final = "run.stopped"
+STORED_DAMAGED: Final = "store.damaged"
 # Who cares for the house: they are told by name.
 CARERS: Final = frozenset({Role.ADMIN, Role.RELEASE_MANAGER, Role.SRE})
 # The engine begins again by itself, a little later.
@@ -52,6 +54,20 @@ def rescan_trouble(found: Standing) -> Trouble | None:
     reason = found.reason.rstrip(".")
     return Trouble(
         name=RESCAN_FAILED, occasion=f"since-{found.failing_us}", text=f"{text}: {reason}."
+    )
+
+
+def stored_trouble(log: IntegrityLog) -> Trouble | None:
+    """Told once from the first damage on until everything is whole again."""
+    damaged = sorted(log.damaged.values(), key=lambda one: one.since_us)
+    if not damaged:
+        return None
+    more = f" {len(damaged) - 1} more are damaged." if len(damaged) > 1 else ""
+    return Trouble(
+        name=STORED_DAMAGED,
+        occasion=f"since-{damaged[0].since_us}",
+        text=f"{sentence(damaged[0].found)}{more}",
+        run=next(iter(runs_of(damaged)), ""),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.core.data_health import Level, disk_source
+from engine.core.integrity import IntegrityLog
 from engine.core.pace import Pace
 from engine.core.statemachine import RunStatus
 
@@ -15,6 +16,8 @@ TICK_LAG_S_MAX: Final = 1.0
 COMMIT_P95_S_MAX: Final = 0.1
 SILENT_S_MAX: Final = 3.0
 WAITING_MAX: Final = 50
+# Missing so many sweeps in a row, nobody knows any more whether what is stored is whole.
+SWEEPS_MISSED_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class Vitals:
     waiting_messages: to webhooks, not settled yet.
     runs: open ones, by status.
     versions: of what runs here, by name.
+    stored: what the integrity sweeps know; one begins every `sweep_every_us`, and `sweeping`
+        says that one is under way.
     """
 
     at_us: int
@@ -94,6 +99,9 @@ class Vitals:
     runs: Mapping[RunStatus, int]
     versions: Mapping[str, str]
     slow: Slow
+    stored: IntegrityLog
+    sweep_every_us: int
+    sweeping: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +117,7 @@ _FINE: Final = Judged(level=Level.OK)
 
 def judged(now: Vitals) -> Mapping[str, Judged]:
     """By part, in the order in which they are shown: engine, tick, watchdog, commits, disk, log,
-    memory, runs, messages."""
+    integrity, queues, messages."""
     return {
         "engine": _engine(now),
         "tick": _tick(now),
@@ -117,6 +125,7 @@ def judged(now: Vitals) -> Mapping[str, Judged]:
         "commits": _commits(now),
         "disk": _disk(now),
         "log": _log(now),
+        "integrity": _integrity(now),
         "queues": _queues(now),
         "messages": _messages(now),
     }
@@ -166,6 +175,19 @@ def _disk(now: Vitals) -> Judged:
 def _log(now: Vitals) -> Judged:
     if now.slow.log is None:
         return Judged(level=Level.FAIL, why=now.slow.log_trouble)
+    return _FINE
+
+
+def _integrity(now: Vitals) -> Judged:
+    damaged = len(now.stored.damaged)
+    if damaged:
+        files = "1 stored file is" if damaged == 1 else f"{damaged} stored files are"
+        return Judged(level=Level.FAIL, why=f"{files} damaged.")
+    if now.stored.swept is None:
+        return Judged(level=Level.UNKNOWN, why="What is stored was not looked at yet.")
+    late_us = now.at_us - now.stored.swept_us - now.sweep_every_us * SWEEPS_MISSED_MAX
+    if late_us > 0 and not now.sweeping:
+        return Judged(level=Level.WARN, why="What is stored was not looked at lately.")
     return _FINE
 
 

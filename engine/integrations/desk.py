@@ -16,9 +16,11 @@ from engine.core.data_health import (
     integration_source,
     rescan_source,
     rescan_unknown,
+    stored_source,
 )
 from engine.core.errors import Malformed
 from engine.core.feeds import limits_of, tightest
+from engine.core.integrity import IntegrityLog, runs_of
 from engine.core.vitals import Disk
 from engine.integrations.depends import Dependent, dependents
 from engine.integrations.prober import Prober
@@ -45,11 +47,13 @@ class HealthDesk:
         prober: Prober,
         rescans: Rescans,
         disk: Callable[[], Disk],
+        stored: Callable[[], IntegrityLog],
+        environment_of: Callable[[str], str],
         clock: Clock,
     ) -> None:
         self._worker, self._policies, self._settings = worker, policies, settings
         self._prober, self._rescans, self._clock = prober, rescans, clock
-        self._disk = disk
+        self._disk, self._stored, self._environment_of = disk, stored, environment_of
         self._depends = dependents(settings)
         self._lock = threading.Lock()
         self._feeds: tuple[float, Mapping[str, int] | str] = (float("-inf"), "")
@@ -75,6 +79,7 @@ class HealthDesk:
             sources=(
                 engine,
                 disk_source(room.free_bytes, room.total_bytes),
+                *self._stored_sources(environment),
                 *self._feed_sources(environments, now_us),
                 *self._integration_sources(environment),
                 *self._job_sources(environment),
@@ -84,6 +89,20 @@ class HealthDesk:
     def depends(self, name: str) -> Sequence[Dependent]:
         """What rests on the integration."""
         return self._depends.get(name, ())
+
+    def _stored_sources(self, environment: str) -> list[Source]:
+        """Nothing before the first sweep, or for an environment that no damage concerns."""
+        log = self._stored()
+        damaged = [
+            one
+            for one in log.damaged.values()
+            if not environment
+            or any(self._environment_of(run) == environment for run in one.found.runs)
+        ]
+        if not damaged and (environment or log.swept is None):
+            return []
+        since_us = min((one.since_us for one in damaged), default=None)
+        return [stored_source(len(damaged), runs_of(damaged), since_us=since_us)]
 
     def _integration_sources(self, environment: str) -> list[Source]:
         found = []

@@ -24,6 +24,7 @@ cards.crumbs(
     ("releases/run.py", run.run_id, {"run": run.run_id}),
     here="Evidence",
 )
+cards.damaged(house, run)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     st.title(f"Evidence of {run.run_id}", anchor=False, width="content")
     st.markdown(words.RUN[run.status].badge, width="content")

@@ -12,6 +12,7 @@ snapshot = house.live.snapshot(run.run_id)
 now_ms = house.clock.now_us() // 1000
 
 cards.crumbs(("releases/promotions.py", "Promotions", {}), here=run.run_id)
+cards.damaged(house, run)
 found = cards.data_health_of(house, run.environment)
 timeline.head(run, snapshot, found, now_ms=now_ms)
 actions.recorded(run)

@@ -161,6 +161,15 @@ def banner(house: Services) -> None:
     told(found.markdown, icon=icon, title=found.title)
 
 
+def damaged(house: Services, run: Run) -> None:
+    """What is stored of the run and not what it was; nothing when all of it is whole."""
+    found = house.integrity.log().of_run(run.run_id)
+    if found:
+        files = "1 stored file is" if len(found) == 1 else f"{len(found)} stored files are"
+        told = health.damaged(found, now_us=house.clock.now_us())
+        st.error(told, icon=":material/broken_image:", title=f"{files} damaged")
+
+
 def stage_link(run: Run) -> None:
     step = stage_models.default_step(run)
     if step and run.step(step).attempts:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from engine.core.data_health import DataHealth, Level, Source
+from engine.core.integrity import Damage, remedy, sentence
 from engine.live_text import moment
 from pages.ui import words
 
@@ -59,6 +61,20 @@ def banner(found: DataHealth, *, now_us: int) -> Banner | None:
         title=ENGINE if dead else f"Data health: {word}",
         markdown=" | ".join(items),
     )
+
+
+def damaged(found: Sequence[Damage], *, now_us: int) -> str:
+    """What is stored and not what it was, the newest first, each with what may still be done; empty
+    for nothing."""
+    newest = sorted(found, key=lambda one: one.since_us, reverse=True)
+    told = [
+        f"**{words.plain(sentence(one.found))}** Since {words.plain(_when(one.since_us, now_us))}. "
+        f"{words.plain(remedy(one.found))}"
+        for one in newest[:_SHOWN]
+    ]
+    if len(found) > _SHOWN:
+        told.append(f"{len(found) - _SHOWN} more; `releaseline integrity` names them all.")
+    return "\n\n".join(told)
 
 
 def _when(us: int, now_us: int) -> str:

@@ -48,6 +48,7 @@ def rows(now: Vitals) -> list[dict[str, Any]]:
         ("Disk", "disk", _disk),
         ("Memory", "", _memory),
         ("Transparency log", "log", _log),
+        ("Integrity", "integrity", _integrity),
         ("Versions", "", _versions),
     )
     return [_row(name, found.get(part), told(now)) for name, part, told in parts]
@@ -134,6 +135,18 @@ def _log(now: Vitals) -> tuple[str, str]:
         return plural(log.size, "entry").replace("entrys", "entries"), "nothing signed yet"
     ago = span(max(0, now.at_us - log.at_us))
     return f"{count(log.size)} leaves", f"newest head signed {ago} ago; {log.origin}"
+
+
+def _integrity(now: Vitals) -> tuple[str, str]:
+    swept = now.stored.swept
+    every = f"looked at every {span(now.sweep_every_us)}"
+    if swept is None:
+        return "under way" if now.sweeping else "–", every
+    ago = span(max(0, now.at_us - now.stored.swept_us))
+    return (
+        f"{plural(swept.blobs, 'blob')}, {size(swept.size_bytes)}, {count(swept.leaves)} leaves",
+        f"the last sweep ended {ago} ago, after {span(swept.took_ms * 1000)}; {every}",
+    )
 
 
 def _versions(now: Vitals) -> tuple[str, str]:

@@ -32,6 +32,11 @@ class Product:
     url: str
     link: str
     process: subprocess.Popen[str]
+    home: Path
+
+    def token(self) -> dict[str, str]:
+        """Of whoever has a shell on the home."""
+        return {"Authorization": f"Bearer {(self.home / 'keys' / 'local-token').read_text()}"}
 
 
 @dataclass
@@ -76,7 +81,12 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     try:
         link = _until(lambda: re.search(r"Sign in\s+(\S+)", log.read_text()), 120, log)
         _until(lambda: re.search(r"^run-1: ", log.read_text(), re.MULTILINE), 180, log)
-        yield Product(url=f"http://127.0.0.1:{port}", link=link.group(1), process=process)
+        yield Product(
+            url=f"http://127.0.0.1:{port}",
+            link=link.group(1),
+            process=process,
+            home=folder / "home",
+        )
     finally:
         process.send_signal(signal.SIGINT)
         try:

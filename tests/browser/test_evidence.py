@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -45,6 +47,43 @@ def test_a_file_is_compared_without_leaving_the_browser(visit: Visit, tmp_path: 
     expect(page.get_by_text("nothing in this house has that digest")).to_be_visible()
     box = page.get_by_role("textbox", name="Or its SHA-256")
     expect(box).to_have_value(f"sha256:{hashlib.sha256(foreign.read_bytes()).hexdigest()}")
+    watched.clean()
+
+
+def test_a_flipped_byte_is_a_red_banner_on_its_run_within_one_sweep(
+    visit: Visit, product: Product
+) -> None:
+    def api(method: str, path: str) -> Any:
+        answer = httpx.request(
+            method, f"{product.url}/api/v1{path}", headers=product.token(), timeout=120
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    first = api("GET", "/runs/run-1/evidence")["items"][0]
+    file = next(one for one in first["files"] if one["name"].endswith(".sigstore.json"))
+    digest = file["digest"].removeprefix("sha256:")
+    path = product.home / "blobs" / digest[:2] / digest
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5] + b"?" + whole[-4:])
+    watched = visit("/run?run=run-1")
+    page = watched.page
+    title = page.get_by_text("1 stored file is damaged", exact=True)
+    try:
+        assert not api("POST", "/fsck")["ok"]
+        page.reload()
+        expect(title).to_be_visible()
+        told = page.get_by_role("alert").filter(has=title)
+        expect(told).to_contain_text("blob.sha256")
+        expect(told).to_contain_text(digest)
+        page.goto(f"{product.url}/platform-health")
+        expect(page.get_by_text("1 stored file is damaged.").first).to_be_visible()
+    finally:
+        path.write_bytes(whole)
+    api("POST", "/fsck")
+    page.goto(f"{product.url}/run?run=run-1")
+    expect(page.get_by_role("heading", level=1).first).to_be_visible()
+    expect(title).to_have_count(0)
     watched.clean()
 
 

@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.data_health import Level, disk_source
+from engine.core.data_health import Level, disk_source, stored_source
+from engine.core.integrity import Damage, IntegrityLog
+from engine.core.integrity_events import DamageFound, IntegritySwept
 from engine.core.pace import WINDOW_S, Pace, Recent, quantile
+from engine.core.troubles import stored_trouble
 from engine.core.vitals import Disk, LogHead, Sizes, Slow, Vitals, judged
 
+SWEPT = IntegritySwept(cause="due", runs=1, blobs=1, size_bytes=1, leaves=1, damaged=0, took_ms=1)
+DAMAGED = Damage(since_us=5, found=DamageFound(place="blob sha256:ab", item="statement.dsse",
+                 check="blob.sha256", expected="sha256:ab", found="sha256:cd",
+                 runs=("run-2", "run-1")))  # fmt: skip
 FINE = Vitals(
     at_us=2, since_us=1, running=True, tick_age_s=0.4,
     tick_lag=Pace(n=1, p50_s=0.01, p95_s=0.02, max_s=0.03), watchdogs=0, threads=4, working=1,
@@ -24,6 +31,7 @@ FINE = Vitals(
         replays=0, sizes=Sizes(journal_bytes=1, journal_files=1, database_bytes=1, blobs=1,
                                blob_bytes=1),
     ),
+    stored=IntegrityLog(swept=SWEPT, swept_us=1), sweep_every_us=3_600_000_000, sweeping=False,
 )  # fmt: skip
 
 
@@ -70,6 +78,9 @@ def test_a_platform_in_order_says_nothing() -> None:
         ("log", {"slow": replace(FINE.slow, log=None, log_trouble="forked")}, Level.FAIL),
         ("queues", {"stopped_runs": 1}, Level.FAIL),
         ("queues", {"queued": 51}, Level.WARN),
+        ("integrity", {"stored": IntegrityLog()}, Level.UNKNOWN),
+        ("integrity", {"stored": IntegrityLog(damaged={"a": DAMAGED})}, Level.FAIL),
+        ("integrity", {"at_us": 3 * 3_600_000_000 + 2}, Level.WARN),
         ("messages", {"slow": replace(FINE.slow, dead_letters=3)}, Level.WARN),
     ],
 )
@@ -80,6 +91,23 @@ def test_what_is_not_in_order_has_its_level_and_a_sentence(
     assert found[part].level is level and found[part].why
     others = {name for name, one in found.items() if one.level is not Level.OK} - {part}
     assert others <= {"tick", "engine"}
+
+
+def test_a_sweep_under_way_is_not_late() -> None:
+    late = replace(FINE, at_us=9 * 3_600_000_000, sweeping=True)
+    assert judged(late)["integrity"].level is Level.OK
+
+
+def test_damage_is_told_once_until_all_of_it_is_whole_again() -> None:
+    assert stored_trouble(IntegrityLog(swept=SWEPT)) is None
+    older = replace(DAMAGED, since_us=3)
+    found = stored_trouble(IntegrityLog(damaged={"a": DAMAGED, "b": older}))
+    assert found is not None
+    assert (found.name, found.occasion, found.run) == ("store.damaged", "since-3", "run-2")
+    assert "Statement.dsse failed the check blob.sha256" in found.text and "1 more" in found.text
+    source = stored_source(2, ("run-2", "run-1"), since_us=3)
+    assert source.level is Level.FAIL and source.blocks == ("packs and replays of run-2, run-1",)
+    assert stored_source(0, (), since_us=None).level is Level.OK
 
 
 def test_the_banner_tells_of_a_disk_before_it_is_full() -> None:

@@ -55,6 +55,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "audit_choices": dict(queries.NAMED),
     "audit_head": {},
     "log_signed": {"origin": "log"},
+    "run_archives": {"run_id": "run-1"},
 }  # fmt: skip
 # Of functions that take other words than their query.
 CALLS: dict[str, dict[str, Any]] = {"audit": {"limit": 10}, "audit_choices": {}}

@@ -45,11 +45,14 @@ class House:
 
     def get(self, path: str, **query: Any) -> Any:
         """As the auditor."""
-        header = {"Authorization": f"Bearer {self.auditor.token}"}
-        url = f"{self.server.url}/api/v1{path}"
-        answer = httpx.get(url, headers=header, params=query, timeout=30)
+        answer = self.ask(path, **query)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def ask(self, path: str, **query: Any) -> httpx.Response:
+        header = {"Authorization": f"Bearer {self.auditor.token}"}
+        url = f"{self.server.url}/api/v1{path}"
+        return httpx.get(url, headers=header, params=query, timeout=30)
 
     def denied(self, **query: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.get("/audit", denied=True, **query)["items"]
@@ -69,6 +72,7 @@ def served(start: Callable[..., Product], home: Path) -> Product:
     for user, roles in ((AUDITOR, ["auditor"]), (BOTH, ["release_manager", "approver"])):
         held = [{"role": role} for role in roles]
         settings["people"].append({"user": user, "email": f"{user}@x.org", "roles": held})
+    settings["integrity"] = {"every": "2s"}
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
     server = start("serve", home=home, **PASS)
     wait_for("the server", lambda: server.get("/environments"), timeout_s=300)
@@ -170,6 +174,38 @@ def test_4_sees_whatever_was_changed(house: House, tmp_path: Path) -> None:
     # Receipts swapped, items dropped, everything signed with other keys, and more.
     drilled = releaseline("drill", str(house.pack), "--trusted-root", str(root), "--json")
     assert drilled.returncode == 0, drilled.stdout[-2_000:] + drilled.stderr[-2_000:]
+
+
+def test_4_sees_what_was_changed_in_the_store(house: House) -> None:
+    """Within one sweep, at every door, until the bytes are put right again."""
+    items = house.get(f"/runs/{house.refused}/evidence")["items"]
+    file = next(f for one in items for f in one["files"] if f["name"].endswith(".sigstore.json"))
+    digest = file["digest"].removeprefix("sha256:")
+    path = house.server.home / "blobs" / digest[:2] / digest
+    whole = path.read_bytes()
+    path.write_bytes(whole[:99] + bytes([whole[99] ^ 1]) + whole[100:])
+
+    def known() -> Any:
+        return house.get(f"/runs/{house.refused}")["damaged"]
+
+    try:
+        (found,) = wait_for("the sweep", lambda: known() or None, timeout_s=60)
+        assert (found["item"], found["check"]) == (file["name"], "blob.sha256")
+        assert found["expected"] == file["digest"] and house.refused in found["runs"]
+        assert house.get("/integrity")["ok"] is False
+        health = house.get("/data-health")
+        assert health["level"] == "FAIL" and f"damaged: {house.refused}" in health["line"]
+        code, out, err = house.auditor("integrity")
+        assert code == INVALID and file["name"].casefold() in (out + err).casefold()
+        assert "DAMAGED" in house.auditor("run", "show", house.refused)[1]
+        answer = house.ask(f"/blobs/{file['digest']}")
+        assert (answer.status_code, answer.json()["code"]) == (500, "stored_damaged")
+    finally:
+        path.write_bytes(whole)
+    wait_for("the repair", lambda: None if known() else True, timeout_s=60)
+    assert house.get("/integrity")["ok"] is True
+    kinds = [one["kind"] for one in house.get("/audit", everything=True, limit=100)["items"]]
+    assert "integrity.damaged/1" in kinds and "integrity.repaired/1" in kinds
 
 
 def test_5_replays_a_verdict_from_the_pack_alone(house: House, tmp_path: Path) -> None:

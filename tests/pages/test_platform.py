@@ -6,14 +6,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.api.metrics import exposition, labels
+from engine.core.integrity import Damage
+from engine.core.integrity_events import DamageFound
 from engine.core.statemachine import RunStatus
-from pages.ui import platform_models
+from pages.ui import health, platform_models
 from tests.pages.reading import House, texts
 
 ALERTS = Path(__file__).parents[2] / "examples" / "prometheus" / "alerts.yml"
@@ -88,3 +91,21 @@ def test_the_alerts_are_sound_and_ask_for_what_is_told(house: House, promtool: s
     asked = set(re.findall(r"\breleaseline_\w+", ALERTS.read_text()))
     # A log without entries was never signed; every other metric is there from the start.
     assert asked <= known, asked - known
+
+
+def test_damage_is_told_with_what_may_still_be_done_the_newest_first() -> None:
+    digest = f"sha256:{'ab' * 32}"
+    found = DamageFound(
+        place=f"blob {digest}",
+        item="steps/01-inputs/*x*.dsse",
+        check="blob.sha256",
+        expected=digest,
+        found="sha256:cd",
+        runs=("run-2",),
+    )
+    many = [Damage(since_us=n, found=replace(found, found=f"bytes{n}")) for n in range(6)]
+    told = health.damaged(many, now_us=7)
+    assert told.index("bytes5") < told.index("bytes2") and "bytes1" not in told
+    assert "2 more" in told and f"blobs/ab/{'ab' * 32}" in told and "releaseline fsck" in told
+    assert "*x*" not in told  # names are text, not markup
+    assert health.damaged([], now_us=7) == ""

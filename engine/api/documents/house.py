@@ -239,7 +239,7 @@ class FeedHealthDoc(TypedDict):
 
 @closed
 class SourceHealthDoc(TypedDict):
-    """`kind`: engine, feed, integration or job. `since_us` null: not known."""
+    """`kind`: engine, record, feed, integration or job. `since_us` null: not known."""
 
     kind: str
     name: str
@@ -258,12 +258,6 @@ class DataHealthDoc(TypedDict):
     sources: list[SourceHealthDoc]
     engine: EngineHealthDoc
     feeds: list[FeedHealthDoc]
-
-
-@closed
-class FsckDoc(TypedDict):
-    ok: bool
-    findings: list[str]
 
 
 @closed

@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from engine.api.documents.base import Anything, DigestText, Hex64, closed
+from engine.api.documents.integrity import DamageDoc
 from engine.api.documents.schedules import RunScheduleDoc
 from engine.core.commands import Action
 from engine.core.statemachine import RunStatus, StepStatus
@@ -284,10 +285,11 @@ class HoldDoc(TypedDict):
 
 @closed
 class RunNowDoc(RunDoc):
-    """A run, and what other runs and people made of it since."""
+    """A run, and what other runs, people and time made of it since."""
 
     hold: HoldDoc | None
     new_runs: list[RunId]
+    damaged: list[DamageDoc]
 
 
 @closed
