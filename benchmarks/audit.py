@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data import queries
+from data.audit_records import records
 from data.store import Store
 from engine.adapters.clock_system import SystemClock
 from engine.core.audit import AuditFilter
@@ -72,7 +72,7 @@ def main() -> None:
         base_s = bare(home)
         asked = AuditFilter(overrides=True, self_approvals=True)
         page_s = time.process_time()
-        queries.audit(store.cursor(), asked=asked, limit=50)
+        records(store.cursor(), asked=asked, limit=50)
         page_s = time.process_time() - page_s
         store.close()
     load = os.getloadavg()[0]

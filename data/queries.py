@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,10 +16,10 @@ import duckdb
 import polars as pl
 
 from data.arms import with_arms
-from engine.core.audit import CONSEQUENCES, EVERY_ATTEMPT, VERBS, AuditFilter
+from engine.core.audit import CONSEQUENCES, VERBS
 
 FOLDER: Final = Path(__file__).parent / "sql" / "queries"
-_KINDS: Final = {
+KINDS: Final = {
     "VARCHAR": pl.String, "INTEGER": pl.Int32, "BIGINT": pl.Int64, "BOOLEAN": pl.Boolean,
 }  # fmt: skip
 SQL: Final = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.sql"))}
@@ -53,7 +52,7 @@ RUNS: Final = """
 -- VARCHAR, ticket VARCHAR, speed INTEGER, version INTEGER
 -- units:
 """
-_RUNS: Final = {name: _KINDS[kind] for name, kind in columns(RUNS)}
+_RUNS: Final = {name: KINDS[kind] for name, kind in columns(RUNS)}
 
 
 def runs_list(
@@ -263,22 +262,6 @@ NAMED: Final = {
     "verbs": list(VERBS.values()),
     "consequences": sorted(CONSEQUENCES),
 }
-
-
-def audit(
-    cursor: duckdb.DuckDBPyConnection,
-    *,
-    asked: AuditFilter = EVERY_ATTEMPT,
-    gseq: int | None = None,
-    before: int | None = None,
-    limit: int = 100,
-) -> pl.DataFrame:
-    """Records of the audit trail that the filter asks for, the newest first.
-
-    Args:
-        gseq: that one alone; `before`: a gseq, the page behind it.
-    """
-    return _read(cursor, "audit", **asdict(asked), **NAMED, gseq=gseq, before=before, limit=limit)
 
 
 def audit_choices(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from data import queries
+from data.audit_records import records
 from data.tables import AUDIT, TABLES, WRITERS, Table, table
 from data.trail import TrailReport
 from engine.asker import Asker, refusal_of
@@ -82,16 +83,16 @@ class Trail:
     def rows(
         self, asked: AuditFilter, who: Asker, *, before: int | None = None, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """Records as in `queries.audit`, newest first. Raises `Refused`, which is on record."""
+        """As in `data.audit_records`, newest first. Raises `Refused`, which is on record."""
         self._check(who)
-        frame = queries.audit(self._store.cursor(), asked=asked, before=before, limit=limit)
+        frame = records(self._store.cursor(), asked=asked, before=before, limit=limit)
         return frame.to_dicts()
 
     def record(self, gseq: int, who: Asker) -> dict[str, Any]:
         """One record. Raises `Refused`, `NotFound`."""
         self._check(who)
         asked = AuditFilter(everything=True)
-        rows = queries.audit(self._store.cursor(), asked=asked, gseq=gseq, limit=1).to_dicts()
+        rows = records(self._store.cursor(), asked=asked, gseq=gseq, limit=1).to_dicts()
         if not rows:
             raise NotFound(f"There is no event {gseq}.")
         return rows[0]
@@ -146,7 +147,7 @@ class Trail:
         self._check(who, EXPORT, "export the audit trail")
         writer = _writer(form)
         head = self.chain()
-        frame = queries.audit(self._store.cursor(), asked=asked, before=head.gseq + 1, limit=_ALL)
+        frame = records(self._store.cursor(), asked=asked, before=head.gseq + 1, limit=_ALL)
         time = pl.from_epoch("ts_us", time_unit="us").dt.strftime(_ISO).alias("time")
         frame = frame.with_columns(time).select([column.name for column in AUDIT.columns])
         return self._packed(AUDIT, frame, writer(frame), form, asked.words(), head, who)

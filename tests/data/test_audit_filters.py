@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import queries
+from data.audit_records import records
 from data.store import Store
 from engine.core.audit import AuditFilter
 from engine.core.audit_events import DataExported, SignInFailed
@@ -155,15 +155,22 @@ def journal(home: Path) -> list[dict[str, Any]]:
     return sorted(events, key=lambda event: -event["gseq"])
 
 
-def wanted(event: dict[str, Any], asked: AuditFilter, places: dict[str, str]) -> bool:
-    """The filter in plain words."""
+def meant(event: dict[str, Any], places: dict[str, str]) -> tuple[str, str, str, str]:
+    """Verb, result, run and environment of a record, in plain words."""
     body, kind, stream = event["body"], event["kind"], event["stream"]
     name = kind.partition("/")[0]
-    refused = name in {"command.rejected", "sign_in.failed"}
     verb = name if event["actor"] == "engine" else VERB_OF.get(kind, name)
     verb = body["action"] if name == "command.rejected" else verb
     run = stream if stream.startswith("run-") else body.get("run", "")
+    refused = name in {"command.rejected", "sign_in.failed"}
     environment = body.get("environment") or places.get(run, "")
+    return verb, "denied" if refused else "allowed", run, environment
+
+
+def wanted(event: dict[str, Any], asked: AuditFilter, places: dict[str, str]) -> bool:
+    """The filter in plain words."""
+    body, name = event["body"], event["kind"].partition("/")[0]
+    verb, result, run, environment = meant(event, places)
     against = name.startswith("override.") or name == "hold.lifted"
     if name == "command.rejected":
         against = bool(body.get("override")) or verb == "lift_hold"
@@ -176,7 +183,7 @@ def wanted(event: dict[str, Any], asked: AuditFilter, places: dict[str, str]) ->
         and asked.environment in {"", environment}
         and (asked.since_us is None or event["ts_us"] >= asked.since_us)
         and (asked.until_us is None or event["ts_us"] < asked.until_us)
-        and (refused or not asked.denied)
+        and (result == "denied" or not asked.denied)
         and (
             not (asked.overrides or asked.self_approvals)
             or (asked.overrides and against)
@@ -214,7 +221,7 @@ def test_a_filter_shows_what_the_journal_holds(told: Told, asked: AuditFilter, l
     found: list[dict[str, Any]] = []
     before = None
     while True:  # page by page, as a reader goes
-        page = queries.audit(store.cursor(), asked=asked, before=before, limit=limit).to_dicts()
+        page = records(store.cursor(), asked=asked, before=before, limit=limit).to_dicts()
         found += page
         if len(page) < limit:
             break
@@ -223,6 +230,10 @@ def test_a_filter_shows_what_the_journal_holds(told: Told, asked: AuditFilter, l
     for row, event in zip(found, expected, strict=True):
         assert (row["hash"], row["prev"]) == (event["hash"], event["prev"])
         assert json.loads(row["body"]) == event["body"]
+        known = (row["result"], row["run_id"], row["environment"])
+        verb, *others = meant(event, places)
+        assert known == tuple(others)
+        assert row["verb"] == verb or event["kind"] not in VERB_OF
         proof = event.get("auth")
         if proof:
             assert (row["method"], row["credential"]) == (proof["method"], proof["credential"])
@@ -233,7 +244,7 @@ def test_overrides_and_self_approvals_show_the_denied_ones_too(
 ) -> None:
     store = told.store
     asked = AuditFilter(overrides=True, self_approvals=True)
-    rows = queries.audit(store.cursor(), asked=asked, limit=1_000).to_dicts()
+    rows = records(store.cursor(), asked=asked, limit=1_000).to_dicts()
     seen = {(row["verb"], row["result"], row["code"]) for row in rows}
     assert {
         ("approve", "denied", "conflict_of_interest"),
@@ -252,12 +263,12 @@ def test_one_record_has_all_that_is_known_of_it(
 ) -> None:
     store = told.store
     asked = AuditFilter(denied=True, run="run-2", self_approvals=True)
-    row = queries.audit(store.cursor(), asked=asked, limit=1).to_dicts()[0]
+    row = records(store.cursor(), asked=asked, limit=1).to_dicts()[0]
     assert (row["actor"], row["result"], row["reason"], row["why"]) == (
         "bob",
         "denied",
         "please",
         "no",
     )
-    (alone,) = queries.audit(store.cursor(), gseq=row["gseq"], limit=1).to_dicts()
+    (alone,) = records(store.cursor(), gseq=row["gseq"], limit=1).to_dicts()
     assert alone == row

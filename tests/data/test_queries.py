@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import polars as pl
 import pytest
 
 from data import queries
+from data.audit_records import records
 from data.store import Store
-from engine.core.audit import EVERY_ATTEMPT
 from engine.core.digest import Digest
 from engine.core.house import BUNDLES, BundleCreated
 from tests.core.simulated import NEW, TARGETS
@@ -45,20 +44,13 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "webhook_counts": {},
     "delivery_tries": {"hook": "wh_1", "gseq": 1, "idx": 0},
-    "audit": {
-        **asdict(EVERY_ATTEMPT),
-        **queries.NAMED,
-        "gseq": None,
-        "before": None,
-        "limit": 10,
-    },
     "audit_choices": dict(queries.NAMED),
     "audit_head": {},
     "log_signed": {"origin": "log"},
     "run_archives": {"run_id": "run-1"},
 }  # fmt: skip
 # Of functions that take other words than their query.
-CALLS: dict[str, dict[str, Any]] = {"audit": {"limit": 10}, "audit_choices": {}}
+CALLS: dict[str, dict[str, Any]] = {"audit_choices": {}}
 
 
 def promised(sql: str) -> list[tuple[str, str]]:
@@ -130,7 +122,7 @@ def test_a_whole_run_is_answered_as_it_was_folded(store: Store) -> None:
     captured = items.filter(pl.col("what") == "captured")
     assert captured["item"].to_list() == list(range(1, run.evidence_count + 1))
     assert all(file["digest"].startswith("sha256:") for row in captured["files"] for file in row)
-    assert queries.audit(store.cursor(), limit=3).height == 3
+    assert records(store.cursor(), limit=3).height == 3
 
 
 def test_bundles_say_where_they_were_promoted(store: Store) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from data.queries import SQL
+from data.audit_records import RECORD
 from engine.api.documents.base import Hex64, closed, row_of
 
-RecordDoc = row_of(SQL["audit"])
+RecordDoc = row_of(RECORD)
 
 
 @closed
