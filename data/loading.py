@@ -39,8 +39,12 @@ SELECT n, idx
 """
 
 
-def events_of(database: Database, stream: str, after: int = 0) -> tuple[Recorded, ...]:
-    """A stream's events behind `after`, oldest first."""
+def events_of(
+    database: Database, stream: str, after: int = 0, limit: int | None = None
+) -> tuple[Recorded, ...]:
+    """A stream's events behind `after`, oldest first; at most `limit` of them."""
+    if limit is not None:  # a stream's numbers have no gaps
+        return events_between(database, stream, after + 1, after + limit)
     return _recorded(
         database, f"{_EVENTS} WHERE stream = ? AND seq > ? ORDER BY seq", [stream, after]
     )
@@ -62,13 +66,18 @@ def texts_of(database: Database, stream: str) -> tuple[str, ...]:
 
 
 def ticks_of(
-    database: Database, run_id: str, step: str, first_attempt: int
+    database: Database, run_id: str, step: str, first_attempt: int, behind: tuple[int, int]
 ) -> tuple[GateTick, ...]:
+    """Of attempts from `first_attempt` on, behind (attempt, n) `behind`."""
     names = columns(GateTick)
     found = database.rows(
-        f"{_TICKS} WHERE run_id = ? AND step = ? AND attempt >= ? ORDER BY attempt, n",
-        [run_id, step, first_attempt],
-    )
+        f"{_TICKS} WHERE run_id = $run AND step = $step AND attempt >= greatest($first, $attempt) "
+        "AND (attempt > $attempt OR n > $n) ORDER BY attempt, n",
+        {
+            "run": run_id, "step": step, "first": first_attempt,
+            "attempt": behind[0], "n": behind[1],
+        },
+    )  # fmt: skip
     return tuple(GateTick(**dict(zip(names, row, strict=True))) for row in found)
 
 

@@ -212,10 +212,10 @@ class Store:
         """Take raw samples of ended runs away that are older than this; see `data.retire`."""
         return self._retiring.retire(before_us, dry_run=dry_run, stop=stop)
 
-    def load(self, stream: str, after: int = 0) -> tuple[Recorded, ...]:
+    def load(self, stream: str, after: int = 0, limit: int | None = None) -> tuple[Recorded, ...]:
         with self._lock:
             database = self._shelf.database()
-        return events_of(database, stream, after)
+        return events_of(database, stream, after, limit)
 
     def texts(self, stream: str) -> tuple[str, ...]:
         with self._lock:
@@ -290,10 +290,16 @@ class Store:
         with self._lock:
             return tuple(self._shelf.ledger.facts.heirs.get(run_id, ()))
 
-    def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
+    def gate_ticks(
+        self, run_id: str, step: str, first_attempt: int, *, behind: tuple[int, int] = (0, 0)
+    ) -> tuple[GateTick, ...]:
         with self._lock:
             database = self._shelf.database()
-        return ticks_of(database, run_id, step, first_attempt)
+        return ticks_of(database, run_id, step, first_attempt, behind)
+
+    def last_tick(self, run_id: str, step: str, attempt: int) -> int:
+        with self._lock:
+            return self._shelf.ledger.facts.ticks.get((run_id, step, attempt), 0)
 
     def tlog_leaves(self) -> tuple[str, ...]:
         with self._lock:

@@ -18,7 +18,6 @@ from engine.core.commands import Now
 from engine.core.errors import Malformed
 from engine.core.health import Gate
 from engine.core.health_unmet import unmet
-from engine.core.rows import GateTick
 from engine.core.run import Run
 from engine.core.standing import Frozen
 from engine.core.state import StepState
@@ -27,6 +26,8 @@ from engine.ports import Clock, EventStore
 from engine.time_zones import offset_at
 
 _KEPT: Final = 16
+# Of a tick: its attempt and its number.
+Place = tuple[int, int]
 
 
 class GateNow:
@@ -46,7 +47,7 @@ class GateNow:
     ) -> None:
         self._store, self._clock, self._rests, self._lacks = store, clock, rests, start
         self._lock = threading.Lock()
-        self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, int]] = OrderedDict()
+        self._gates: OrderedDict[tuple[str, str, int], tuple[Gate, Place]] = OrderedDict()
 
     def __call__(self, run: Run) -> Now:
         return Now(
@@ -83,24 +84,29 @@ class GateNow:
             return None
         if not step.open or not step.spec.gate:
             return None
-        rows = self._store.gate_ticks(run.run_id, step.id, step.watch_from)
         try:
             with self._lock:
-                gate = self._gate(run, step, rows)
+                gate = self._gate(run, step)
                 return None if gate is None else unmet(gate.evidence)
         except Malformed:
             return None
 
-    def _gate(self, run: Run, step: StepState, rows: tuple[GateTick, ...]) -> Gate | None:
-        if len(rows) < 2:
-            return None
+    def _gate(self, run: Run, step: StepState) -> Gate | None:
+        """The gate with every tick that is stored; None before its first one."""
         key = (run.run_id, step.id, step.watch_from)
-        gate, fed = self._gates.pop(key, (None, 0))
-        if gate is None or fed > len(rows):
-            gate, fed = ticks.gate_of(rows[0].tick), 1
-        for row in rows[fed:]:
+        gate, fed = self._gates.pop(key, (None, (0, 0)))
+        newest = (
+            len(step.attempts),
+            self._store.last_tick(run.run_id, step.id, len(step.attempts)),
+        )
+        rows = self._store.gate_ticks(*key, behind=fed) if newest > fed else ()
+        if gate is None:
+            if len(rows) < 2:
+                return None
+            gate, rows = ticks.gate_of(rows[0].tick), rows[1:]
+        for row in rows:
             ticks.feed(gate, row)
-        self._gates[key] = (gate, len(rows))
+        self._gates[key] = (gate, (rows[-1].attempt, rows[-1].n) if rows else fed)
         while len(self._gates) > _KEPT:
             self._gates.popitem(last=False)
         return gate

@@ -94,8 +94,8 @@ class EventStore(Protocol):
     def logs(self, lines: Sequence[StepLog]) -> None:
         """Take in log lines, in a batch, soon; not journaled. Keeps their order."""
 
-    def load(self, stream: str, after: int = 0) -> tuple[Recorded, ...]:
-        """All events of the stream behind `after`, oldest first; empty when there is none."""
+    def load(self, stream: str, after: int = 0, limit: int | None = None) -> tuple[Recorded, ...]:
+        """Events of the stream behind `after`, oldest first; all of them without `limit`."""
 
     def texts(self, stream: str) -> tuple[str, ...]:
         """Each event of the stream as the text of its journal record, which its hash is over."""
@@ -141,8 +141,13 @@ class EventStore(Protocol):
     def heirs(self, run_id: str) -> tuple[str, ...]:
         """Runs that were made from this finished one, in order of request."""
 
-    def gate_ticks(self, run_id: str, step: str, first_attempt: int) -> tuple[GateTick, ...]:
-        """Stored ticks of a step from `first_attempt` on, in order of recording."""
+    def gate_ticks(
+        self, run_id: str, step: str, first_attempt: int, *, behind: tuple[int, int] = (0, 0)
+    ) -> tuple[GateTick, ...]:
+        """Ticks of a step from `first_attempt` on and behind (attempt, n), as recorded."""
+
+    def last_tick(self, run_id: str, step: str, attempt: int) -> int:
+        """Its number; 0 without one. Costs next to nothing."""
 
     def tlog_leaves(self) -> tuple[str, ...]:
         """Leaf hashes (hex) of the transparency log, by index, over all its shards."""

@@ -229,7 +229,7 @@ def _following(api: APIRouter, services: Services, streams: Streams) -> None:
         if "text/event-stream" in request.headers.get("accept", ""):
             start = int(last_event_id) if last_event_id else after
             return sse(streams.events(run_id, start, principal_of(request)))
-        recorded = await run_in_threadpool(services.store.load, run_id, after)
+        recorded = await run_in_threadpool(services.store.load, run_id, after, page.limit + 1)
         items = [event_shape(r, to_document(r.event)) for r in recorded[: page.limit]]
         more = len(recorded) > len(items)
         following = cursor_to(of, (items[-1]["seq"],)) if more else None

@@ -55,7 +55,9 @@ def test_events_come_back_in_order_with_their_place(store: EventStore) -> None:
     assert [r.gseq for r in store.load(ADMIN)] == [1, 2, 3]
     assert [r.event for r in store.load(ADMIN, 1)] == [said("b"), said("c")]
     assert (second[0].actor, second[0].command_id) == ("bob", "bob/1")
-    assert store.load("engine:nobody") == ()
+    assert [r.event for r in store.load(ADMIN, 1, 1)] == [said("b")]
+    assert store.load(ADMIN, 2, 5) == store.load(ADMIN, 2)
+    assert store.load("engine:nobody") == store.load("engine:nobody", 0, 9) == ()
     assert (store.version(ADMIN), store.version("bundles")) == (3, 0)
 
 
@@ -181,6 +183,11 @@ def test_rows_are_kept_in_order_and_only_once(reopen: Reopen) -> None:
             gate_tick(1, attempt=3),
         )
         assert len(store.gate_ticks("run-1", "canary", 1)) == 4
+        later = [(t.attempt, t.n) for t in store.gate_ticks("run-1", "canary", 1, behind=(1, 1))]
+        assert later == [(1, 2), (2, 1), (3, 1)]
+        assert store.gate_ticks("run-1", "canary", 3, behind=(1, 2)) == (gate_tick(1, attempt=3),)
+        assert store.gate_ticks("run-1", "canary", 1, behind=(3, 1)) == ()
+        assert [store.last_tick("run-1", "canary", n) for n in (1, 2, 3, 4)] == [2, 1, 1, 0]
         assert store.gate_ticks("run-2", "canary", 1) == ()
         assert store.tlog_leaves() == (leaf(0).leaf_hash, leaf(1).leaf_hash)
         store = reopen()
