@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data.audit_records import records
+from data.queries_audit import records
 from data.store import Store
 from engine.adapters.clock_system import SystemClock
 from engine.core.audit import AuditFilter

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from data import queries
-from data.audit_records import records
+from data.queries_audit import records
 from data.tables import AUDIT, TABLES, WRITERS, Table, table
 from data.trail import TrailReport
 from engine.asker import Asker, refusal_of
@@ -83,7 +83,7 @@ class Trail:
     def rows(
         self, asked: AuditFilter, who: Asker, *, before: int | None = None, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """As in `data.audit_records`, newest first. Raises `Refused`, which is on record."""
+        """As in `data.queries_audit`, newest first. Raises `Refused`, which is on record."""
         self._check(who)
         frame = records(self._store.cursor(), asked=asked, before=before, limit=limit)
         return frame.to_dicts()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.audit_records import records
+from data.queries_audit import records
 from data.store import Store
 from engine.core.audit import AuditFilter
 from engine.core.audit_events import DataExported, SignInFailed

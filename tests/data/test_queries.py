@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from data import queries
-from data.audit_records import records
+from data.queries_audit import records
 from data.store import Store
 from engine.core.digest import Digest
 from engine.core.house import BUNDLES, BundleCreated

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data import tables
-from data.audit_records import records
+from data.queries_audit import records
 from data.store import Store
 from engine.core.errors import Malformed
 from tests.data.kit import everything

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from data.audit_records import RECORD
+from data.queries_audit import RECORD
 from engine.api.documents.base import Hex64, closed, row_of
 
 RecordDoc = row_of(RECORD)
