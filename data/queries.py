@@ -10,7 +10,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import polars as pl
@@ -55,15 +55,15 @@ RUNS: Final = """
 _RUNS: Final = {name: KINDS[kind] for name, kind in columns(RUNS)}
 
 
-def runs_list(
+def runs_rows(
     cursor: duckdb.DuckDBPyConnection,
     *,
     environment: str = "",
     status: str = "",
     limit: int = 50,
     before: int | None = None,
-) -> pl.DataFrame:
-    """Runs, the newest first; columns as in `RUNS`.
+) -> list[dict[str, Any]]:
+    """Runs, the newest first; members as in `RUNS`.
 
     Args:
         before: a run number: the page behind it.
@@ -73,8 +73,21 @@ def runs_list(
     rows = []
     for number, place, state, body in found:
         row = json.loads(body) | {"number": number, "environment": place, "status": state}
-        rows.append([row.get(name) for name in _RUNS])
-    return pl.DataFrame(rows, schema=_RUNS, orient="row")
+        rows.append({name: row.get(name) for name in _RUNS})
+    return rows
+
+
+def runs_list(
+    cursor: duckdb.DuckDBPyConnection,
+    *,
+    environment: str = "",
+    status: str = "",
+    limit: int = 50,
+    before: int | None = None,
+) -> pl.DataFrame:
+    """`runs_rows` as a table."""
+    rows = runs_rows(cursor, environment=environment, status=status, limit=limit, before=before)
+    return pl.DataFrame(rows, schema=_RUNS)
 
 
 def watched_runs(

@@ -8,7 +8,7 @@ question at once takes the database longer to plan than to answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -86,8 +86,8 @@ def records(
     gseq: int | None = None,
     before: int | None = None,
     limit: int = 100,
-) -> pl.DataFrame:
-    """Records that the filter asks for, the newest first; columns as in `RECORD`.
+) -> list[dict[str, Any]]:
+    """Records that the filter asks for, the newest first; members as in `RECORD`.
 
     Args:
         gseq: that one alone; `before`: a gseq, the page behind it.
@@ -101,12 +101,14 @@ def records(
     made = [_record(dict(zip(_STORED, row, strict=True))) for row in found]
     runs = sorted({one["run_id"] for one in made if one["run_id"] and not one["environment"]})
     places = dict(cursor.execute(_PLACES, {"runs": runs}).fetchall()) if runs else {}
-    rows = [
-        [one[name] or places.get(one["run_id"], "") if name == "environment" else one[name]
-         for name in _COLUMNS]
-        for one in made
-    ]  # fmt: skip
-    return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
+    for one in made:
+        one["environment"] = one["environment"] or places.get(one["run_id"], "")
+    return made
+
+
+def framed(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Records as a table; columns as in `RECORD`."""
+    return pl.DataFrame([dict(row) for row in rows], schema=_COLUMNS)
 
 
 def _conditions(

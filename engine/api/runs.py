@@ -77,14 +77,14 @@ def _reading(api: APIRouter, services: Services) -> None:
         """The newest runs first; status OPEN = those that have not ended."""
         of = filtered("runs", environment=environment, status=status)
         behind = place_of(of, page.after, (int,))
-        frame = queries.runs_list(
+        rows = queries.runs_rows(
             services.store.cursor(),
             environment=environment,
             status=status,
             limit=page.limit + 1,
             before=None if behind is None else int(behind[0]),
         )
-        items, following = rows_page(frame.to_dicts(), page, of, "number")
+        items, following = rows_page(rows, page, of, "number")
         return {"items": items, "next": following}
 
     @api.get("/runs/{run_id}", responses=says(RunNowDoc))

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from data import queries
-from data.queries_audit import records
+from data.queries_audit import framed, records
 from data.tables import AUDIT, TABLES, WRITERS, Table, table
 from data.trail import TrailReport
 from engine.asker import Asker, refusal_of
@@ -85,14 +85,13 @@ class Trail:
     ) -> list[dict[str, Any]]:
         """As in `data.queries_audit`, newest first. Raises `Refused`, which is on record."""
         self._check(who)
-        frame = records(self._store.cursor(), asked=asked, before=before, limit=limit)
-        return frame.to_dicts()
+        return records(self._store.cursor(), asked=asked, before=before, limit=limit)
 
     def record(self, gseq: int, who: Asker) -> dict[str, Any]:
         """One record. Raises `Refused`, `NotFound`."""
         self._check(who)
         asked = AuditFilter(everything=True)
-        rows = records(self._store.cursor(), asked=asked, gseq=gseq, limit=1).to_dicts()
+        rows = records(self._store.cursor(), asked=asked, gseq=gseq, limit=1)
         if not rows:
             raise NotFound(f"There is no event {gseq}.")
         return rows[0]
@@ -147,7 +146,8 @@ class Trail:
         self._check(who, EXPORT, "export the audit trail")
         writer = _writer(form)
         head = self.chain()
-        frame = records(self._store.cursor(), asked=asked, before=head.gseq + 1, limit=_ALL)
+        rows = records(self._store.cursor(), asked=asked, before=head.gseq + 1, limit=_ALL)
+        frame = framed(rows)
         time = pl.from_epoch("ts_us", time_unit="us").dt.strftime(_ISO).alias("time")
         frame = frame.with_columns(time).select([column.name for column in AUDIT.columns])
         return self._packed(AUDIT, frame, writer(frame), form, asked.words(), head, who)

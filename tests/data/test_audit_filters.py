@@ -221,7 +221,7 @@ def test_a_filter_shows_what_the_journal_holds(told: Told, asked: AuditFilter, l
     found: list[dict[str, Any]] = []
     before = None
     while True:  # page by page, as a reader goes
-        page = records(store.cursor(), asked=asked, before=before, limit=limit).to_dicts()
+        page = records(store.cursor(), asked=asked, before=before, limit=limit)
         found += page
         if len(page) < limit:
             break
@@ -244,7 +244,7 @@ def test_overrides_and_self_approvals_show_the_denied_ones_too(
 ) -> None:
     store = told.store
     asked = AuditFilter(overrides=True, self_approvals=True)
-    rows = records(store.cursor(), asked=asked, limit=1_000).to_dicts()
+    rows = records(store.cursor(), asked=asked, limit=1_000)
     seen = {(row["verb"], row["result"], row["code"]) for row in rows}
     assert {
         ("approve", "denied", "conflict_of_interest"),
@@ -263,12 +263,12 @@ def test_one_record_has_all_that_is_known_of_it(
 ) -> None:
     store = told.store
     asked = AuditFilter(denied=True, run="run-2", self_approvals=True)
-    row = records(store.cursor(), asked=asked, limit=1).to_dicts()[0]
+    row = records(store.cursor(), asked=asked, limit=1)[0]
     assert (row["actor"], row["result"], row["reason"], row["why"]) == (
         "bob",
         "denied",
         "please",
         "no",
     )
-    (alone,) = records(store.cursor(), gseq=row["gseq"], limit=1).to_dicts()
+    (alone,) = records(store.cursor(), gseq=row["gseq"], limit=1)
     assert alone == row

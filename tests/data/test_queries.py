@@ -122,7 +122,7 @@ def test_a_whole_run_is_answered_as_it_was_folded(store: Store) -> None:
     captured = items.filter(pl.col("what") == "captured")
     assert captured["item"].to_list() == list(range(1, run.evidence_count + 1))
     assert all(file["digest"].startswith("sha256:") for row in captured["files"] for file in row)
-    assert records(store.cursor(), limit=3).height == 3
+    assert len(records(store.cursor(), limit=3)) == 3
 
 
 def test_bundles_say_where_they_were_promoted(store: Store) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data import tables
-from data.queries_audit import records
+from data.queries_audit import framed, records
 from data.store import Store
 from engine.core.errors import Malformed
 from tests.data.kit import everything
@@ -38,7 +38,7 @@ def test_columns_are_those_of_the_header(store: Store, name: str) -> None:
 
 def test_the_audit_s_columns_are_those_of_its_query(store: Store) -> None:
     everything(store)
-    frame = records(store.cursor())
+    frame = framed(records(store.cursor()))
     told = {column.name for column in tables.AUDIT.columns}
     assert told == ({*frame.columns} | {"time"}) - {"body", "auth"}
 
