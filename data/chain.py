@@ -27,6 +27,11 @@ from engine.core.jcs import canonical
 from engine.core.rows import Row
 
 ZEROS: Final = "0" * 64
+_LINE: Final = '{"line":'
+_RECORDS: Final = '"records":['
+_BODY: Final = '"body":'
+_AUTH: Final = '"auth":'
+_DECODER: Final = json.JSONDecoder()
 _TAIL: Final = b',"sha256":"'
 _TAIL_LENGTH: Final = len(_TAIL) + 64 + len(b'"}')
 
@@ -83,11 +88,11 @@ class EventText:
 
     def calculated(self) -> str:
         """The hash that the other fields have: SHA-256 of their canonical JSON."""
-        return hashlib.sha256(self._text(hashed=True).encode()).hexdigest()
+        return hashlib.sha256(self._text(digest="").encode()).hexdigest()
 
     def record(self) -> str:
         """The canonical JSON of this event's journal record."""
-        return self._text(hashed=False)
+        return self._text(digest=self.hash)
 
     def recorded(self, event: Event | None = None) -> Recorded:
         """The event in the words of the core. Raises `Malformed` when the body does not fit."""
@@ -106,17 +111,19 @@ class EventText:
             auth=auth_from(self.auth),
         )
 
-    def _text(self, *, hashed: bool) -> str:
-        # Written out in the order of RFC 8785, so that a body of any size is not walked again.
-        own = "" if hashed else f'"hash":"{self.hash}",'
-        kind = "" if hashed else ',"type":"event"'
-        auth = f'"auth":{self.auth},' if self.auth else ""
-        return (
-            f'{{"actor":{quoted(self.actor)},{auth}"body":{self.body},'
-            f'"command_id":{quoted(self.command_id)},"gseq":{self.gseq},{own}'
-            f'"kind":{quoted(self.kind)},"prev":"{self.prev}","seq":{self.seq},'
-            f'"stream":{quoted(self.stream)},"ts_us":{self.ts_us}{kind}}}'
+    def _text(self, *, digest: str) -> str:
+        before = _before_body(self.actor, self.auth)
+        behind = _behind_body(
+            self.command_id,
+            self.gseq,
+            self.kind,
+            self.prev,
+            self.seq,
+            self.stream,
+            self.ts_us,
+            digest,
         )
+        return f"{before}{self.body}{behind}"
 
 
 def auth_text(auth: AuthContext | None) -> str:
@@ -134,8 +141,8 @@ def auth_from(text: str) -> AuthContext | None:
         raise Malformed(f"expected who asked, found {text[:80]!r}", where="auth") from error
 
 
-def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+# As `json.dumps(text, ensure_ascii=False)` writes a text, without its detours.
+quoted: Final = json.encoder.encode_basestring
 
 
 def row_record(kind: str, body: str) -> str:
@@ -188,49 +195,97 @@ def parse(raw: bytes, *, digest: str, where: str) -> Line:
     Raises:
         Malformed: a record of an unknown type or form, named by its place in the line.
     """
-    document = json.loads(raw)
+    line = raw.decode()
+    number = int(line[len(_LINE) : line.index(",")])
     events: list[EventText] = []
     rows: list[Row] = []
-    for index, record in enumerate(document["records"]):
-        spot = f"{where}, record {index}"
+    at = line.index(_RECORDS) + len(_RECORDS)
+    while line[at] != "]":
+        record, end = _DECODER.raw_decode(line, at)
+        spot = f"{where}, record {len(events) + len(rows)}"
         try:
             kind = record["type"]
             if kind == "event":
-                events.append(_event(record))
+                events.append(_event(record, line[at:end]))
             else:
                 rows.append(row_from_document(kind, record["body"]))
         except Malformed as error:
             raise Malformed(str(error), where=spot) from None
         except (KeyError, TypeError) as error:
             raise Malformed(f"expected a record, missing {error}", where=spot) from None
-    return Line(number=document["line"], digest=digest, events=tuple(events), rows=tuple(rows))
+        at = end + (line[end] == ",")
+    return Line(number=number, digest=digest, events=tuple(events), rows=tuple(rows))
 
 
-def _event(record: dict[str, Any]) -> EventText:
-    text = EventText(
-        gseq=record["gseq"],
-        stream=record["stream"],
-        seq=record["seq"],
-        ts_us=record["ts_us"],
+def _event(record: dict[str, Any], raw: str) -> EventText:
+    """The event of a record. Its body is the text that stands in `raw`, not written again."""
+    stream, seq, digest = record["stream"], record["seq"], record["hash"]
+    auth = _auth_in(record, raw)
+    command_id, kind, prev = record["command_id"], record["kind"], record["prev"]
+    gseq, ts_us = record["gseq"], record["ts_us"]
+    before = _before_body(record["actor"], auth)
+    after = _behind_body(command_id, gseq, kind, prev, seq, stream, ts_us, digest)
+    start, end = len(before), len(raw) - len(after)
+    where = f"{stream} {seq}"
+    # Nothing but one value may stand between what is known.
+    if not (
+        raw.startswith(before)
+        and raw.endswith(after)
+        and start < end
+        and _DECODER.raw_decode(raw, start)[1] == end
+    ):
+        raise Malformed("expected a record in canonical JSON, found other text", where=where)
+    body = raw[start:end]
+    hashed = _behind_body(command_id, gseq, kind, prev, seq, stream, ts_us, "")
+    found = hashlib.sha256(f"{before}{body}{hashed}".encode()).hexdigest()
+    if found != digest:
+        raise Malformed(f"expected hash {digest}, found {found}", where=where)
+    return EventText(
+        gseq=gseq,
+        stream=stream,
+        seq=seq,
+        ts_us=ts_us,
         actor=record["actor"],
-        command_id=record["command_id"],
-        kind=record["kind"],
-        body=_canonical_text(record["body"]),
-        prev=record["prev"],
-        hash=record["hash"],
-        auth=_canonical_text(record["auth"]) if "auth" in record else "",
+        command_id=command_id,
+        kind=kind,
+        body=body,
+        prev=prev,
+        hash=digest,
+        auth=auth,
     )
-    if text.calculated() != text.hash:
-        raise Malformed(
-            f"expected hash {text.hash}, found {text.calculated()}",
-            where=f"{text.stream} {text.seq}",
-        )
-    return text
 
 
-def _canonical_text(body: Any) -> str:
-    # Parsed canonical text keeps its order of members, so plain printing gives the same text.
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+# A record in the order of RFC 8785, in two parts, so that a body of any size is not walked again.
+
+
+def _before_body(actor: str, auth: str) -> str:
+    asked = f'"auth":{auth},' if auth else ""
+    return f'{{"actor":{quoted(actor)},{asked}"body":'
+
+
+def _behind_body(
+    command_id: str,
+    gseq: int,
+    kind: str,
+    prev: str,
+    seq: int,
+    stream: str,
+    ts_us: int,
+    digest: str,
+) -> str:
+    """Without a `digest` what the digest is over: neither it nor the record's type."""
+    own, kept = (f'"hash":"{digest}",', ',"type":"event"') if digest else ("", "")
+    return (
+        f',"command_id":{quoted(command_id)},"gseq":{gseq},{own}"kind":{quoted(kind)},'
+        f'"prev":"{prev}","seq":{seq},"stream":{quoted(stream)},"ts_us":{ts_us}{kept}}}'
+    )
+
+
+def _auth_in(record: dict[str, Any], raw: str) -> str:
+    if "auth" not in record:
+        return ""
+    start = raw.find(_AUTH) + len(_AUTH)
+    return raw[start : _DECODER.raw_decode(raw, start)[1]]
 
 
 def _members(text: EventText) -> dict[str, Any]:
