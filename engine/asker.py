@@ -27,6 +27,7 @@ class Asker:
         key: id of the session or token; never a secret.
         groups: of the provider that they signed in at, while these are new enough to count.
         owner: of a machine's token: who had it made, and so is part of what it asks for.
+        hand: another person, who made the link or token that a person came in with.
     """
 
     user: str
@@ -36,6 +37,12 @@ class Asker:
     limits: Limits = UNLIMITED
     groups: tuple[str, ...] = ()
     owner: str = ""
+    hand: str = ""
+
+    @property
+    def maker(self) -> str:
+        """Who else is part of what they ask for: who made their token or link."""
+        return self.owner or self.hand
 
 
 def asker_of(principal: Principal) -> Asker:
@@ -47,6 +54,7 @@ def asker_of(principal: Principal) -> Asker:
         limits=principal.limits,
         groups=principal.groups,
         owner=principal.owner,
+        hand=principal.hand,
     )
 
 
@@ -63,7 +71,14 @@ def actor_of(settings: Settings, asker: Asker, environment: str) -> Actor:
         roles |= settings.roles_of_groups(asker.groups, environment)
     if not asker.limits.covers(environment):
         roles = frozenset()
-    return Actor(user=asker.user, roles=roles, service=asker.service, limits=asker.limits)
+    return Actor(
+        user=asker.user,
+        roles=roles,
+        service=asker.service,
+        limits=asker.limits,
+        hand=asker.hand,
+        provider="" if settings.oidc is None else settings.oidc.name,
+    )
 
 
 def actors_of(settings: Settings, asker: Asker) -> tuple[Actor, ...]:

@@ -58,8 +58,14 @@ class Catalog:
             self._apply(recorded)
         self.stop = store.subscribe(self._follow)
 
-    def create(self, files: BundleFiles, *, actor: str, command_id: str = "") -> Bundle:
+    def create(
+        self, files: BundleFiles, *, actor: str, hand: str = "", command_id: str = ""
+    ) -> Bundle:
         """Store the files and the manifest. The same files give the same bundle again.
+
+        Args:
+            hand: another person, who made the link or token that `actor` came in with; an author
+                as well.
 
         Raises:
             Malformed: a path does not exist or is not a file, or component names repeat.
@@ -87,7 +93,10 @@ class Catalog:
         digest = self._store.blobs.put(manifest)
         if not self._has(digest):
             created = BundleCreated(
-                digest=digest, name=files.name, version=files.version, authors=(actor,)
+                digest=digest,
+                name=files.name,
+                version=files.version,
+                authors=(actor, hand) if hand else (actor,),
             )
             append_to(self._store, BUNDLES, created, actor=actor, command_id=command_id)
         return self.get(digest)

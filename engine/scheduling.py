@@ -175,7 +175,7 @@ class Scheduling(Admission):
                 ticket=wish.ticket.strip(),
                 token=asker.key if asker.method == "token" else "",
                 service=asker.service,
-                owner=asker.owner,
+                owner=asker.maker,
             )
             return self._recorded(f"{STREAM}{number}", event, asker, command_id)
 

@@ -162,7 +162,7 @@ class Service(Admission):
                 reason=reason.strip(),
                 ticket=ticket.strip(),
                 kind=kind,
-                token_owner=asker.owner,
+                token_owner=asker.maker,
             )
             run_id = f"run-{number}"
             self._store.append(run_id, (request,), after=0, actor=asker.user, command_id=command_id)
@@ -228,7 +228,7 @@ class Service(Admission):
         raise Conflict(f"{run_id} is changing too fast; look at it again")
 
     def _denied(self, run: Run, command: Command, asker: Asker, why: Refused) -> None:
-        asked = of_command(run, command, asker.user)
+        asked = of_command(run, command, asker.user, asker.hand)
         self.deny(asker, command.action.value, run.run_id, why, **asked)
 
     def _new_run(
@@ -249,9 +249,11 @@ class Service(Admission):
             except Refused as refused:
                 self._denied(run, command, asker, refused)
                 raise
-            assert isinstance(events[0], RunRequested)
-            if command.lift_hold and self._store.hold(run.environment, events[0].bundle):
-                self._lift(run.environment, events[0].bundle, actor, command.reason)
+            wish, *rest = events
+            assert isinstance(wish, RunRequested)
+            if command.lift_hold and self._store.hold(run.environment, wish.bundle):
+                self._lift(run.environment, wish.bundle, actor, command.reason)
+            events = (replace(wish, token_owner=asker.maker), *rest)
             return self._store.append(
                 f"run-{number}", events, after=0, actor=asker.user, command_id=command_id
             )

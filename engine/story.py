@@ -131,7 +131,8 @@ def _policy(e: fact.PolicyEvaluated, _: str) -> str:
 
 def _approved(e: fact.ApprovalApproved, actor: str) -> str:
     comment = f', saying "{e.comment}"' if e.comment else ""
-    return f"{actor} approved{comment} (bound to {e.binding.short})."
+    hand = f" with a link or token that {e.hand} made" if e.hand else ""
+    return f"{actor} approved{hand}{comment} (bound to {e.binding.short})."
 
 
 def _target(e: fact.TargetSet, _: str) -> str:

@@ -28,6 +28,7 @@ from engine.api.once import Once, OnceOnly
 from engine.api.pages import Paged, filtered, page_of
 from engine.api.runs import Place, asker
 from engine.api.shapes import bundle_shape
+from engine.asker import Asker
 from engine.catalog import MAY_CREATE, BundleFiles
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
@@ -81,7 +82,7 @@ def _bundles(api: APIRouter, services: Services) -> None:
                 provenance=await _saved(provenance or [], place / "provenance"),
                 reachability=await _saved(reachability or [], place / "reachability"),
             )
-            return await run_in_threadpool(_created, services, files, who.user, once)
+            return await run_in_threadpool(_created, services, files, who, once)
 
     @api.get("/bundles", responses=says(PageOf[BundleRowDoc]))
     def bundles(page: Paged) -> Any:
@@ -122,7 +123,7 @@ def _targets(services: Services, place: Environment) -> list[dict[str, Any]]:
     return rows
 
 
-def _created(services: Services, files: BundleFiles, user: str, once: Once) -> Any:
+def _created(services: Services, files: BundleFiles, who: Asker, once: Once) -> Any:
     parts = {
         "component": files.components,
         "sbom": files.sboms,
@@ -136,7 +137,8 @@ def _created(services: Services, files: BundleFiles, user: str, once: Once) -> A
         for path in paths
     ]
     with once.doing(files.name, files.version, given) as asked:
-        return bundle_shape(services.catalog.create(files, actor=user, command_id=asked.id))
+        made = services.catalog.create(files, actor=who.user, hand=who.hand, command_id=asked.id)
+        return bundle_shape(made)
 
 
 def _reading(api: APIRouter, services: Services) -> None:

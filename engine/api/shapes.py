@@ -217,6 +217,7 @@ def approvals_shape(run: Run) -> dict[str, Any]:
         "decisions": [
             {
                 "person": a.person,
+                "hand": a.hand,
                 "decision": a.decision,
                 "decided_us": a.decided_us,
                 "comment": a.comment,

@@ -265,7 +265,8 @@ def quorum_lines(shown: Document) -> tuple[str, ...]:
 def decision_line(one: Document) -> str:
     counts = "" if one["counts"] else ", which no longer counts"
     comment = f': "{one["comment"]}"' if one["comment"] else ""
-    return f"{one['person']} {one['decision']} {day_time(one['decidedUs'])}{counts}{comment}"
+    hand = f", with a link or token that {one['letInBy']} made" if one.get("letInBy") else ""
+    return f"{one['person']} {one['decision']} {day_time(one['decidedUs'])}{hand}{counts}{comment}"
 
 
 def named(names: Sequence[str], most: int = 4) -> str:

@@ -321,6 +321,7 @@ def _decisions(given: Sequence[Approval]) -> list[dict[str, Any]]:
             "comment": one.comment,
             "groups": sorted(one.groups),
             "counts": one.counts,
+            **({"letInBy": one.hand} if one.hand else {}),
         }
         for one in given
     ]

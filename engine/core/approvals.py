@@ -27,6 +27,9 @@ class Actor:
 
     Attributes:
         service: a token of a machine; may request, never approve.
+        hand: another person, who made the link or token that they came in with; empty when nobody
+            but themselves could have used it.
+        provider: name of the OpenID provider that people sign in at; empty without one.
         limits: of the token that is shown; a session has none.
     """
 
@@ -34,6 +37,8 @@ class Actor:
     roles: frozenset[Role]
     service: bool = False
     limits: Limits = UNLIMITED
+    hand: str = ""
+    provider: str = ""
 
     def beyond_token(self, verb: str, environment: str = "") -> Refusal | None:
         """Why the token that is shown is not for this deed; None when the roles decide."""
@@ -101,12 +106,13 @@ def parts(run: Run) -> tuple[Part, ...]:
     request = run.request
     glass = (one for one in run.overrides if one.until_us)
     broke = tuple(person for one in glass for person in (one.asked_by, one.confirmed_by))
+    maker = "made the token or link that requested this promotion"
     policy = "changed this environment's policy less than 14 days before this run"
     named = (
         (COMMIT_AUTHOR, run.authors, "is a commit author by this bundle's provenance"),
         ("requester", (run.requested_by,), "requested this promotion"),
         ("starter", (run.started_by,), "started this promotion"),
-        ("token_owner", (request.token_owner,), "owns the token that requested this promotion"),
+        ("token_owner", (request.token_owner,), maker),
         ("bundle_creator", request.bundle_authors, "made this bundle"),
         ("policy_author", request.policy_authors, policy),
         ("waiver_author", run.waived_by, "wrote a waiver that the verdict rests on"),
@@ -130,6 +136,46 @@ def own_work(run: Run, user: str, deed: str, *, conflicts: Sequence[str] = CONFL
     return None
 
 
+def let_in(actor: Actor) -> str:
+    """Who made what they came in with, as the beginning of a sentence."""
+    return f"{actor.hand} made the link or token that {actor.user} came in with"
+
+
+def lent(run: Run, actor: Actor, deed: str, *, conflicts: Sequence[str] = CONFLICTS) -> str | None:
+    """Say why `actor` may not do `deed` with a link or token that somebody else made; None when
+    they may.
+
+    Whoever made it could use it, so it counts as their deed too: nobody is two people. Where people
+    sign in at a provider there is a way that nobody can lend. `conflicts` as in `own_work`.
+    """
+    if not actor.hand:
+        return None
+    if actor.provider:
+        return f"{let_in(actor)}; sign in through {actor.provider} to {deed}."
+    for part in parts(run):
+        if actor.hand in part.people and (part.always or part.name in conflicts):
+            return f"{let_in(actor)}, and {part.did}; {part.other} {deed}."
+    return None
+
+
+def _one_hand(run: Run, actor: Actor) -> str | None:
+    """Why another approval that counts is by the same hand; None when none is."""
+    for given in run.counting_approvals:
+        if given.person == actor.hand:
+            return f"{let_in(actor)}, and approved already; each approval needs another hand."
+        if given.hand == actor.user:
+            return (
+                f"{actor.user} made the link or token that {given.person} approved with; each "
+                "approval needs another hand."
+            )
+        if given.hand and given.hand == actor.hand:
+            return (
+                f"{let_in(actor)}, and the one that {given.person} approved with; each approval "
+                "needs another hand."
+            )
+    return None
+
+
 def conflict(run: Run, actor: Actor) -> str | None:
     """Say why `actor` may not decide on this run, in one sentence; None when they may.
 
@@ -145,7 +191,7 @@ def conflict(run: Run, actor: Actor) -> str | None:
         return involved
     if any(a.person == actor.user for a in run.counting_approvals):
         return f"{actor.user} has approved already; each approval needs another person."
-    return None
+    return lent(run, actor, "approve it", conflicts=conflicts) or _one_hand(run, actor)
 
 
 def groups_of(run: Run, user: str) -> tuple[str, ...]:

@@ -253,7 +253,7 @@ def _although(
     """The first of two people asks for it; the second one lets it happen."""
     ask = overrides.standing(run, now)
     if ask is None:
-        return (overrides.asked(run, command, against, now),)
+        return (overrides.asked(run, command, against, now, hand=actor.hand),)
     used = overrides.used(run, ask, command, actor, against, now)
     via, reason = via_of(run, command.action), command.reason.strip()
     if command.action is Action.BREAK_GLASS:  # the engine finds it, and goes on by itself
@@ -349,6 +349,7 @@ def _approval(run: Run, command: Command, actor: Actor, reason: str) -> tuple[Ru
         "expires_us": run.approval_expires_us,
         "comment": reason,
         "groups": approvals.groups_of(run, actor.user),
+        "hand": actor.hand,
     }
     if command.action is Action.APPROVE:
         return (ApprovalApproved(via="approve", **fields),)  # type: ignore[arg-type]

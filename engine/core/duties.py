@@ -42,6 +42,7 @@ class Duty(StrEnum):
     REJECTED = "rejected"
     CONFIRMED_OVERRIDE = "confirmed_override"
     REVIEWED = "reviewed"
+    LET_IN = "let_in"
 
 
 # In the order in which they are told.
@@ -56,10 +57,16 @@ MAKING: Final = (
     Duty.BROKE_GLASS,
 )
 DOING: Final = (Duty.ASKED_OVERRIDE, Duty.ROLLED_BACK)
-CHECKING: Final = (Duty.APPROVED, Duty.CONFIRMED_OVERRIDE, Duty.REVIEWED, Duty.REJECTED)
+CHECKING: Final = (
+    Duty.APPROVED,
+    Duty.LET_IN,
+    Duty.CONFIRMED_OVERRIDE,
+    Duty.REVIEWED,
+    Duty.REJECTED,
+)
 
 # Nobody lets through what they brought about. Saying no to it harms nobody, so it is not here.
-_LETTING: Final = (Duty.APPROVED, Duty.CONFIRMED_OVERRIDE)
+_LETTING: Final = (Duty.APPROVED, Duty.LET_IN, Duty.CONFIRMED_OVERRIDE)
 # What each part of a promotion (`engine.core.approvals.parts`) is called here.
 _PARTS: Final = {
     "requester": Duty.REQUESTED,
@@ -71,7 +78,11 @@ _PARTS: Final = {
     "waiver_author": Duty.WROTE_WAIVER,
     GLASS_BREAKER: Duty.BROKE_GLASS,
 }
-_DEED: Final = {Duty.APPROVED: "approve it", Duty.CONFIRMED_OVERRIDE: "confirm an override of it"}
+_DEED: Final = {
+    Duty.APPROVED: "approve it",
+    Duty.LET_IN: "make the link or token that it is approved with",
+    Duty.CONFIRMED_OVERRIDE: "confirm an override of it",
+}
 _ATTEMPTS: Final = {
     "approve": Duty.APPROVED,
     "reject": Duty.REJECTED,
@@ -140,11 +151,14 @@ def duties(run: Run, log: Iterable[Recorded], denials: Iterable[Recorded]) -> Du
     )
 
 
-def self_approval(run: Run, command: Command, user: str) -> bool:
-    """Whether the command would let through, or look at, what is the user's own work.
+def self_approval(run: Run, command: Command, user: str, hand: str = "") -> bool:
+    """Whether the command would let through, or look at, what is the user's own work, or that of
+    whoever made what they came in with.
 
     It says nothing of whether they could: who has no role to approve may try it all the same.
     """
+    if hand and self_approval(run, command, hand):
+        return True
     match command.action:
         case Action.APPROVE:
             return own_work(run, user, "", conflicts=run.request.approval.conflicts) is not None
@@ -173,8 +187,9 @@ def _pinned(run: Run) -> Iterable[Edge]:
 def _of(one: Recorded) -> Iterable[Edge]:
     found: Sequence[tuple[str, Duty, str]]
     match one.event:
-        case ApprovalApproved(comment=comment):
-            found = ((one.actor, Duty.APPROVED, comment),)
+        case ApprovalApproved(comment=comment, hand=hand):
+            lent = ((hand, Duty.LET_IN, f"{one.actor} approved with it"),) if hand else ()
+            found = ((one.actor, Duty.APPROVED, comment), *lent)
         case ApprovalRejected(comment=comment):
             found = ((one.actor, Duty.REJECTED, comment),)
         case OverrideRequested(reason=reason):
@@ -215,7 +230,7 @@ def _both_sides(run: Run, edges: Sequence[Edge]) -> Iterable[DutyConflict]:
         if checked.duty not in _LETTING:
             continue
         for part in parts(run):
-            chosen = checked.duty is not Duty.APPROVED
+            chosen = checked.duty is Duty.CONFIRMED_OVERRIDE
             counts = part.always or chosen or part.name in run.request.approval.conflicts
             # What was done afterwards, as breaking the glass may be, makes nothing of before wrong.
             if counts and any(

@@ -101,7 +101,11 @@ class ApprovalRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalApproved:
-    """`view`: blob of what the approver saw, else the binding again; `nonce` makes it unique."""
+    """Attributes:
+    view: blob of what the approver saw, else the binding again.
+    nonce: makes it unique.
+    hand: another person, who made the link or token that the approver came in with.
+    """
 
     TYPE: ClassVar = "approval.approved/1"
     via: str
@@ -113,6 +117,7 @@ class ApprovalApproved:
     expires_us: int
     comment: str
     groups: tuple[str, ...]
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +142,7 @@ class ApprovalRejected:
     expires_us: int
     comment: str
     groups: tuple[str, ...]
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

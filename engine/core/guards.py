@@ -224,6 +224,15 @@ def _close_guard(run: Run, command: Command, actor: Actor) -> Refusal | None:
             code="reason",
         )
     # After a rollback that failed, whoever began it does not also call it closed.
+    if run.status is RunStatus.ROLLBACK_FAILED and actor.hand in {
+        run.requested_by,
+        run.rollback_by,
+    } - {""}:
+        return Refusal(
+            sentence=f"{approvals.let_in(actor)}; somebody whom they did not let in has to close "
+            "it as failed.",
+            code="conflict_of_interest",
+        )
     if run.status is RunStatus.ROLLBACK_FAILED and actor.user in {
         run.requested_by,
         run.rollback_by,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.core import break_glass, reviews
-from engine.core.approvals import Actor, own_work
+from engine.core.approvals import Actor, lent, let_in, own_work
 from engine.core.commands import Action, Command, Now, OverrideOffer, Refusal
 from engine.core.digest import Digest
 from engine.core.events import RunEvent
@@ -95,10 +95,24 @@ def glass_refusal(run: Run, command: Command, actor: Actor, now: Now) -> Refusal
 def _may_not_confirm(run: Run, ask: OverrideAsk, actor: Actor) -> str:
     if actor.user == ask.by:
         return f"{actor.user} asked for this override; a second person has to confirm it."
-    return own_work(run, actor.user, "confirm the override") or ""
+    deed = "confirm the override"
+    why = own_work(run, actor.user, deed) or lent(run, actor, deed)
+    if why is not None:
+        return why
+    if actor.hand and actor.hand in {ask.by, ask.wish.hand}:
+        did = "asked for" if actor.hand == ask.by else f"the one that {ask.by} asked with for"
+        return f"{let_in(actor)}, and {did} this override; it takes two hands."
+    if actor.user == ask.wish.hand:
+        return (
+            f"{actor.user} made the link or token that {ask.by} asked with for this override; it "
+            "takes two hands."
+        )
+    return ""
 
 
-def asked(run: Run, command: Command, against: Refusal, now: Now) -> OverrideRequested:
+def asked(
+    run: Run, command: Command, against: Refusal, now: Now, *, hand: str = ""
+) -> OverrideRequested:
     """The wish of the first person, with what stood against it then."""
     step = _step(run)
     assert now.now_us is not None  # `refusal`
@@ -114,6 +128,7 @@ def asked(run: Run, command: Command, against: Refusal, now: Now) -> OverrideReq
         expires_us=now.now_us + LASTS_US,
         evidence=None if step.gate is None else step.gate.evidence,
         binding=_glass_binding(run, command.action),
+        hand=hand,
     )
 
 

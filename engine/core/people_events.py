@@ -23,6 +23,7 @@ class OverrideRequested:
         expires_us: a confirmation after this moment counts no more.
         evidence: blob of the gate's evidence that `against` rests on.
         binding: for break_glass: what the approvals that are passed by would have been bound to.
+        hand: another person, who made the link or token that they came in with.
     """
 
     TYPE: ClassVar = "override.requested/1"
@@ -37,6 +38,7 @@ class OverrideRequested:
     expires_us: int
     evidence: Digest | None = None
     binding: Digest | None = None
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

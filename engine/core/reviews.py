@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core.approvals import Actor
+from engine.core.approvals import Actor, let_in
 from engine.core.commands import Command, Refusal
 from engine.core.people_events import ReviewClosed, ReviewOpened
 from engine.core.people_state import Review
@@ -96,4 +96,9 @@ def _conflict(review: Review, actor: Actor) -> str:
         return f"{actor.user} is a service account; reviews come from people."
     if actor.user in review.doers:
         return f"{actor.user} {_DID[review.kind]}; another person has to look at it."
+    if actor.hand in review.doers:
+        did = _DID[review.kind]
+        return f"{let_in(actor)}, and {did}; another person has to look at it."
+    if actor.hand and actor.provider:
+        return f"{let_in(actor)}; sign in through {actor.provider} to look at it."
     return ""

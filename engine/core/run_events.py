@@ -34,7 +34,8 @@ class RunRequested:
         ticket_pattern: what a rollback's ticket has to match; empty = none is needed.
         policy_authors: people who changed this environment's policy in the 14 days before.
         queue: `fifo`, or `latest` when a newer promotion takes the place of one that still waits.
-        token_owner: who had the token made that asked for this run; empty where a person asked.
+        token_owner: who made the token, or for somebody else the link, that asked for this run;
+            empty where a person asked with what nobody else could have used.
         schedule, firing: the schedule that made the run, and for which local date; else empty.
         preconditions: what has to hold before it starts; empty for a run that no schedule made.
     """

@@ -117,6 +117,7 @@ def _approval(
                 groups=event.groups,
                 attempt=event.attempt,
                 decision="approved" if isinstance(event, ApprovalApproved) else "rejected",
+                hand=event.hand,
             )
             return replace(run, approvals=(*run.approvals, approval))
         case ApprovalWithdrawn():

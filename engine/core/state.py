@@ -119,7 +119,10 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """One person's decision, approved or rejected. `counts` is false once withdrawn or stale."""
+    """One person's decision, approved or rejected. `counts` is false once withdrawn or stale.
+
+    `hand`: another person, who made the link or token that they decided with; empty for none.
+    """
 
     person: str
     decided_us: int
@@ -132,6 +135,7 @@ class Approval:
     attempt: int
     decision: str = "approved"
     counts: bool = True
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,12 @@ def approval(
         predicate_type=f"{base}/approval/v1",
         predicate={
             "decision": given.decision,
-            "approver": {"id": approver, "user": given.person, "groups": list(given.groups)},
+            "approver": {
+                "id": approver,
+                "user": given.person,
+                "groups": list(given.groups),
+                **({"letInBy": given.hand} if given.hand else {}),
+            },
             "decidedAt": rfc3339(given.decided_us),
             "expiresAt": rfc3339(given.expires_us),
             "nonce": given.nonce,

@@ -208,7 +208,12 @@ class Identity:
             method=session.method,
             key=key,
             groups=session.groups if fresh else (),
+            hand=self._hand(found.made_by, session.user),
         )
+
+    def _hand(self, made_by: str, user: str) -> str:
+        """Who could be behind `user`: a person that made their link or token, and is not they."""
+        return made_by if made_by != user and self._knows(made_by) else ""
 
     def _bury(self, session: SessionOpened, why: str) -> None:
         """What has run out stays ended, also when the clock is set back or the server restarts."""
@@ -308,6 +313,7 @@ class Identity:
             key=known.token_id,
             limits=limits_of(known.scopes, known.environments),
             owner=found.created_by if found is not None and known.service else "",
+            hand="" if known.service or found is None else self._hand(found.created_by, known.user),
         )
 
     def tokens(self) -> tuple[TokenInfo, ...]:

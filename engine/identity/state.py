@@ -18,8 +18,11 @@ from engine.identity.values import session_id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
+    """`made_by`: who made the link that it began with; empty for none."""
+
     opened: SessionOpened
     opened_us: int
+    made_by: str = ""
 
     @property
     def key(self) -> str:
@@ -37,22 +40,26 @@ class Token:
 class IdentityState:
     """Attributes:
     links, sessions, tokens: by the hash of their secrets; what was revoked or used is gone.
+    makers: who made a link, by its hash; kept when it is used up.
     accounts: (issuer, subject) of the provider's account that is somebody's, by user.
     """
 
     links: dict[str, LinkCreated] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    makers: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def apply(self, recorded: Recorded) -> None:
         match recorded.event:
             case LinkCreated() as link:
                 self.links[link.secret_hash] = link
+                self.makers[link.secret_hash] = recorded.actor
             case SessionOpened() as opened:
                 self.links.pop(opened.link_hash, None)
                 if self._is_theirs(opened):
-                    session = Session(opened=opened, opened_us=recorded.ts_us)
+                    made_by = self.makers.get(opened.link_hash, "")
+                    session = Session(opened=opened, opened_us=recorded.ts_us, made_by=made_by)
                     self.sessions[opened.secret_hash] = session
             case SessionRevoked(secret_hash=secret_hash):
                 self.sessions.pop(secret_hash, None)

@@ -32,6 +32,8 @@ class Principal:
         limits: of the token; a session has none.
         groups: of the provider's account, while they are new enough to give roles.
         owner: of a machine's token: who had it made; empty for people.
+        hand: another person of the settings, who made the link or token that a person shows; empty
+            where it was they themselves, a provider, or whoever has a shell on the home.
     """
 
     user: str
@@ -41,6 +43,7 @@ class Principal:
     limits: Limits = UNLIMITED
     groups: tuple[str, ...] = ()
     owner: str = ""
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

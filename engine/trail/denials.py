@@ -68,13 +68,13 @@ def admit(
         raise Refused(why_not.sentence, code=why_not.code)
 
 
-def of_command(run: Run, command: Command, user: str) -> dict[str, Any]:
-    """What of a command stands in the record of its denial."""
+def of_command(run: Run, command: Command, user: str, hand: str) -> dict[str, Any]:
+    """What of a command stands in the record of its denial. `hand`: as in `approvals.Actor`."""
     return {
         "asked": command.reason,
         "ticket": command.ticket,
         "override": command.override,
-        "own": self_approval(run, command, user),
+        "own": self_approval(run, command, user, hand),
         "subject": " ".join(command.targets),
     }
 

@@ -21,7 +21,7 @@ WORDS: Final[Mapping[Duty, str]] = {
     Duty.STARTED: "started it",
     Duty.MADE_BUNDLE: "made the bundle",
     Duty.AUTHORED_COMMITS: "wrote commits of it",
-    Duty.OWNED_TOKEN: "owns the token that requested it",
+    Duty.OWNED_TOKEN: "made the token or link that requested it",
     Duty.CHANGED_POLICY: "changed its policy",
     Duty.WROTE_WAIVER: "wrote a waiver for it",
     Duty.BROKE_GLASS: "broke the glass",
@@ -31,6 +31,7 @@ WORDS: Final[Mapping[Duty, str]] = {
     Duty.REJECTED: "rejected it",
     Duty.ROLLED_BACK: "rolled it back",
     Duty.REVIEWED: "reviewed what was done",
+    Duty.LET_IN: "made what an approver came in with",
 }
 _LEFT: Final = MAKING
 _RIGHT: Final = (*CHECKING, *DOING)

@@ -305,7 +305,8 @@ def approval_card(run: Run) -> ApprovalCard | None:
             (
                 a.person,
                 a.decision if a.counts else f"{a.decision}, no longer counts",
-                f"{day_time(a.decided_us)}{': ' + a.comment if a.comment else ''}",
+                f"{day_time(a.decided_us)}{': ' + a.comment if a.comment else ''}"
+                + (f" With a link or token that {a.hand} made." if a.hand else ""),
             )
             for a in run.approvals
         ),

@@ -303,3 +303,28 @@ def test_appending_gives_way_and_gives_up(store: Store) -> None:
     busy, limit = Busy(), 1_000
     with pytest.raises(Conflict, match="stream admin is too busy"):
         append_to(busy, ADMIN, event, actor="root")
+
+
+def test_a_session_and_a_token_know_who_could_be_behind_them(
+    store: Store, clock: SimClock, tmp_path: Path
+) -> None:
+    people = {"ana", "bob", "dora"}
+    used = LastUsed(tmp_path / "last-used.json", clock)
+    identity = Identity(store, clock, knows=people.__contains__, used=used)
+
+    def hands(made_by: str, user: str) -> set[str]:
+        link = identity.create_link(user, actor=made_by)
+        token = identity.create_token(user, service=False, actor=made_by).token
+        return {identity.session(identity.redeem_link(link)).hand, identity.token(token).hand}
+
+    assert hands("dora", "ana") == {"dora"}
+    assert hands("ana", "ana") == {""}  # their own
+    assert hands("local-admin", "ana") == {""}  # a shell on the home: the root of trust
+    service = identity.create_token("ana", service=True, actor="dora").token
+    assert (identity.token(service).hand, identity.token(service).owner) == ("", "dora")
+    account = identity.open_account("bob", issuer="https://idp", subject="b")
+    assert identity.session(account).hand == ""
+    # A restart forgets nothing.
+    secret = identity.redeem_link(identity.create_link("ana", actor="dora"))
+    again = Identity(store, clock, knows=people.__contains__, used=used)
+    assert again.session(secret).hand == "dora"

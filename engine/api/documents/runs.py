@@ -66,9 +66,11 @@ class TargetDoc(TypedDict):
 @closed
 class DecisionDoc(TypedDict):
     """`counts`: it is bound to what would go out now, by somebody who may still approve. `view`:
-    digest of what they were shown; null where that was the binding alone."""
+    digest of what they were shown; null where that was the binding alone. `hand`: another person,
+    who made the link or token that they decided with; empty for none."""
 
     person: str
+    hand: str
     decision: str
     decided_us: int
     comment: str
