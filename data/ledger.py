@@ -39,10 +39,11 @@ from engine.core.rows import CommandRow, GateTick, Row, TlogEntry, VerdictRow
 from engine.core.run import Run, evolve
 from engine.core.run_events import RunRequested, RunStarted
 from engine.core.schedule_events import STREAM
+from engine.core.waiver_events import WAIVERS
 
 _ENDED_KEPT: Final = 256
 # Streams of the house that there is one of each.
-_HOUSE: Final = (BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS, INTEGRITY, RESCANS)
+_HOUSE: Final = (BUNDLES, ADMIN, FEEDS, FREEZES, HEALTH, HOOKS, INTEGRITY, RESCANS, WAIVERS)
 
 
 def is_run(stream: str) -> bool:

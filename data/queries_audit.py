@@ -200,4 +200,5 @@ def _subject_of(
     if refused:
         return _first(body, "subject") or run_id
     policy = ("policy",) if kind == _PUBLISHED else ()
-    return _first(body, "token_id", "what", *policy, "bundle", "digest", "replay", "name", "user")
+    return _first(body, "token_id", "what", "waiver", *policy, "bundle", "digest", "replay", "name",
+                  "user")  # fmt: skip

@@ -110,6 +110,7 @@ def _evaluated(
         capsule=then.capsule,
         notes=(f"{replay.verdict_id} of {vouching} replays MATCH", *warnings),
         replays=replay.verdict_id,
+        waived_by=then.waived_by,
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
+from engine.core.event_parts import UsedWaiver
+from engine.inputs.exceptions import used
 from engine.inputs.feeds import FeedFacts
 from engine.inputs.match import fixed_in
 from engine.inputs.packages import package_of, parse_purl
@@ -41,6 +43,7 @@ class FindingRow:
     vex_status: of the statement that was chosen; empty when nobody said anything.
     vex_why: one sentence: why it counts, or why not.
     suppressed: the statement takes it out of what the rules look at.
+    waived: waivers that do the same; it is shown all the same.
     fixed_in: versions, the oldest first; empty when there is none; None when the snapshots of
         the feeds are no longer here.
     """
@@ -64,6 +67,7 @@ class FindingRow:
     vex_author: str
     vex_why: str
     suppressed: bool
+    waived: tuple[UsedWaiver, ...] = ()
     fixed_in: tuple[str, ...] | None
     fired: tuple[Fired, ...]
 
@@ -89,6 +93,15 @@ class FindingRow:
                 "why": self.vex_why,
                 "suppresses": self.suppressed,
             },
+            "waived": [
+                {
+                    "id": one.waiver,
+                    "by": one.author,
+                    "granted_by": one.granted_by,
+                    "expires_us": one.expires_us,
+                }
+                for one in self.waived
+            ],
             "fired": [{"level": one.level, "rule": one.rule} for one in self.fired],
         }
 
@@ -148,7 +161,15 @@ def snapshot(blobs: BlobStore, desk: PolicyDesk, capsule: Digest) -> Snapshot:
     opened = open_capsule(blobs.get(capsule), where=f"capsule {capsule.short}")
     parts = {
         name: json.loads(blobs.get(opened.refs[name]))
-        for name in ("findings", "components", "scans", "feeds", "reachability", "baseline")
+        for name in (
+            "findings",
+            "components",
+            "scans",
+            "feeds",
+            "reachability",
+            "baseline",
+            "exceptions",
+        )
     }
     policy = policy_from_blob(blobs.get(opened.refs["policy"]), where="policy of the capsule")
     try:
@@ -157,9 +178,10 @@ def snapshot(blobs: BlobStore, desk: PolicyDesk, capsule: Digest) -> Snapshot:
         facts, why = None, str(error)
     fired = _fired(opened.verdict)
     trusted = frozenset(trusted_vex(policy.config))
+    waived = used(parts, policy.config, opened.verdict["results"])
     components = {one["purl"]: one for one in parts["components"]}
     rows = [
-        _row(one, components.get(one["purl"], {}), fired, trusted, facts)
+        _row(one, components.get(one["purl"], {}), fired, trusted, waived, facts)
         for one in parts["findings"]
     ]
     return Snapshot(
@@ -214,6 +236,7 @@ def _row(
     component: Mapping[str, Any],
     fired: Mapping[str, tuple[Fired, ...]],
     trusted: frozenset[str],
+    waived: Sequence[UsedWaiver],
     facts: FeedFacts | None,
 ) -> FindingRow:
     said = finding["vex"]
@@ -240,6 +263,7 @@ def _row(
         vex_author=said["author"],
         vex_why=why,
         suppressed=suppressed,
+        waived=tuple(one for one in waived if (one.finding, one.purl) == (finding["id"], purl)),
         fixed_in=None if facts is None else fixed_in(package, finding["sources"], facts),
         fired=fired.get(finding["key"], ()),
     )

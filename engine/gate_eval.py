@@ -12,14 +12,16 @@ from typing import Final
 
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed, Malformed, NotFound
-from engine.core.event_parts import NamedDigest
+from engine.core.event_parts import NamedDigest, UsedWaiver
 from engine.core.events import Event
 from engine.core.fact_events import PolicyEvaluated
 from engine.core.jcs import canonical
 from engine.core.rows import VerdictRow
 from engine.core.run import Run
 from engine.core.step_events import StepFailed, StepSucceeded
+from engine.core.waivers import note as waiver_note
 from engine.gate_eval_inputs import gather
+from engine.inputs.exceptions import used
 from engine.inputs.match import MATCHER
 from engine.outside import Outside
 from engine.policy.capsule import Capsule, seal_capsule
@@ -61,8 +63,11 @@ def evaluate(out: Outside, run: Run, step: str, attempt: int) -> None:
         matcher=MATCHER,
         raw=gathered.raw,
     )
+    waived = used(gathered.given.document, compiled.policy.config, verdict.document()["results"])
     explained = canonical(explain_document(explain_policy(compiled, gathered.given)))
     _tell(log, evaluation, verdict_id)
+    for one in waived:
+        log.warn(waiver_note(one))
     outputs = _store(out.store.blobs, verdict, capsule, explained)
     row = VerdictRow(
         verdict_id=verdict_id,
@@ -82,7 +87,7 @@ def evaluate(out: Outside, run: Run, step: str, attempt: int) -> None:
     record(
         out.store,
         run.run_id,
-        lambda now: _judged(now, step, attempt, verdict_id, verdict, outputs),
+        lambda now: _judged(now, step, attempt, verdict_id, verdict, waived, outputs),
         rows=(row,),
     )
 
@@ -123,10 +128,12 @@ def _judged(
     attempt: int,
     verdict_id: str,
     verdict: Verdict,
+    waived: tuple[UsedWaiver, ...],
     outputs: tuple[NamedDigest, ...],
 ) -> Sequence[Event]:
     if not is_open(run, step, attempt):
         return ()
+    notes = (*notes_of(verdict), *map(waiver_note, waived))
     evaluated = PolicyEvaluated(
         step=step,
         attempt=attempt,
@@ -139,9 +146,11 @@ def _judged(
         policy=verdict.policy,
         policy_input=verdict.input,
         capsule=next(one.digest for one in outputs if one.name == "capsule.json"),
-        notes=notes_of(verdict),
+        notes=notes,
+        waived_by=tuple(sorted({one.author for one in waived})),
+        waivers=waived,
     )
-    summary = "; ".join(notes_of(verdict)) or "no rule fired"
+    summary = "; ".join(notes) or "no rule fired"
     if verdict.decision == PASS:
         return (
             evaluated,

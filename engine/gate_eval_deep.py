@@ -7,7 +7,7 @@ where another answer is news and no damage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -147,10 +147,12 @@ def ask_today(
     *,
     now_s: int,
     feeds: Sequence[FeedNamed],
+    waivers: Collection[str] = (),
     feeds_of: FeedsOf = read_feeds,
 ) -> Today:
     """Args:
     feeds: the snapshots of today, all of them blobs.
+    waivers: ids of those that hold today; of those of then the others count no more.
 
     Raises:
         NotFound, Malformed: a source is not here, damaged, or can't be read.
@@ -158,7 +160,9 @@ def ask_today(
     if SOURCES not in capsule.raw:
         raise NotFound("The list of the sources is not in the capsule: it is from before these.")
     sources = read_sources(read(capsule.raw[SOURCES]))
-    now = _input_of(replace(sources, now_s=now_s, feeds=tuple(feeds)), read, feeds_of)
+    still = tuple(one for one in sources.waivers if one.waiver in waivers)
+    sources = replace(sources, now_s=now_s, feeds=tuple(feeds), waivers=still)
+    now = _input_of(sources, read, feeds_of)
     compiled, then = frozen_policy(capsule, read), frozen_document(capsule, read)
     differs = tuple(name for name in FACETS if now.refs[name] != capsule.refs[name])
     if now.document[CLOCK] != then[CLOCK]:

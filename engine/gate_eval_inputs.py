@@ -25,6 +25,7 @@ from engine.outside import Outside
 from engine.policy.document import GateInput, gate_input
 from engine.steplog import StepLogger
 from engine.steps import OBSERVE_DEADLINE_S
+from engine.waiver_register import holding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ def gather(out: Outside, run: Run, log: StepLogger) -> GatheredNow:
     tell_scans(tell, feeds.scans)
     made = document_of(sources, out.store.blobs.get, feeds, tell)
     _tell_findings(log, made.document)
+    here, named = len(sources.waivers), {one["waiver"] for one in made.document["exceptions"]}
+    log.info(f"waivers: {here} hold here, {len(named)} of them for findings of this bundle")
     given = gate_input(made.document, where=f"gate input of {run.run_id}")
     log.info(f"policy {run.request.policy_digest.short} asked about input {given.digest.short}")
     raw = {**made.raw, SOURCES: out.store.blobs.put(sources.blob())}
@@ -75,6 +78,7 @@ def _sources(out: Outside, run: Run, log: StepLogger) -> tuple[GateSources, Feed
         baseline_unknown=sum(target.baseline is None for target in run.targets),
         runtime=_runtime(out, run),
         trusted_vex=trusted_vex(out.desk.compiled(run.request.policy_digest).policy.config),
+        waivers=holding(out.store, run.environment, run.bundle, now_s * 1_000_000),
     )
     return sources, out.desk.feed_facts(snapshots)
 

@@ -19,6 +19,7 @@ from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.event_parts import NamedDigest
 from engine.core.jcs import canonical
+from engine.core.waivers import Holding
 from engine.inputs.facts import (
     BaselineFacts,
     Coverage,
@@ -78,6 +79,7 @@ class GateSources:
         baseline: bundles that run on the targets, sorted; `baseline_unknown` targets tell none.
         runtime: None = no source observes the environment.
         trusted_vex: authors whose statements the policy follows, sorted.
+        waivers: those that hold there for the bundle, the oldest first.
     """
 
     now_s: int
@@ -91,10 +93,14 @@ class GateSources:
     baseline_unknown: int
     runtime: RuntimeSeen | None
     trusted_vex: tuple[str, ...] = ()
+    waivers: tuple[Holding, ...] = ()
 
     def blob(self) -> bytes:
         """Canonical JSON, read back by `read_sources`."""
-        return canonical({"schema": SCHEMA, **_written(self)})
+        document = {"schema": SCHEMA, **_written(self)}
+        if not self.waivers:  # the same bytes as from before there were any
+            del document["waivers"]
+        return canonical(document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +159,7 @@ def document_of(sources: GateSources, read: Read, feeds: FeedFacts, tell: Tell =
         voices=_vex(sources, read, attested, covered, found),
         reach=_reachability(sources, read, attested, covered, found),
         scans=found.scans,
+        waivers=sources.waivers,
     )
     return Gathered(document=document, raw=found.raw)
 
@@ -344,6 +351,7 @@ def read_sources(blob: bytes, *, where: str = "sources") -> GateSources:
                 ),
                 "baseline": tuple(map(Digest.parse, document["baseline"])),
                 "trusted_vex": tuple(document.get("trusted_vex", ())),
+                "waivers": tuple(Holding(**one) for one in document.get("waivers", ())),
                 "runtime": None if document["runtime"] is None else _seen(document["runtime"]),
             }
         )

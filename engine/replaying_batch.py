@@ -10,12 +10,14 @@ from typing import Final
 
 from engine.core.errors import ReleaselineError
 from engine.core.replays import ReplayAsk, ReplayKind, ReplayMode, ReplayRequest, ReplayRow
+from engine.core.waivers import WaiverState
 from engine.gate_eval_sources import FeedNamed
 from engine.policy.identity import ENGINE
 from engine.replaying_pool import ReplayPool
 from engine.replaying_scope import ReplayStore, Subject
 from engine.replaying_work import Answer, Task, failed
 from engine.verdicts import PolicyDesk
+from engine.waiver_register import register
 
 _BATCH: Final = 250
 
@@ -61,7 +63,7 @@ def _shape(
     store: ReplayStore, desk: PolicyDesk, ask: ReplayAsk, now_s: int, *, whole: bool
 ) -> Task | str:
     """The task without its items; or why there is none."""
-    feeds: tuple[FeedNamed, ...] = ()
+    feeds, holds = tuple[FeedNamed, ...](), frozenset[str]()
     if ask.mode is ReplayMode.TODAY:
         try:
             snapshots = desk.feeds()
@@ -71,12 +73,17 @@ def _shape(
             FeedNamed(name=one.name, digest=store.blobs.put(one.content), as_of_s=one.as_of_s)
             for one in snapshots
         )
+        now_us = now_s * 1_000_000
+        holds = frozenset(
+            one.id for one in register(store).values() if one.state(now_us) is WaiverState.GRANTED
+        )
     return Task(
         items=(),
         mode=ask.mode,
         depth=ask.depth,
         candidate=ask.policy,
         feeds=feeds,
+        waivers=holds,
         now_s=now_s,
         crosscheck=ask.crosscheck,
         whole=whole,

@@ -43,7 +43,7 @@ class Item:
 class Task:
     """Attributes:
     candidate: of WHAT_IF.
-    feeds, now_s: of TODAY; the snapshots are blobs.
+    feeds, now_s: of TODAY; the snapshots are blobs. `waivers`: ids of those that hold today.
     whole: one decision, told in full and asked anew: nothing that a batch remembers is used.
     """
 
@@ -52,6 +52,7 @@ class Task:
     depth: Depth
     candidate: Digest | None = None
     feeds: tuple[FeedNamed, ...] = ()
+    waivers: frozenset[str] = frozenset()
     now_s: int = 0
     crosscheck: bool = False
     whole: bool = False
@@ -170,6 +171,7 @@ class Worker:
             self._blobs.get,
             now_s=task.now_s,
             feeds=task.feeds,
+            waivers=task.waivers,
             feeds_of=self._feeds.facts,
         )
         answer = self._changed(replay, today.verdict, None, whole=True, facet=today.bisect.first)

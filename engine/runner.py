@@ -17,9 +17,10 @@ from engine import (
     settling,
     steps,
     steps_inputs,
+    waiver_register,
 )
 from engine.acquiring import Acquiring
-from engine.core import freezes
+from engine.core import freezes, rebinding
 from engine.core.effect_kinds import (
     AcquireLock,
     ApplyStage,
@@ -80,7 +81,7 @@ class Runner:
         """
         for _ in range(_EFFECTS_MAX):
             run = self._out.store.run(run_id)
-            effect = next_effect(run, self._out.clock.now_us(), self._bar(run))
+            effect = next_effect(run, self._out.clock.now_us(), self._bar(run), self._lost(run))
             if isinstance(effect, Wait):
                 return self._until(effect)
             wait_s = self._perform(run, effect)
@@ -91,6 +92,12 @@ class Runner:
     def _bar(self, run: Run) -> Bar | None:
         """The freezes that a running run meets between two steps; None within a step."""
         return self._acquiring.bar(run) if freezes.may_stop(run) else None
+
+    def _lost(self, run: Run) -> str:
+        """Of a run that people are asked about: what its verdict can rest on no more."""
+        if run.status is not RunStatus.AWAITING_APPROVAL:
+            return ""
+        return waiver_register.lost(self._out.store, run, self._out.clock.now_us())
 
     def _until(self, wait: Wait) -> float | None:
         if wait.until_us is None:
@@ -104,8 +111,8 @@ class Runner:
             case Record():
                 # Built again from the newest state: a command may have come in between.
                 now_us = out.clock.now_us()
-                bar = self._bar(run)
-                record(out.store, run.run_id, lambda now: _consequence(now, now_us, bar))
+                bar, lost = self._bar(run), self._lost(run)
+                record(out.store, run.run_id, lambda now: _consequence(now, now_us, bar, lost))
             case OpenWindow():
                 return self._acquiring.open_window(run)
             case AcquireLock():
@@ -120,7 +127,7 @@ class Runner:
             case SeeApprovers(step=step, attempt=attempt):
                 approvers.see(out, run, step, attempt)
             case ApplyStage(step=step, attempt=attempt):
-                if not approvers.still_stand(out, run):
+                if not approvers.still_stand(out, run) or not _still_rests(out, run):
                     return None
                 held_s = env_guard.hold(out, run, step, attempt)
                 if held_s is not None:
@@ -153,6 +160,16 @@ class Runner:
         return None
 
 
-def _consequence(run: Run, now_us: int, bar: Bar | None) -> tuple[RunEvent, ...]:
-    effect = next_effect(run, now_us, bar)
+def _still_rests(out: Outside, run: Run) -> bool:
+    """Whether the verdict still stands on what it rests on, now that the first target is about to
+    be touched. Where it doesn't, that is recorded, and the gate is asked again."""
+    lost = waiver_register.lost(out.store, run, out.clock.now_us())
+    if not lost or not rebinding.before_deploy(run, lost):
+        return True
+    record(out.store, run.run_id, lambda now: rebinding.before_deploy(now, lost))
+    return False
+
+
+def _consequence(run: Run, now_us: int, bar: Bar | None, lost: str) -> tuple[RunEvent, ...]:
+    effect = next_effect(run, now_us, bar, lost)
     return effect.events if isinstance(effect, Record) else ()

@@ -36,6 +36,7 @@ from engine.service import Service
 from engine.settings import Settings
 from engine.trail.reading import Trail
 from engine.vitals import VitalsDesk
+from engine.waiving import Waiving
 from engine.worker import Worker
 
 if TYPE_CHECKING:  # `data` implements ports; only the wiring and the doors see it by name
@@ -61,6 +62,7 @@ class Services:
     scheduling: Scheduling
     views: Views
     freezing: Freezing
+    waiving: Waiving
     feeds: FeedDesk
     feed_files: FeedFiles
     policies: PolicyBook

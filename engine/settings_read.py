@@ -49,6 +49,7 @@ from engine.settings_values import (
     ServerConfig,
     Settings,
     Stage,
+    WaiversConfig,
     Workflow,
 )
 from engine.settings_yaml import KeyPath, Located, Problem, problem_at, read_yaml
@@ -360,6 +361,7 @@ def _settings(
             every_us=duration_ms(file.integrity.every) * 1_000,
             bytes_per_s=file.integrity.megabytes_per_second * 1_000_000,
         ),
+        waivers=WaiversConfig(days_max=days(file.waivers.longest)),
         trust=trust,
         outbound=outbound_of(file.outbound),
         webhooks=webhooks_of(file.webhooks),

@@ -313,6 +313,12 @@ class IntegritySection(_Part):
     megabytes_per_second: Annotated[int, Field(ge=1, le=10_000)] = 16
 
 
+class WaiversSection(_Part):
+    """How long a waiver of a finding may hold at most."""
+
+    longest: Days = "90d"
+
+
 class ServerSection(_Part):
     host: Text = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8501
@@ -342,6 +348,7 @@ class SettingsFile(_Part):
     integrations: IntegrationsSection = IntegrationsSection()
     retention: RetentionSection = RetentionSection()
     integrity: IntegritySection = IntegritySection()
+    waivers: WaiversSection = WaiversSection()
     policies: Annotated[list[PolicySection], Field(min_length=1)]
     workflows: Annotated[list[PromotionWorkflow], Field(min_length=1)]
     environments: Annotated[list[EnvironmentSection], Field(min_length=1)]

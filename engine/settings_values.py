@@ -163,6 +163,13 @@ class IntegrityConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaiversConfig:
+    """`days_max`: how long a waiver may hold."""
+
+    days_max: int = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
     """Requests to the API of one token or session: `burst` at once, then `per_second`."""
 
@@ -262,6 +269,7 @@ class Settings:
     integrations: IntegrationsConfig = field(default_factory=IntegrationsConfig)
     retention: RetentionConfig = RetentionConfig()
     integrity: IntegrityConfig = IntegrityConfig()
+    waivers: WaiversConfig = WaiversConfig()
     trust: tuple[Anchor, ...] = ()
     oidc: OidcConfig | None = None
     outbound: OutboundConfig = field(default_factory=OutboundConfig)

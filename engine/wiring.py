@@ -71,6 +71,7 @@ from engine.wiring_chores import (
     orchestrator_of,
     rescans_of,
     retention_of,
+    waiving_of,
     worker_of,
 )
 from engine.wiring_integrations import health_of, prober_of
@@ -160,6 +161,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         scheduling=firings,
         views=views,
         freezing=freezing,
+        waiving=waiving_of(outside, worker),
         replaying=replaying,
         rescans=rescans,
         hooks=hooks,
@@ -185,6 +187,10 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         engine_id=engine_id,
         stop=_closer(lock, store, outside, identity, worker, (*rooms, integrity, live), engine_id),
     )
+    return _newest(services)
+
+
+def _newest(services: Services) -> Services:
     _open.append(services)
     return services
 

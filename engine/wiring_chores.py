@@ -28,6 +28,7 @@ from engine.settings import Settings
 from engine.trail.reading import Trail
 from engine.troubles import Troubles
 from engine.vitals import MEASURE_EVERY_S, VitalsDesk
+from engine.waiving import Waiving
 from engine.worker import Chore, Worker
 
 
@@ -60,7 +61,19 @@ def hooks_of(
         rescans=rescans,
         integrity=integrity,
     )
-    return hook_room(settings, store, clock, input_key, service, outside.catalog, troubles)
+    waiving = waiving_of(outside, worker)
+    return hook_room(settings, store, clock, input_key, service, outside.catalog, troubles, waiving)
+
+
+def waiving_of(outside: Outside, worker: Worker) -> Waiving:
+    return Waiving(
+        store=outside.store,
+        settings=outside.settings,
+        clock=outside.clock,
+        catalog=outside.catalog,
+        desk=outside.desk,
+        wake=worker.wake,
+    )
 
 
 def orchestrator_of(

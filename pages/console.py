@@ -49,6 +49,7 @@ _insights = [
         icon=":material/gavel:",
         url_path="policies",
     ),
+    st.Page("insights/waivers.py", title="Waivers", icon=":material/rule:", url_path="waivers"),
     st.Page(
         "insights/determinism.py",
         title="Determinism",

@@ -37,6 +37,7 @@ _SHELL = (
     "engine.time_zones",
     "engine.trail",
     "engine.verdicts",
+    "engine.waiver_register",
 )
 MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.core", ()),
@@ -110,8 +111,10 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine.archiving", ("engine.core",)),
     ("engine.environments", (*_SHELL, "engine.freezing")),
     ("engine.freezing", (*_SHELL, "engine.admission")),
+    ("engine.waiver_register", ("engine.core", "engine.ports")),
+    ("engine.waiving", (*_SHELL, "engine.admission", "engine.inputs")),
     ("engine.hooks", (*_SHELL, "engine.adapters", "engine.freezing", "engine.service",
-                      "engine.story", "engine.troubles")),
+                      "engine.story", "engine.troubles", "engine.waiving")),
     ("engine.troubles", (*_SHELL, "engine.integrity", "engine.rescans", "engine.worker")),
     ("engine.integrity", (*_SHELL, "engine.evidence", "data.queries", "duckdb")),
     ("engine.drilling", ("engine.core", "engine.evidence", "engine.ports")),
@@ -137,7 +140,7 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                          "engine.replaying",
                          "engine.rescans", "engine.retention",
                          "engine.runner", "engine.scheduling", "engine.sealing",
-                         "engine.service", "engine.vitals",
+                         "engine.service", "engine.vitals", "engine.waiving",
                          "engine.worker", "engine.fleet", "data.store")),
     ("engine.wiring", ("engine", "data.restore", "data.store", "data.queries")),
     (
@@ -148,7 +151,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
          "engine.integrations", "engine.integrity", "engine.live", "engine.policy",
          "engine.policy_book",
          "engine.replaying", "engine.rescans", "engine.scheduling", "engine.service",
-         "engine.services", "engine.story", "engine.wiring", "engine.home", "data.queries",
+         "engine.services", "engine.story", "engine.waiving", "engine.wiring", "engine.home",
+         "data.queries",
          "data.codec", "data.tables", "fastapi", "pydantic", "starlette", "streamlit",
          "typing_extensions", "uvicorn"),
     ),

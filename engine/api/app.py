@@ -42,6 +42,7 @@ from engine.api import (
     reviews,
     runs,
     schedules,
+    waivers,
     webhooks,
 )
 from engine.api.conventions import Conventions
@@ -93,6 +94,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
         reviews.router(services),
         drills.router(services),
         policies.router(services),
+        waivers.router(services),
         replays.router(services),
         webhooks.router(services),
         hooks.router(services),

@@ -12,7 +12,9 @@ from typing import Any
 from engine.core.approval_facts import Frozen, RuleResult, SeenFinding
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
+from engine.core.event_parts import UsedWaiver
 from engine.findings import vex_why
+from engine.inputs.exceptions import used
 from engine.inputs.reachability import without_version
 from engine.inputs.vex import trusted_vex
 from engine.policy.capsule import open_capsule
@@ -29,9 +31,13 @@ def frozen_of(blobs: BlobStore, capsule: Digest) -> Frozen:
     """
     opened = open_capsule(blobs.get(capsule), where=f"capsule {capsule.short}")
     policy = policy_from_blob(blobs.get(opened.refs["policy"]), where="policy of the capsule")
+    trusted = frozenset(trusted_vex(policy.config))
     try:
         findings = json.loads(blobs.get(opened.refs["findings"]))
         scans = json.loads(blobs.get(opened.refs["scans"]))
+        exceptions = json.loads(blobs.get(opened.refs["exceptions"]))
+        told = {"findings": findings, "exceptions": exceptions}
+        waived = used(told, policy.config, opened.verdict["results"])
         results = tuple(
             RuleResult(
                 level=one["level"], rule=one["rule"], subject=one["subject"], detail=one["detail"]
@@ -40,7 +46,7 @@ def frozen_of(blobs: BlobStore, capsule: Digest) -> Frozen:
         )
         return Frozen(
             results=results,
-            findings=_findings(findings, results, frozenset(trusted_vex(policy.config))),
+            findings=_findings(findings, results, trusted, waived),
             gaps=tuple(
                 (one["id"], one["status"], one["detail"])
                 for one in scans
@@ -56,7 +62,10 @@ def frozen_of(blobs: BlobStore, capsule: Digest) -> Frozen:
 
 
 def _findings(
-    found: Sequence[Mapping[str, Any]], results: Sequence[RuleResult], trusted: frozenset[str]
+    found: Sequence[Mapping[str, Any]],
+    results: Sequence[RuleResult],
+    trusted: frozenset[str],
+    waived: Sequence[UsedWaiver],
 ) -> tuple[SeenFinding, ...]:
     fired: dict[str, list[str]] = {}
     for one in results:
@@ -74,6 +83,9 @@ def _findings(
             found_in=tuple(one["found_in"]),
             suppressed=vex_why(one["vex"], trusted)[1],
             rules=tuple(fired.get(one["key"], ())),
+            waivers=tuple(
+                w.waiver for w in waived if (w.finding, w.purl) == (one["id"], one["purl"])
+            ),
         )
         for one in found
     )

@@ -11,7 +11,9 @@ from typing import Any, Final, TypeAlias
 
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
+from engine.core.event_parts import UsedWaiver
 from engine.core.health_criteria import criteria_from_document
+from engine.core.waivers import note as waiver_note
 from engine.live_stage import criteria_sentence
 from engine.live_text import day_time, plural
 from engine.policy.verdict import word_of
@@ -86,11 +88,24 @@ def verdict_lines(shown: Document) -> tuple[str, ...]:
     verdict = shown["verdict"]
     results = verdict["results"]
     fired = (
-        tuple(verdict["notes"])
+        tuple(one for one in verdict["notes"] if not one.startswith("waived: "))
         if results is None
         else tuple(f"{one['level']} {one['rule']}: {one['detail']}" for one in results)
     )
-    return (f"{verdict['id']} says {verdict_word(shown)}.", *fired)
+    waived = tuple(_waiver(one) for one in verdict.get("waivers", ()))
+    return (f"{verdict['id']} says {verdict_word(shown)}.", *fired, *waived)
+
+
+def _waiver(one: Document) -> str:
+    used = UsedWaiver(
+        waiver=one["id"],
+        finding=one["finding"],
+        purl=one["purl"],
+        author=one["by"],
+        granted_by=one["grantedBy"],
+        expires_us=one["expiresUs"],
+    )
+    return waiver_note(used)
 
 
 def health_lines(shown: Document) -> tuple[str, ...]:
@@ -141,6 +156,7 @@ def _finding(one: Document) -> str:
     more = [one["severity"]]
     more += ["known to be exploited"] if one["kev"] else []
     more += ["suppressed by VEX"] if one["suppressed"] else []
+    more += [f"waived by {', '.join(one['waivers'])}"] if "waivers" in one else []
     return f"new: {one['id']} in {one['purl']} ({', '.join(more)})"
 
 

@@ -33,6 +33,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "review": ("review:review", "Reviews after a rollback or an override."),
     "hold": ("hold:hold", "Bundles that may not start again after a rollback."),
     "freeze": ("freeze:freeze", "Windows in which promotions may not start, or may at all."),
+    "waiver": ("waiver:waiver", "Findings that two people accept for a while."),
     "evidence": ("evidence:evidence", "List and export the evidence of a run."),
     "verify": ("checks:verify", "Check evidence offline, without any home."),
     "verify-bundle": ("bundle_check:verify_bundle", "Check any Sigstore bundle about a file."),

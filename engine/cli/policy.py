@@ -12,7 +12,9 @@ from engine.cli.call import Call, Leaf, Noun, moment, pass_call, short
 from engine.cli.door import open_door
 from engine.cli.exits import DONE, GATE_FAIL, USAGE, Ended
 from engine.cli.match import FEEDS, VEX, snapshots_of
+from engine.core.waivers import note
 from engine.gate_eval_alone import document_of_sbom
+from engine.inputs.exceptions import used
 from engine.inputs.feeds import read_feeds
 from engine.inputs.sbom import is_sbom
 from engine.policy.cases import SUFFIX, read_cases, run_cases, summary, with_inputs
@@ -22,6 +24,7 @@ from engine.policy.evaluate import evaluate_policy
 from engine.policy.explain import RuleExplained, explain_document, explain_policy
 from engine.policy.lint import lint as lint_policy
 from engine.policy.model import Policy, load_policy
+from engine.policy.verdict import Verdict
 from engine.policy_book import beside, path_of_tests
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -214,6 +217,7 @@ def gate(
     verdict = evaluation.verdict
     call.give(verdict.document())
     call.say(f"decision: {verdict.decision}, fail: {verdict.fail}, warn: {verdict.warn}")
+    call.say(_waived(given, compiled, verdict))
     for result in verdict.results:
         call.say(
             f"{result.level.value:<5} {result.rule}  {result.subject}  {result.detail}".rstrip()
@@ -221,6 +225,13 @@ def gate(
     for rule, cause in evaluation.causes:
         call.say(f"{rule} could not be evaluated: {cause}")
     return DONE if verdict.decision == "PASS" else GATE_FAIL
+
+
+def _waived(given: GateInput, compiled: CompiledPolicy, verdict: Verdict) -> str:
+    """What it rests on of waivers: a file knows those that stand in it, and an SBOM none."""
+    results = verdict.document()["results"]
+    notes = [note(one) for one in used(given.document, compiled.policy.config, results)]
+    return "\n".join(notes) or "waivers: none used; those of a home are read by its own gate alone"
 
 
 def _input_of_sbom(

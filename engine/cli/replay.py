@@ -30,9 +30,18 @@ _SCOPE: Final = re.compile(r"verdict-\d+(\.\d+)?|run-\d+(/[A-Za-z0-9_.-]+)?")
 @click.option("--since", metavar="DATE_OR_AGE", default="",
               help="With --all: decisions since then, 2026-02-01 or 30d.")  # fmt: skip
 @click.option("--environment", default="", help="With --all: only decisions about it.")
-@click.option("--policy", "policy_file", type=_FILE, help="A candidate: what would it have said?")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=_FILE,
+    help="A candidate: what would it have said, with the waivers of then?",
+)
 @click.option("--config", type=_FILE, help="Its limits; left out: those in force.")
-@click.option("--today", is_flag=True, help="With the feeds and the clock of today.")
+@click.option(
+    "--today",
+    is_flag=True,
+    help="With the feeds and the clock of today; a waiver that holds no more counts no more.",
+)
 @click.option("--deep", is_flag=True, help="From the raw sources: proves the findings as well.")
 @click.option("--processes", type=click.IntRange(0, 8), default=0,
               help="Of one verdict: so many fresh processes have to agree.")  # fmt: skip

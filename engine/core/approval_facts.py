@@ -53,6 +53,7 @@ class SeenFinding:
         cvss_dt: ten times the score; -1 when there is none.
         suppressed: a trusted statement takes it out of what the rules look at.
         rules: those that fired on it.
+        waivers: ids of those that take it out of what the rules look at.
     """
 
     id: str
@@ -66,6 +67,7 @@ class SeenFinding:
     found_in: tuple[str, ...]
     suppressed: bool
     rules: tuple[str, ...]
+    waivers: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[tuple[str, str]]:

@@ -25,6 +25,7 @@ from engine.core.approval_facts import (
 )
 from engine.core.commands import Now
 from engine.core.digest import Digest
+from engine.core.event_parts import UsedWaiver
 from engine.core.jcs import canonical
 from engine.core.spec import StepKind
 from engine.core.state import Approval, Run, TargetState
@@ -102,7 +103,7 @@ def _verdict(run: Run, frozen: Frozen | None) -> dict[str, Any]:
     verdict = run.verdict
     assert verdict is not None  # the binding names it
     results = None if frozen is None else sorted(frozen.results, key=_result_key)
-    return {
+    return _waivers(verdict.waivers) | {
         "id": verdict.verdict_id,
         "digest": str(verdict.verdict),
         "decision": verdict.decision,
@@ -117,6 +118,22 @@ def _verdict(run: Run, frozen: Frozen | None) -> dict[str, Any]:
             for r in results
         ],
     }
+
+
+def _waivers(waivers: Sequence[UsedWaiver]) -> dict[str, Any]:
+    """Of a verdict that rests on some: which, and whose."""
+    told = [
+        {
+            "id": one.waiver,
+            "finding": one.finding,
+            "purl": one.purl,
+            "by": one.author,
+            "grantedBy": one.granted_by,
+            "expiresUs": one.expires_us,
+        }
+        for one in sorted(waivers, key=lambda one: (one.finding, one.purl, one.waiver))
+    ]
+    return {"waivers": told} if told else {}
 
 
 def _result_key(result: RuleResult) -> tuple[str, str, str, str]:
@@ -196,6 +213,7 @@ def _listed(found: Iterable[SeenFinding]) -> list[dict[str, Any]]:
             "suppressed": one.suppressed,
             "rules": sorted(one.rules),
         }
+        | ({"waivers": sorted(one.waivers)} if one.waivers else {})
         for one in found
     ]
     return sorted(listed, key=lambda one: (one["id"], one["purl"], canonical(one)))

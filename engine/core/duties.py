@@ -38,6 +38,7 @@ class Duty(StrEnum):
     BROKE_GLASS = "broke_glass"
     ROLLED_BACK = "rolled_back"
     ASKED_OVERRIDE = "asked_override"
+    GRANTED_WAIVER = "granted_waiver"
     APPROVED = "approved"
     REJECTED = "rejected"
     CONFIRMED_OVERRIDE = "confirmed_override"
@@ -58,6 +59,7 @@ MAKING: Final = (
 )
 DOING: Final = (Duty.ASKED_OVERRIDE, Duty.ROLLED_BACK)
 CHECKING: Final = (
+    Duty.GRANTED_WAIVER,
     Duty.APPROVED,
     Duty.LET_IN,
     Duty.CONFIRMED_OVERRIDE,
@@ -181,7 +183,25 @@ def _pinned(run: Run) -> Iterable[Edge]:
             people -= {run.requested_by, ENGINE}
             at_us = run.started_us or at_us
         for person in sorted(people):
-            yield Edge(person=person, duty=duty, ts_us=at_us, gseq=0)
+            note = _waivers(run, person) if duty is Duty.WROTE_WAIVER else ""
+            yield Edge(person=person, duty=duty, ts_us=at_us, gseq=0, note=note)
+    # Whoever granted one judged somebody else's wish, and may judge the run as well.
+    waivers = () if run.verdict is None else run.verdict.waivers
+    for person in sorted({used.granted_by for used in waivers}):
+        note = _waivers(run, person)
+        yield Edge(
+            person=person, duty=Duty.GRANTED_WAIVER, ts_us=run.requested_us, gseq=0, note=note
+        )
+
+
+def _waivers(run: Run, person: str) -> str:
+    """Those that the verdict rests on and that they wrote or granted."""
+    waivers = () if run.verdict is None else run.verdict.waivers
+    return "; ".join(
+        f"{used.waiver}: {used.finding} in {used.purl}"
+        for used in waivers
+        if person in {used.author, used.granted_by}
+    )
 
 
 def _of(one: Recorded) -> Iterable[Edge]:

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals, break_glass, eligibility, freezes, overrides, pausing, starting
+from engine.core import (
+    approvals,
+    break_glass,
+    eligibility,
+    freezes,
+    overrides,
+    pausing,
+    rebinding,
+    starting,
+)
 from engine.core.back_events import RollbackSuppressed
 from engine.core.closing import closing, rolling_back
 from engine.core.decide import op_id
@@ -31,7 +40,7 @@ from engine.core.effect_kinds import (
 )
 from engine.core.events import RunEvent
 from engine.core.evidence_due import evidence_due
-from engine.core.fact_events import ApprovalRequested, ApprovalsStale, GateDecided
+from engine.core.fact_events import ApprovalRequested, GateDecided
 from engine.core.freezes import Bar
 from engine.core.rollback_preview import not_by_itself
 from engine.core.run_events import (
@@ -48,7 +57,6 @@ from engine.core.spec import StepKind
 from engine.core.state import Run, StepState
 from engine.core.statemachine import RunStatus, StepStatus
 from engine.core.step_events import (
-    StepCancelled,
     StepErrored,
     StepFailed,
     StepRetryScheduled,
@@ -62,11 +70,12 @@ RETRIES_MAX: Final = 3
 CANCEL_LIMIT_US: Final = 60_000_000
 
 
-def next_effect(run: Run, now_us: int, bar: Bar | None = None) -> Effect:
+def next_effect(run: Run, now_us: int, bar: Bar | None = None, lost: str = "") -> Effect:
     """Name the one thing to do next. `now_us` decides only what is due, never what is true.
 
     Args:
         bar: the freezes that bar the run's environment for it now; None when none does.
+        lost: what the verdict rested on and can rest on no more, as a sentence; empty = nothing.
     """
     if run.terminal:
         return Wait(None, "the run has ended")
@@ -89,7 +98,7 @@ def next_effect(run: Run, now_us: int, bar: Bar | None = None) -> Effect:
         case RunStatus.RUNNING:
             return _running(run, now_us, bar)
         case RunStatus.AWAITING_APPROVAL:
-            return _awaiting(run, now_us)
+            return _awaiting(run, now_us, lost)
         case RunStatus.PAUSED:
             return pausing.paused(run)
         case RunStatus.CANCELLING:
@@ -296,23 +305,14 @@ def _ask_approval(run: Run, step: StepState, now_us: int) -> Effect:
     return Record((StepWaiting(step=step.id, attempt=number, reason=reason), asked))
 
 
-def _awaiting(run: Run, now_us: int) -> Effect:
+def _awaiting(run: Run, now_us: int, lost: str) -> Effect:
     step = run.step(approvals.approval_step(run))
     assert step.attempt is not None
     number = step.attempt.number
     if approvals.binding(run) != run.binding:
-        gate = run.step_of_kind(StepKind.GATE_EVAL)
-        assert gate is not None
-        reason = "what the approvals were bound to has changed"
-        again = len(gate.attempts) + 1
-        return Record(
-            (
-                ApprovalsStale(step=step.id, attempt=number, reason=reason),
-                StepCancelled(step=step.id, attempt=number, reason=reason),
-                RunResumed(via="binding_changed", reason=reason),
-                StepStarted(step=gate.id, attempt=again, op_id=op_id(run, gate.id, again)),
-            )
-        )
+        lost = "what the approvals were bound to has changed"
+    if lost:
+        return Record(rebinding.judged_anew(run, step, lost))
     glass = run.glass
     if glass is not None and break_glass.stands_for_approvals(run, now_us):
         people = f"{glass.asked_by} and {glass.confirmed_by}"
@@ -333,7 +333,7 @@ def _awaiting(run: Run, now_us: int) -> Effect:
         expired = RunExpired(via="approval_expired", failure_class="approval", reason=why)
         return Record((expired, *closing(run, why)))
     if lacks:
-        return Wait(expires_us, "waits for approval")
+        return Wait(rebinding.until_us(run, expires_us), "waits for approval")
     people = ", ".join(a.person for a in run.counting_approvals)
     done = StepSucceeded(
         step=step.id, attempt=number, result="APPROVED", summary=f"approved by {people}"

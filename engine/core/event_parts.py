@@ -43,6 +43,18 @@ class StageCohort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsedWaiver:
+    """A waiver that a verdict rests on. `finding` is called as the verdict calls it."""
+
+    waiver: str
+    finding: str
+    purl: str
+    author: str
+    granted_by: str
+    expires_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedChange:
     """Something that a run rests on and that differs from another run; empty = not there."""
 

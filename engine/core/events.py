@@ -46,7 +46,7 @@ class Recorded:
     Attributes:
         gseq: 1-based place among all events of the home, without gaps.
         stream: a run id, `schedule-<n>`, `bundles`, `admin`, `feeds`, `rescans`, `freezes`,
-            `integrity`, `data-health` or `engine:<id>`.
+            `integrity`, `waivers`, `data-health` or `engine:<id>`.
         seq: 1-based and without gaps within the stream.
         ts_us: UTC microseconds from the shell's clock. Decisions never look at it; it is shown.
         actor: a person's or token's user name, or `engine`.

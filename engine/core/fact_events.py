@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 from engine.core.attestations import Attestation
 from engine.core.burn import BurnState, RuleBurn
 from engine.core.digest import Digest
-from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact
+from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact, UsedWaiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class PolicyEvaluated:
     verdict: digest of the verdict, the same whoever evaluates it and when.
     capsule: blob with everything frozen that the verdict rests on.
     replays: the earlier verdict that was asked again and decided; empty when none was.
-    waived_by: who wrote the waivers that it rests on, sorted.
+    waivers: those that it rests on, the oldest first; waived_by: who wrote them, sorted.
     """
 
     TYPE: ClassVar = "policy.evaluated/1"
@@ -82,6 +82,7 @@ class PolicyEvaluated:
     notes: tuple[str, ...]
     replays: str = ""
     waived_by: tuple[str, ...] = ()
+    waivers: tuple[UsedWaiver, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,7 @@ WAITING: Final = frozenset(
         "schedule.failed",
         "seal.failed",
         "store.damaged",
+        "waiver.requested",
     }
 )
 NAMES: Final = WAITING | {
@@ -113,6 +114,7 @@ NAMES: Final = WAITING | {
     "step.started",
     "step.succeeded",
     "verify.finished",
+    "waiver.ending",
     "webhook.test",
 }
 EVERYTHING: Final = "*"

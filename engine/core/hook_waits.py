@@ -23,9 +23,11 @@ from engine.core.troubles import CARERS
 
 NOBODY_ELIGIBLE: Final = "approval.nobody_eligible"
 OVERDUE: Final = "review.overdue"
+WAIVER_REQUESTED: Final = "waiver.requested"
 # Nobody has to act on these; but who waits for a promotion wants to know.
 FROZEN: Final = "freeze.started"
 OPENED: Final = "freeze.ended"
+WAIVER_ENDING: Final = "waiver.ending"
 # Users to the roles that they hold in one environment.
 Holders: TypeAlias = Mapping[str, frozenset[Role]]
 

@@ -34,6 +34,12 @@ from engine.core.integrity_events import DamageCleared, DamageFound, IntegritySw
 from engine.core.policy_versions import PolicyPublished
 from engine.core.rescan_events import RescanFailed, RescanFinished, RescanStarted
 from engine.core.schedule_events import ScheduleEvent
+from engine.core.waiver_events import (
+    WaiverGranted,
+    WaiverRefused,
+    WaiverRequested,
+    WaiverRevoked,
+)
 
 BUNDLES = "bundles"
 ADMIN = "admin"
@@ -289,6 +295,10 @@ HouseEvent: TypeAlias = (
     | HoldLifted
     | FreezeAdded
     | FreezeEnded
+    | WaiverRequested
+    | WaiverGranted
+    | WaiverRefused
+    | WaiverRevoked
     | EngineStarted
     | KeysRotated
     | EngineStopped

@@ -25,6 +25,10 @@ REPLAY: Final = "replay"
 LIFT_HOLD: Final = "lift_hold"
 FREEZE: Final = "freeze"
 PUBLISH_POLICY: Final = "publish_policy"
+REQUEST_WAIVER: Final = "request_waiver"
+GRANT_WAIVER: Final = "grant_waiver"
+REFUSE_WAIVER: Final = "refuse_waiver"
+REVOKE_WAIVER: Final = "revoke_waiver"
 SYNC_FEEDS: Final = "sync_feeds"
 RESCAN: Final = "rescan"
 RETRY_RUN: Final = "retry_run"
@@ -87,10 +91,13 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.BREAK_GLASS,
             Action.COMMENT,
             OVERRIDE,
+            GRANT_WAIVER,
+            REFUSE_WAIVER,
+            REVOKE_WAIVER,
         }
     ),
     Scope.EVIDENCE: frozenset({EXPORT, DRILL, ANNOTATE, REPLAY, READ_AUDIT, CHECK_AUDIT}),
-    Scope.POLICIES: frozenset({PUBLISH_POLICY}),
+    Scope.POLICIES: frozenset({PUBLISH_POLICY, REQUEST_WAIVER, REVOKE_WAIVER}),
     Scope.FEEDS: frozenset({SYNC_FEEDS, RESCAN}),
     Scope.ADMIN: frozenset({ADMINISTER}),
 }

@@ -20,6 +20,7 @@ from engine.core.state import Run
 from engine.core.statemachine import RunStatus
 from engine.core.troubles import Trouble
 from engine.hooks.noticing_freezes import FreezeNoticer
+from engine.hooks.noticing_waivers import WaiverNoticer
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
 
@@ -29,7 +30,7 @@ class Noticer:
 
     Args:
         holders: environment to the roles of everybody there.
-        freezes: looks at what is frozen.
+        freezes: looks at what is frozen; `waivers`: at what is waived.
         troubles: what is wrong with the house now; `carers`: users who care for it.
     """
 
@@ -40,11 +41,13 @@ class Noticer:
         clock: Clock,
         holders: Callable[[str], Holders],
         freezes: FreezeNoticer,
+        waivers: WaiverNoticer,
         troubles: Callable[[], Sequence[Trouble]] = tuple,
         carers: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         self._store, self._clock, self._holders = store, clock, holders
-        self._freezes, self._troubles, self._carers = freezes, troubles, carers
+        self._freezes, self._waivers = freezes, waivers
+        self._troubles, self._carers = troubles, carers
         self._lock = threading.Lock()
         # Runs with a review that nobody has closed, as far as the log was read.
         self._reviewed: dict[str, int] = {}
@@ -54,6 +57,7 @@ class Noticer:
     def look(self) -> None:
         """Record what is not on record yet. Raises `StorageFull`, `Conflict`."""
         self._freezes.look()
+        self._waivers.look()
         for run in self._store.runs_open():
             if run.status is not RunStatus.AWAITING_APPROVAL:
                 continue

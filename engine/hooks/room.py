@@ -14,11 +14,13 @@ from engine.hooks.inbound import Inbound
 from engine.hooks.letters import HookSecrets, Letters, holders_in
 from engine.hooks.noticing import Noticer
 from engine.hooks.noticing_freezes import FreezeNoticer
+from engine.hooks.noticing_waivers import WaiverNoticer
 from engine.hooks.postman import Postman
 from engine.ports import Clock, EventStore
 from engine.service import Service
 from engine.settings import Settings
 from engine.troubles import Troubles
+from engine.waiving import Waiving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ def hook_room(
     service: Service,
     catalog: Catalog,
     troubles: Troubles,
+    waiving: Waiving,
 ) -> HookRoom:
     """Open the room; nothing is sent before `HookRoom.start`."""
     holders = partial(holders_in, settings)
@@ -58,6 +61,7 @@ def hook_room(
         clock=clock,
         holders=holders,
         freezes=FreezeNoticer(store, Freezing(store, settings, clock).bars),
+        waivers=WaiverNoticer(store, clock, waiving.may_judge),
         troubles=troubles.now,
         carers=troubles.carers,
     )

@@ -70,6 +70,8 @@ HEADS: Final = {
     "step.started": "Step started",
     "step.succeeded": "Step succeeded",
     "verify.finished": "Verification finished",
+    "waiver.ending": "Waiver ends soon",
+    "waiver.requested": "Waiver wanted",
     "webhook.test": "Test message",
 }
 # What those who are waited for may do.
@@ -87,6 +89,7 @@ _DEEDS: Final = {
     "run.stopped": "look at the sentence, and have it tried again",
     "schedule.failed": "look at the reason, and schedule it anew or cancel it",
     "seal.failed": "find out why it could not be sealed",
+    "waiver.requested": "grant or refuse it",
 }
 _BAD: Final = frozenset(
     {
@@ -177,6 +180,8 @@ _PAGES: Final = {
     "disk.low": "/platform-health",
     "rescan.failed": "/feeds?job=rescans",
     "run.stopped": "/orchestrator",
+    "waiver.ending": "/waivers",
+    "waiver.requested": "/waivers",
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from engine.core.bundle import Bundle
 from engine.core.digest import Digest
+from engine.core.waivers import Holding
+from engine.inputs.exceptions import exceptions_of
 from engine.inputs.feeds import FeedFacts, Scan, scan
 from engine.inputs.match import Match, match_packages
 from engine.inputs.packages import Package
@@ -115,9 +117,13 @@ def gate_document(
     voices: Voices,
     reach: Reachability,
     scans: Sequence[Scan],
+    waivers: Sequence[Holding] = (),
 ) -> dict[str, Any]:
-    """The whole document. Approvals, freezes and exceptions are empty: the engine alone decides
-    about the first two, and nobody can grant the third yet."""
+    """The whole document. Approvals and freezes are empty: the engine alone decides about them.
+
+    Args:
+        waivers: those that hold for this promotion.
+    """
     packages = packages_of(covered)
     matches, gaps = match_packages(packages, feeds)
     said, purls = voices.by_flaw(), [package.purl for package in packages]
@@ -135,16 +141,7 @@ def gate_document(
             "bundle": baseline.bundle,
             "label": nfc(baseline.label),
         },
-        "components": [
-            {
-                "purl": package.purl,
-                "name": package.name,
-                "version": package.version,
-                "licenses": list(package.licenses),
-                "found_in": [nfc(carrier) for carrier in carriers],
-            }
-            for package, carriers in packages.items()
-        ],
+        "components": [_package(package, carriers) for package, carriers in packages.items()],
         "findings": [
             _finding(
                 match,
@@ -168,7 +165,7 @@ def gate_document(
         },
         "approvals": [],
         "freeze_windows": [],
-        "exceptions": [],
+        "exceptions": exceptions_of(waivers, matches, now_s),
         "scans": [one.document() for one in every],
     }
 
@@ -179,6 +176,16 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
         "version": nfc(bundle.version),
         "digest": str(bundle.digest),
         "components": sorted(nfc(component.name) for component in bundle.components),
+    }
+
+
+def _package(package: Package, carriers: Sequence[str]) -> dict[str, Any]:
+    return {
+        "purl": package.purl,
+        "name": package.name,
+        "version": package.version,
+        "licenses": list(package.licenses),
+        "found_in": [nfc(carrier) for carrier in carriers],
     }
 
 

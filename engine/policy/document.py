@@ -163,11 +163,15 @@ class FreezeWindow(TypedDict):
 
 @_part
 class PolicyException(TypedDict):
+    """A waiver of one finding of this document, by the names that the finding has here."""
+
     approved_by: Name
     expires_at_s: Seconds
     finding: Name
     purl: Name
     reason: str
+    requested_by: Name
+    waiver: Name
 
 
 @_part

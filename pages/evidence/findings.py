@@ -47,6 +47,12 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         icon=":material/receipt_long:",
         query_params={"run": run.run_id, "step": run.verdict.step},
     )
+    st.page_link(
+        "insights/waivers.py",
+        label="Waivers",
+        icon=":material/rule:",
+        query_params={"run": run.run_id},
+    )
 st.markdown(f":gray[:small[{findings_models.EXPLAINED}]]")
 not_looked_at = findings_models.gaps(found)
 if not_looked_at:
@@ -56,7 +62,7 @@ if not_looked_at:
         icon=":material/visibility_off:",
         title="Not everything was looked at, and what was not is not known to be clean",
     )
-for column, figure in zip(st.columns(5, gap="small"), findings_models.figures(found), strict=True):
+for column, figure in zip(st.columns(6, gap="small"), findings_models.figures(found), strict=True):
     with column.container(border=True, gap="xxsmall", height="stretch"):
         st.metric(figure.label, figure.value)
         st.markdown(f":gray[:small[{words.plain(figure.note)}]]")

@@ -160,7 +160,6 @@ def finding_rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
     score = one["cvssDt"]
-    rules = ", ".join(one["rules"])
     return {
         "tone": "err" if one["kev"] and not one["suppressed"] else "",
         "cells": [
@@ -168,7 +167,7 @@ def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
                 "look": words.SEVERITY[one["severity"]].document(),
                 "sub": "no CVSS score" if score < 0 else f"CVSS {score // 10}.{score % 10}",
             },
-            {"text": one["id"], "sub": "suppressed by VEX" if one["suppressed"] else rules},
+            {"text": one["id"], "sub": _standing(one)},
             {
                 "text": one["purl"].removeprefix("pkg:").partition("?")[0],
                 "sub": f"in {', '.join(one['foundIn'])}",
@@ -178,6 +177,15 @@ def _finding(one: Mapping[str, Any]) -> dict[str, Any]:
             {"look": words.REACH[one["reach"]].document()},
         ],
     }
+
+
+def _standing(one: Mapping[str, Any]) -> str:
+    """What takes the finding out of what the rules look at, or the rules that fired on it."""
+    if one["suppressed"]:
+        return "suppressed by VEX"
+    if one.get("waivers"):
+        return f"waived by {', '.join(one['waivers'])}"
+    return ", ".join(one["rules"])
 
 
 def more_text(found: Sequence[Mapping[str, Any]]) -> str:

@@ -26,6 +26,7 @@ WORDS: Final[Mapping[Duty, str]] = {
     Duty.WROTE_WAIVER: "wrote a waiver for it",
     Duty.BROKE_GLASS: "broke the glass",
     Duty.ASKED_OVERRIDE: "asked for an override",
+    Duty.GRANTED_WAIVER: "granted a waiver for it",
     Duty.APPROVED: "approved it",
     Duty.CONFIRMED_OVERRIDE: "confirmed an override",
     Duty.REJECTED: "rejected it",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.core.waivers import note as waiver_note
 from engine.findings import FindingRow, Snapshot
 from engine.live_text import day_time, percent, plural, span
 from pages.ui import words
@@ -85,7 +86,8 @@ def matching(
 
 def _haystack(row: FindingRow) -> str:
     named = (row.id, row.purl, *row.aliases, *row.sources, *row.found_in)
-    return " ".join((*named, *(one.rule for one in row.fired))).lower()
+    more = (*(one.rule for one in row.fired), *(one.waiver for one in row.waived))
+    return " ".join((*named, *more)).lower()
 
 
 def _vex_word(status: str) -> str:
@@ -129,13 +131,15 @@ def figures(found: Snapshot) -> tuple[Figure, ...]:
     rows = found.rows
     exploited = sum(row.kev for row in rows)
     suppressed = sum(row.suppressed for row in rows)
+    waived = sum(bool(row.waived) for row in rows)
     new = sum(row.new for row in rows)
     fixable = sum(bool(row.fixed_in) for row in rows)
     base = f"against {found.baseline or 'nothing'}" if found.baseline_known else _NO_BASELINE
     return (
         Figure(label="In CISA KEV", value=str(exploited), note="known to be exploited"),
         Figure(label="New", value=str(new), note=base),
-        Figure(label="Suppressed by VEX", value=str(suppressed), note="trusted, with a reason"),
+        Figure(label="Suppressed", value=str(suppressed), note="by a trusted VEX, with a reason"),
+        Figure(label="Waived", value=str(waived), note="accepted by two people, for a while"),
         Figure(
             label="A fix is known",
             value="–" if found.fixes_unknown else str(fixable),
@@ -229,6 +233,14 @@ def _vex(row: FindingRow) -> Mapping[str, Any]:
 def _policy(row: FindingRow) -> Mapping[str, Any]:
     if row.suppressed:
         return {"text": "suppressed", "sub": "by VEX"}
+    if row.waived:
+        first = row.waived[0]
+        more = f" and {len(row.waived) - 1} more" if len(row.waived) > 1 else ""
+        return {
+            "look": words.WAIVED.document(),
+            "sub": f"{first.waiver}{more}, until {day_time(first.expires_us)}",
+            "title": "; ".join(waiver_note(one) for one in row.waived),
+        }
     if not row.fired:
         return {"text": "–"}
     level = "FAIL" if any(one.level == "FAIL" for one in row.fired) else "WARN"

@@ -323,6 +323,14 @@ VEX: Final = {
     "under_investigation": _look("INVESTIGATING", "clock", "wait", "search"),
     "affected": _look("AFFECTED", "cross", "err", "report"),
 }
+WAIVED: Final = _look("WAIVED", "check", "warn", "rule")
+WAIVER: Final[Mapping[str, Look]] = {
+    "REQUESTED": _look("REQUESTED", "clock", "wait", "hourglass_top"),
+    "GRANTED": _look("GRANTED", "check", "warn", "rule"),
+    "REFUSED": _look("REFUSED", "cross", "err", "block"),
+    "REVOKED": _look("REVOKED", "cross", "idle", "undo"),
+    "EXPIRED": _look("EXPIRED", "clock", "idle", "event_busy"),
+}
 FINDINGS_PASS: Final = _look("PASS", "check", "ok", "check_circle")
 FINDINGS_WARN: Final = _look("WARN", "bang", "warn", "warning")
 FINDINGS_FAIL: Final = _look("FAIL", "cross", "err", "cancel")

@@ -18,6 +18,7 @@ RM_CI: Final = frozenset({"release_manager", "ci"})
 APPROVER: Final = frozenset({"approver"})
 TAKES_PART: Final = frozenset({"release_manager", "sre", "approver"})
 ADMIN: Final = frozenset({"admin"})
+AUTHOR: Final = frozenset({"policy_author"})
 BUT_VIEWER_AND_CI: Final = frozenset(EVERY) - {"viewer", "ci"}
 CARES_FOR_SOURCES: Final = frozenset({"admin", "sre", "release_manager"})
 READS_THE_TRAIL: Final = frozenset({"auditor", "release_manager", "sre", "admin"})
@@ -95,7 +96,12 @@ HOUSE_VERBS: Final = (
     # Outside of the time that is asked about, so that it holds up nothing here.
     Verb(name="set_freeze", roles=RM_SRE, record="freeze"),
     Verb(name="end_freeze", roles=RM_SRE),
-    Verb(name="publish_policy", roles=frozenset({"policy_author"})),
+    Verb(name="publish_policy", roles=AUTHOR),
+    # Of somebody else; whom the policy names as `exception_approvers` everybody here is.
+    Verb(name="request_waiver", roles=AUTHOR),
+    Verb(name="grant_waiver", roles=APPROVER),
+    Verb(name="refuse_waiver", roles=APPROVER),
+    Verb(name="revoke_waiver", roles=APPROVER | AUTHOR),
     Verb(name="sync_feeds", roles=CARES_FOR_SOURCES, done=_NOT_NOW, cli=frozenset({5})),
     # Nothing that is live in this house has an SBOM.
     Verb(name="rescan", roles=RM_SRE, done=_NOT_NOW, cli=frozenset({5})),

@@ -18,6 +18,9 @@ _FREEZE: Final = {"kind": "DENY", "name": "far off", "reason": _WHY, "environmen
 _SCHEDULE: Final = {"bundle": "BUNDLE", "environment": ENV, "at": "2099-12-24T02:00",
                     "window_s": 3_600}  # fmt: skip
 
+_WAIVER: Final = {"finding": "CVE-2024-3651", "purl": "pkg:pypi/idna@3.6", "reason": _WHY,
+                  "days": 3, "environments": [ENV]}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Deed:
@@ -127,6 +130,17 @@ def _freeze_to_end(house: House, run_id: str, folder: Path) -> Deed:
     return Deed("POST", f"/freezes/{made[0]}/end", {"json": {"reason": _WHY}}, words)
 
 
+def _waiver_to(word: str) -> Make:
+    def make(house: House, run_id: str, folder: Path) -> Deed:
+        made = [
+            house.api("eva.roth", "POST", "/waivers", json=_WAIVER).json()["id"] for _ in range(2)
+        ]
+        words = ("waiver", word, made[1], "--reason", _WHY)
+        return Deed("POST", f"/waivers/{made[0]}/{word}", {"json": {"reason": _WHY}}, words)
+
+    return make
+
+
 def _schedule_to_cancel(house: House, run_id: str, folder: Path) -> Deed:
     made = []
     for _ in range(2):
@@ -219,6 +233,11 @@ DEEDS: Final[dict[str, Make]] = {
                         "--until", "2099-12-27 06:00"),
     "end_freeze": _freeze_to_end,
     "publish_policy": _policy,
+    "request_waiver": _post("/waivers", _WAIVER, "waiver", "request", "CVE-2024-3651",
+                            "pkg:pypi/idna@3.6", "--env", ENV, "--days", "3", "--reason", _WHY),
+    "grant_waiver": _waiver_to("grant"),
+    "refuse_waiver": _waiver_to("refuse"),
+    "revoke_waiver": _waiver_to("revoke"),
     "sync_feeds": _post("/feeds/sync", {}, "feeds", "sync"),
     "rescan": _post("/rescans", {}, "rescan", "now"),
     "import_feeds": _feeds,

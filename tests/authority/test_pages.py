@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from pages.ui import session
 from tests.authority.book import (
     ADMIN,
+    AUTHOR,
     BUT_VIEWER_AND_CI,
     CARES_FOR_SOURCES,
     EVERY,
@@ -39,6 +40,7 @@ HOUSE_PAGES = (
     ("operations/people.py", "tokens.new", ADMIN),
     ("releases/schedule.py?run=RUN", "schedule.create", RM_CI),
     ("evidence/audit.py", "audit.check", READS_THE_TRAIL),
+    ("insights/waivers.py", "waivers.ask", AUTHOR),
     ("evidence/replay_run.py?run=RUN", "replay.run.first.do", BUT_VIEWER_AND_CI),
 )
 

@@ -60,6 +60,7 @@ from engine.settings import (
 from engine.starting import Starter
 from engine.steps import observe
 from engine.verdicts import PolicyDesk
+from engine.waiving import Waiving
 from engine.watch import Watcher
 from tests.faults.outside_world import (
     OLD,
@@ -285,6 +286,13 @@ class SmallHouse:
             starter=self.starter,
         )
         self.freezing = Freezing(self.store, self.settings, self.clock)
+        self.waiving = Waiving(
+            store=self.store,
+            settings=self.settings,
+            clock=self.clock,
+            catalog=self.catalog,
+            desk=self.outside.desk,
+        )
         self.service = Service(
             store=self.store,
             settings=self.settings,

@@ -19,6 +19,7 @@ from engine.hooks.desk import HookWish, WebhookDesk
 from engine.hooks.letters import HookSecrets, Letters
 from engine.hooks.noticing import Noticer
 from engine.hooks.noticing_freezes import FreezeNoticer
+from engine.hooks.noticing_waivers import WaiverNoticer
 from engine.hooks.postman import Postman
 from engine.ports_notified import Notifier
 from tests.faults.small_house import settings
@@ -81,6 +82,7 @@ class HookHouse:
             clock=self.clock,
             holders=held,
             freezes=FreezeNoticer(self.store, lambda: self.bars),
+            waivers=WaiverNoticer(self.store, self.clock, lambda _: ("bob", "carol")),
         )
         self.postman = Postman(
             store=self.store,

@@ -24,6 +24,7 @@ from engine.core.statemachine import TERMINAL, TRANSITIONS, RunStatus
 from engine.core.troubles import Trouble, disk_trouble, rescan_trouble, stopped_troubles
 from engine.hooks.noticing import Noticer
 from engine.hooks.noticing_freezes import FreezeNoticer
+from engine.hooks.noticing_waivers import WaiverNoticer
 from pages.ui.lists import GROUPS
 from tests.core.simulated import Walk
 from tests.data.kit import play, rollout
@@ -182,6 +183,7 @@ def test_what_is_wrong_with_the_house_is_told_once_for_each_occasion(house: Hook
         clock=house.clock,
         holders=lambda _: HOLDERS,
         freezes=FreezeNoticer(house.real, dict),
+        waivers=WaiverNoticer(house.real, house.clock, lambda _: ()),
         troubles=lambda: wrong,
         carers=lambda: ("ana", "sam"),
     )
@@ -281,7 +283,7 @@ def test_what_waits_for_a_person_beside_the_states_has_a_name() -> None:
     states = {"approval.requested", "run.paused", "rollback.failed"}
     others = {"override.requested", "review.due", "review.overdue", "approval.nobody_eligible",
               "run.held", "run.stopped", "schedule.failed", "seal.failed", "rescan.failed",
-              "disk.low"}  # fmt: skip
+              "disk.low", "store.damaged", "waiver.requested"}  # fmt: skip
     assert states | others == WAITING
 
 

@@ -254,8 +254,10 @@ def test_an_exception_holds_for_its_finding_until_it_expires(
         "finding": "CVE-2024-3651",
         "purl": "pkg:pypi/idna@3.6",
         "expires_at_s": NOW + 1,
-        "approved_by": "ciso",
+        "approved_by": "bob.smith",
         "reason": "accepted until the update",
+        "requested_by": "eva.roth",
+        "waiver": "waiver-1",
     }
     case["exceptions"] = [granted | change]
     verdict = evaluate_policy(compiled, gate_input(case)).verdict

@@ -180,6 +180,16 @@ class FiredDoc(TypedDict):
 
 
 @closed
+class WaivedDoc(TypedDict):
+    """A waiver that takes the finding out of what the rules looked at."""
+
+    id: str
+    by: str
+    granted_by: str
+    expires_us: int
+
+
+@closed
 class FindingDoc(TypedDict):
     key: str
     id: str
@@ -195,6 +205,7 @@ class FindingDoc(TypedDict):
     new_since_baseline: bool | None
     fixed_in: list[str] | None
     vex: VexDoc
+    waived: list[WaivedDoc]
     fired: list[FiredDoc]
 
 
