@@ -33,6 +33,7 @@ from engine.ports import BlobStore
 from engine.recording import record
 from engine.steplog import StepLogger
 from engine.steps import errored, is_open, logger
+from engine.waiver_register import authors_of
 
 _NOTES_MAX: Final = 12
 
@@ -69,6 +70,7 @@ def evaluate(out: Outside, run: Run, step: str, attempt: int) -> None:
     for one in waived:
         log.warn(waiver_note(one))
     outputs = _store(out.store.blobs, verdict, capsule, explained)
+    authors = authors_of(out.store, waived)
     row = VerdictRow(
         verdict_id=verdict_id,
         run_id=run.run_id,
@@ -87,7 +89,7 @@ def evaluate(out: Outside, run: Run, step: str, attempt: int) -> None:
     record(
         out.store,
         run.run_id,
-        lambda now: _judged(now, step, attempt, verdict_id, verdict, waived, outputs),
+        lambda now: _judged(now, step, attempt, verdict_id, verdict, waived, authors, outputs),
         rows=(row,),
     )
 
@@ -129,6 +131,7 @@ def _judged(
     verdict_id: str,
     verdict: Verdict,
     waived: tuple[UsedWaiver, ...],
+    authors: tuple[str, ...],
     outputs: tuple[NamedDigest, ...],
 ) -> Sequence[Event]:
     if not is_open(run, step, attempt):
@@ -147,7 +150,7 @@ def _judged(
         policy_input=verdict.input,
         capsule=next(one.digest for one in outputs if one.name == "capsule.json"),
         notes=notes,
-        waived_by=tuple(sorted({one.author for one in waived})),
+        waived_by=authors,
         waivers=waived,
     )
     summary = "; ".join(notes) or "no rule fired"

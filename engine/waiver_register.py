@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.core import waivers
 from engine.core.digest import Digest
+from engine.core.event_parts import UsedWaiver
 from engine.core.run import Run
 from engine.core.waiver_events import WAIVERS
 from engine.core.waivers import Holding, Waivers
@@ -20,6 +23,14 @@ def holding(
 ) -> tuple[Holding, ...]:
     """What holds for the bundle there at `now_us`."""
     return waivers.holding(register(store), environment, bundle, now_us)
+
+
+def authors_of(store: EventStore, used: Sequence[UsedWaiver]) -> tuple[str, ...]:
+    """Who wrote these, and by whose hand, sorted."""
+    if not used:
+        return ()
+    known = register(store)
+    return tuple(sorted({name for one in used for name in known[one.waiver].authors}))
 
 
 def lost(store: EventStore, run: Run, now_us: int) -> str:

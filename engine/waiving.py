@@ -91,7 +91,7 @@ class Waiving(Admission):
         people = set(self._settings.people)
         for name in one.fact.environments:
             people &= set(self._settings.holders(Role.APPROVER, name)) & set(self.trusted(name))
-        return tuple(sorted(people - {one.by}))
+        return tuple(sorted(people - set(one.authors)))
 
     def rests_on(self, one: Waiver) -> tuple[str, ...]:
         """Open runs whose newest verdict rests on it, in order of request."""
@@ -133,6 +133,7 @@ class Waiving(Admission):
                 environments=where,
                 now_us=self._clock.now_us(),
                 days_max=self._settings.waivers.days_max,
+                hand=asker.hand,
             )
 
         subject = f"{wish.finding.strip()} in {wish.purl.strip()}"
@@ -167,11 +168,13 @@ class Waiving(Admission):
 
         def fact(known: Waivers) -> _Event:
             now_us = self._clock.now_us()
-            return _ENDINGS[verb](known[waiver_id], now_us, reason=reason, ticket=ticket)
+            event = _ENDINGS[verb](known[waiver_id], now_us, reason=reason, ticket=ticket)
+            return replace(event, hand=asker.hand) if isinstance(event, WaiverGranted) else event
 
+        who = {asker.user, asker.hand}
         attempt = _Attempt(
             verb=verb, where=one.fact.environments, subject=waiver_id, reason=reason,
-            ticket=ticket, own=verb == GRANT_WAIVER and asker.user == one.by,
+            ticket=ticket, own=verb == GRANT_WAIVER and not who.isdisjoint(one.authors),
         )  # fmt: skip
         self._record(attempt, asker, command_id, lambda: self.why_not(one, asker, verb), fact)
         if verb == REVOKE_WAIVER:

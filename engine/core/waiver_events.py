@@ -24,6 +24,7 @@ class WaiverRequested:
         environments: where it is to hold, by name, sorted; never empty.
         bundle: the only one that it is meant for; None = every one.
         expires_us: it ends then, granted or not; whole seconds.
+        hand: another person, who made the link or token that its author came in with.
     """
 
     TYPE: ClassVar = "waiver.requested/1"
@@ -35,16 +36,18 @@ class WaiverRequested:
     expires_us: int
     reason: str
     ticket: str = ""
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverGranted:
-    """The second person agreed: from here on it holds."""
+    """The second person agreed: from here on it holds. `hand` as in `WaiverRequested`."""
 
     TYPE: ClassVar = "waiver.granted/1"
     waiver: str
     reason: str
     ticket: str = ""
+    hand: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

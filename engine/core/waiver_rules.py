@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from engine.core.approvals import Actor
+from engine.core.approvals import Actor, let_in
 from engine.core.commands import Refusal
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Refused
@@ -103,12 +103,26 @@ def may_not_judge(
         if actor.user not in trusted.get(environment, ()):
             why = f"the policy of {environment} does not name them in exception_approvers"
             return Refusal(sentence=f"{said}: {why}.", code="role")
-        if actor.user == one.by:
-            return Refusal(
-                sentence=f"{actor.user} wrote {one.id}; somebody else has to {word} it.",
-                code="conflict_of_interest",
-            )
+        own = _own(one, actor, word)
+        if own:
+            return Refusal(sentence=own, code="conflict_of_interest")
     return None
+
+
+def _own(one: Waiver, actor: Actor, word: str) -> str:
+    """Why they are no second person; empty when they are. Nobody is two people."""
+    if actor.user == one.by:
+        return f"{actor.user} wrote {one.id}; somebody else has to {word} it."
+    if actor.user == one.fact.hand:
+        return (
+            f"{actor.user} made the link or token that {one.by} wrote {one.id} with; somebody else "
+            f"has to {word} it."
+        )
+    if actor.hand and actor.provider:
+        return f"{let_in(actor)}; sign in through {actor.provider} to {word} it."
+    if actor.hand in one.authors:
+        return f"{let_in(actor)}, and wrote {one.id}; somebody else has to {word} it."
+    return ""
 
 
 def may_not_revoke(one: Waiver, actors: Mapping[str, Actor]) -> Refusal | None:
@@ -137,12 +151,19 @@ def _service(actor: Actor, what: str) -> Refusal:
 
 
 def requested(
-    wish: WaiverWish, *, number: int, environments: tuple[str, ...], now_us: int, days_max: int
+    wish: WaiverWish,
+    *,
+    number: int,
+    environments: tuple[str, ...],
+    now_us: int,
+    days_max: int,
+    hand: str = "",
 ) -> WaiverRequested:
     """The event that asks for it, once its author may.
 
     Args:
         environments: all that it is to cover.
+        hand: who made the link or token that its author came in with.
 
     Raises:
         Malformed: a field says nothing that can be meant.
@@ -164,6 +185,7 @@ def requested(
         expires_us=(now_us // _SECOND_US) * _SECOND_US + wish.days * DAY_US,
         reason=said(wish.reason),
         ticket=wish.ticket.strip(),
+        hand=hand,
     )
 
 

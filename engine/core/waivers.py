@@ -63,6 +63,11 @@ class Waiver:
         return self.fact.waiver
 
     @property
+    def authors(self) -> tuple[str, ...]:
+        """Who wrote it, and who made the link or token that they came in with."""
+        return (self.by, self.fact.hand) if self.fact.hand else (self.by,)
+
+    @property
     def number(self) -> int:
         return int(self.id.rpartition("-")[2])
 
@@ -105,7 +110,7 @@ def evolve(waivers: Waivers, recorded: Recorded) -> Waivers:
     deed = Deed(by=recorded.actor, at_us=recorded.ts_us, reason=event.reason, ticket=event.ticket)
     match event:
         # Nobody's own word stands for a second person's, whatever a log holds.
-        case WaiverGranted() if deed.by != one.by:
+        case WaiverGranted(hand=hand) if not {deed.by, hand} & set(one.authors):
             one = replace(one, granted=deed)
         case WaiverRefused():
             one = replace(one, refused=deed)

@@ -156,6 +156,31 @@ def test_the_second_person(verb: str, user: str, author: str, code: str | None) 
     assert (None if found is None else found.code) == code
 
 
+@pytest.mark.parametrize(
+    ("user", "hand", "provider", "why"),
+    [
+        ("bob", "pol", "", "pol made the link or token that bob came in with, and wrote waiver-1"),
+        ("bob", "dora", "", "dora made the link or token that bob came in with, and wrote"),
+        ("bob", "ana", "", ""),
+        ("bob", "ana", "the provider", "sign in through the provider to grant it"),
+        ("carol", "", "", "carol made the link or token that pol wrote waiver-1 with"),
+    ],
+)
+def test_nobody_is_a_second_person_by_a_link_that_they_lent(
+    user: str, hand: str, provider: str, why: str
+) -> None:
+    lent = "carol" if user == "carol" else "dora"
+    asked_by_hand = one(fact=replace(asked(), hand=lent))
+    who = actors(user, hand=hand, provider=provider)
+    found = waiver_rules.may_not_judge(asked_by_hand, who, TRUSTED, GRANT_WAIVER)
+    assert (found is None) is (not why)
+    assert found is None or (found.code == "conflict_of_interest" and why in found.sentence)
+    granted = WaiverGranted(waiver="waiver-1", reason="r", hand=hand)
+    log = [recorded(asked_by_hand.fact, "pol"), recorded(granted, user, seq=2)]
+    holds = waivers.holding(waivers.fold(log), PROD, BUNDLE, NOW_US)
+    assert bool(holds) is (hand == "ana")
+
+
 def test_the_second_person_is_trusted_wherever_it_is_to_hold() -> None:
     places = actors("carol", PROD, STAGE)
     why = waiver_rules.may_not_judge(one(), places, TRUSTED, GRANT_WAIVER)
