@@ -37,7 +37,7 @@ from engine.ports import Clock, EventStore, FeedSnapshot
 from engine.recording import append_to
 from engine.settings import FeedOrigin, FeedsConfig
 from engine.settings_feeds import address_problem
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 
 _log = logging.getLogger(__name__)
 
@@ -168,10 +168,14 @@ class FeedDesk:
             wrong = address_problem(wish.origin, signed=False)
             if wrong:
                 raise Malformed(wrong, where="from")
-        why = self.why_not(wish, who)
-        if why is not None:
-            self._deny(who, why, wish)
-            raise Refused(why.sentence, code=why.code)
+        admit(
+            self._store,
+            self.why_not(wish, who),
+            user=who.user,
+            action=SYNC_FEEDS,
+            subject=" ".join(names),
+            override=wish.accept_loss,
+        )
         with self._lock:
             if self._stopped or self._running.keys() & set(names):
                 raise Conflict("A sync of one of them has begun just now.")
@@ -322,17 +326,6 @@ class FeedDesk:
 
     def _record(self, event: Event, user: str) -> None:
         append_to(self._store, FEEDS, event, actor=user)
-
-    def _deny(self, who: Who, why: Refusal, wish: Wish) -> None:
-        denied(
-            self._store,
-            user=who.user,
-            action=SYNC_FEEDS,
-            code=why.code,
-            reason=why.sentence,
-            subject=" ".join(self.names(wish)),
-            override=wish.accept_loss,
-        )
 
     def _follow(self, recorded: tuple[Recorded, ...]) -> None:
         for one in recorded:

@@ -31,7 +31,7 @@ from engine.feeds_file import write_feeds
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
 from engine.settings import FeedsConfig
-from engine.trail.denials import denied
+from engine.trail.denials import admit, denied
 
 DEADLINE_S: Final = 110.0  # an answer over HTTP has to begin within two minutes
 # What a pack may hold, and its frame.
@@ -135,9 +135,9 @@ class FeedFiles:
             Conflict: a sync is under way.
         """
         why = self.why_not(who, accept_loss=accept_loss)
-        if why is not None:
-            self._deny(who, why.code, why.sentence, content, accept_loss)
-            raise Refused(why.sentence, code=why.code)
+        digest = str(Digest.of(content))
+        attempt: dict[str, Any] = {"action": SYNC_FEEDS, "subject": digest, "override": accept_loss}
+        admit(self._store, why, user=who.user, **attempt)
         folder = self._incoming / secrets.token_hex(8)
         try:
             folder.mkdir(parents=True)
@@ -147,7 +147,7 @@ class FeedFiles:
                 return self._take(rows, signed_by, folder, who, accept_loss, command_id)
         except (Unverified, Refused) as error:
             code = error.code if isinstance(error, Refused) else "unverified"
-            self._deny(who, code, str(error), content, accept_loss)
+            denied(self._store, user=who.user, code=code, reason=str(error), **attempt)
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -219,17 +219,6 @@ class FeedFiles:
             events += [started, one]
         append_to(self._store, FEEDS, *events, actor=who.user, command_id=command_id)
         return Imported(signed_by=signed_by, taken=tuple(taken), known=tuple(known))
-
-    def _deny(self, who: Who, code: str, reason: str, content: bytes, accept_loss: bool) -> None:
-        denied(
-            self._store,
-            user=who.user,
-            action=SYNC_FEEDS,
-            code=code,
-            reason=reason,
-            subject=str(Digest.of(content)),
-            override=accept_loss,
-        )
 
 
 def _event(row: dict[str, Any], signed_by: str) -> FeedSynced:

@@ -18,11 +18,10 @@ from engine.core.errors import NotFound
 from engine.core.replays import Cause, ReplayResult
 from engine.evidence.pack import read_file, read_folder
 from engine.packing_replay import CAPSULE, FOLDER, part_name
-from engine.policy.attribution import answer_digest
 from engine.policy.compile import CompiledPolicy
 from engine.policy.evaluate import evaluate_policy
 from engine.policy.frozen import frozen_input
-from engine.policy.replay import Replay, replay_capsule, verdict_diff
+from engine.policy.replay import Replay, policy_cause, replay_capsule, verdict_diff
 
 _DECISION: Final = "policy-decision.dsse"
 
@@ -153,12 +152,12 @@ def _judged(
         )
     now = evaluate_policy(candidate, frozen_input(replay.capsule, read)).verdict
     flipped = now.decision != replay.then["decision"]
-    same = answer_digest(replay.then) == answer_digest(now.document())
-    cause = Cause.POLICY_CHANGED if flipped else Cause.POLICY_CHANGED_SAME_DECISION
+    cause = policy_cause(replay, now)
+    same = cause is None
     return PackReplay(
         verdict_id=baseline.verdict_id,
         result=ReplayResult.FLIPPED if flipped else ReplayResult.SAME,
-        cause="" if same else cause,
+        cause="" if cause is None else cause,
         facet="" if same else "policy",
         sentence=f"{replay.then['decision']} then, {now.word} now",
         diff=() if same else tuple(map(str, verdict_diff(replay.then, now.document()))),

@@ -24,7 +24,13 @@ from engine.policy.cel import EvaluationFailed
 from engine.policy.crosscheck import crosscheck_verdict
 from engine.policy.frozen import frozen_document
 from engine.policy.identity import ENGINE
-from engine.policy.replay import Replay, replay_capsule, unreadable, verdict_diff
+from engine.policy.replay import (
+    Replay,
+    policy_cause,
+    replay_capsule,
+    unreadable,
+    verdict_diff,
+)
 from engine.policy.verdict import Verdict
 
 DETAIL_SCHEMA: Final = "releaseline.replay/1"
@@ -161,7 +167,7 @@ class Worker:
             return _answer(replay, ReplayResult.UNPROVEN, None, detail=self._detail(replay))
         capsule = replay.capsule
         now = self._asker.verdict(task.candidate, capsule.clock, capsule.refs, self._blobs.get)
-        return self._changed(replay, now, _policy_cause(replay, now), whole=task.whole)
+        return self._changed(replay, now, policy_cause(replay, now), whole=task.whole)
 
     def _today(self, task: Task, replay: Replay) -> Answer:
         if not replay.matches:
@@ -329,13 +335,6 @@ def _answer(
         crosscheck=crosscheck,
         detail=detail,
     )
-
-
-def _policy_cause(replay: Replay, now: Verdict) -> Cause | None:
-    if answer_digest(replay.then) == answer_digest(now.document()):
-        return None
-    flipped = now.decision != replay.then["decision"]
-    return Cause.POLICY_CHANGED if flipped else Cause.POLICY_CHANGED_SAME_DECISION
 
 
 def _attribution(replay: Replay) -> dict[str, str]:

@@ -133,7 +133,7 @@ class Starter:
         Returns a wait in seconds when it has to stay.
         """
         now_us = self._out.clock.now_us()
-        broken = run.glass is not None and now_us < run.glass.until_us
+        broken = run.glass_broken(now_us)
         if not run.request.schedule or broken:
             return None
         after = self._recorded(

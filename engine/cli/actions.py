@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import click
@@ -10,13 +9,13 @@ import click
 from engine.cli.call import Call, Leaf, moment, pass_call, short
 from engine.cli.door import open_door
 from engine.cli.review import said_after
-from engine.cli.values import DURATION
+from engine.cli.values import DURATION, attempt_key
 
 
 def act(call: Call, run_id: str, body: dict[str, Any], key: str) -> None:
     """Do it and say what it caused. `key` makes a repeated call the same call."""
     with open_door(call) as door:
-        answer = door.post(f"/runs/{run_id}/actions", body, key=key or f"cli-{uuid.uuid4()}")
+        answer = door.post(f"/runs/{run_id}/actions", body, key=attempt_key(key))
     told(call, run_id, answer)
 
 

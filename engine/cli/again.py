@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Final
 
 import click
@@ -10,6 +9,7 @@ import click
 from engine.cli.actions import act, tell_preview
 from engine.cli.call import Call, Leaf, pass_call
 from engine.cli.door import Door, open_door
+from engine.cli.values import attempt_key
 
 _ENDED: Final = frozenset(
     {"CANCELLED", "EXPIRED", "FAILED", "REJECTED", "ROLLED_BACK", "SUCCEEDED"}
@@ -97,7 +97,7 @@ def differences(call: Call, run_id: str) -> None:
 
 
 def _new_run(call: Call, door: Door, run_id: str, body: dict[str, Any], key: str) -> None:
-    answer = door.post(f"/runs/{run_id}/actions", body, key=key or f"cli-{uuid.uuid4()}")
+    answer = door.post(f"/runs/{run_id}/actions", body, key=attempt_key(key))
     call.give(answer)
     made = answer["new_run"]
     call.say(f"{made['id']}: {made['status']}, {made['bundle']} to {made['environment']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from engine.cli.actions import told
 from engine.cli.call import Call, Leaf, pass_call
 from engine.cli.door import open_door
+from engine.cli.values import attempt_key
 
 _VIEW = click.option(
     "--view",
@@ -55,7 +55,7 @@ def withdraw(call: Call, run_id: str, reason: str, key: str) -> None:
     """Take back your approval."""
     body = {"action": "withdraw", "reason": reason}
     with open_door(call) as door:
-        answer = door.post(f"/runs/{run_id}/approvals", body, key=_key(key))
+        answer = door.post(f"/runs/{run_id}/approvals", body, key=attempt_key(key))
     told(call, run_id, answer)
 
 
@@ -84,7 +84,7 @@ def _decide(call: Call, run_id: str, action: str, reason: str, view: str, key: s
             say_view(call, shown["document"])
             view = shown["digest"]
         body = {"action": action, "reason": reason, "view": view}
-        answer = door.post(f"/runs/{run_id}/approvals", body, key=_key(key))
+        answer = door.post(f"/runs/{run_id}/approvals", body, key=attempt_key(key))
     call.say(f"on view {view}")
     told(call, run_id, answer)
 
@@ -99,11 +99,6 @@ def say_view(call: Call, document: Mapping[str, Any]) -> None:
         for line in more:
             call.say(f"{'':<12} {line}")
     call.say("")
-
-
-def _key(key: str) -> str:
-    """`key` makes a repeated call the same call."""
-    return key or f"cli-{uuid.uuid4()}"
 
 
 COMMANDS: tuple[click.Command, ...] = (approve, reject, withdraw, approval_view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ from engine.cli.door import open_door
 from engine.cli.exits import DONE
 from engine.cli.run import wait_and_tell
 from engine.cli.schedule import wanted
-from engine.cli.values import DURATION
+from engine.cli.values import DURATION, attempt_key
 
 
 @click.command(cls=Leaf)
@@ -84,7 +83,7 @@ def promote(
     elif requires or window is not None:
         raise click.UsageError("--window and --require need --at.")
     with open_door(call) as door:
-        made = door.post(address, body, key=key or f"cli-{uuid.uuid4()}")
+        made = door.post(address, body, key=attempt_key(key))
         # A key that was used before gets the answer of then; what is told here is the run of now.
         asked = door.get(f"/runs/{made[of]}")
         call.say(f"{asked['id']}: {asked['status']}, {asked['bundle']} to {asked['environment']}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from engine.cli.call import Call, Noun, moment, pass_call
 from engine.cli.door import open_door
-from engine.cli.values import DURATION
+from engine.cli.values import DURATION, attempt_key
 from engine.core.preconditions import KINDS, Precondition, parse
 from engine.core.spans import limit_text
 
@@ -69,7 +68,7 @@ def create(
         "ticket": ticket,
     }
     with open_door(call) as door:
-        made = door.post("/schedules", body, key=key or f"cli-{uuid.uuid4()}")
+        made = door.post("/schedules", body, key=attempt_key(key))
     call.give(made)
     call.say(f"{made['id']}: {made['label']} to {made['environment']}, {made['said']}")
     call.say(f"{made['run']} waits for its window.")
@@ -152,7 +151,7 @@ def cancel(call: Call, schedule_id: str, reason: str, key: str) -> None:
     """Let it fire no more; a run of it that waits for its window is cancelled too."""
     with open_door(call) as door:
         ended = door.post(
-            f"/schedules/{schedule_id}/cancel", {"reason": reason}, key=key or f"cli-{uuid.uuid4()}"
+            f"/schedules/{schedule_id}/cancel", {"reason": reason}, key=attempt_key(key)
         )
     call.give(ended)
     call.say(f"{ended['id']} fires no more.")

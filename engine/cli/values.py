@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,11 @@ class Duration(click.ParamType[int]):
 
 
 DURATION: Final = Duration()
+
+
+def attempt_key(given: str) -> str:
+    """What makes a repeated call the same call: what was given, else a new one of this call."""
+    return given or f"cli-{uuid.uuid4()}"
 
 
 def write_file(path: Path, content: bytes, *, force: bool) -> None:

@@ -37,7 +37,7 @@ def stands_for_approvals(run: Run, now_us: int) -> bool:
         glass is not None
         and glass.binding is not None
         and glass.binding == run.binding
-        and now_us < glass.until_us
+        and run.glass_broken(now_us)
     )
 
 

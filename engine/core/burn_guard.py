@@ -70,7 +70,7 @@ def holds(run: Run, now_us: int, criteria: Criteria) -> bool:
     would wait for data, and no longer: an outage of the metrics is no reason to stop for ever.
     """
     guard, since_us, told_us = run.guard, run.guard_since_us, run.guard_us
-    if run.glass is not None and now_us < run.glass.until_us:
+    if run.glass_broken(now_us):
         return False  # two people let it go on all the same
     if guard is None or since_us is None or told_us is None:
         return False

@@ -98,12 +98,12 @@ def before_deploy(run: Run, seen: ApproversSeen, now_us: int) -> tuple[RunEvent,
         return ()
     if run.status is not RunStatus.RUNNING or stage is None or not stage.open:
         return ()
-    result, glass = approval.attempt.result, run.glass
+    result = approval.attempt.result
     if approval.status is not StepStatus.SUCCEEDED or result not in {APPROVED, BREAK_GLASS}:
         return ()
     gone = lapsed(run, seen.approvers, now_us)
     if result == BREAK_GLASS:
-        fell = glass is None or now_us >= glass.until_us
+        fell = not run.glass_broken(now_us)
         why = "the glass was broken too long ago"
     else:
         people = {person for one in gone for person in one.people}

@@ -153,8 +153,7 @@ def bar_of(freezes: Iterable[Freeze], run: Run, now_us: int, zones: Zones) -> Ba
 
     While the glass is broken for the run it passes every freeze.
     """
-    glass = run.glass
-    if run.request.kind == ROLLBACK or (glass is not None and now_us < glass.until_us):
+    if run.request.kind == ROLLBACK or run.glass_broken(now_us):
         return None
     return barring(
         freezes,

@@ -143,19 +143,20 @@ def remedy(found: DamageFound) -> str:
     if found.place.startswith(LEAF):
         return (
             "The journal holds this leaf too: stop the server, set releaseline.duckdb aside, and "
-            "the next start makes it again. `releaseline log fsck` looks at the whole log."
+            "the next start makes it again. Then releaseline log fsck looks at the whole log."
         )
     digest = found.place.removeprefix(f"{BLOB}sha256:")
     return (
         "What was exported before is whole, and verifies without this server. Put the same bytes "
-        f"back as blobs/{digest[:2]}/{digest}, from a backup or from a pack, then run "
-        "`releaseline fsck`: it looks again, and what is whole again is cleared."
+        f"back as blobs/{digest[:2]}/{digest}, from a backup or from a pack, then run releaseline "
+        "fsck: it looks again, and what is whole again is cleared."
     )
 
 
 def sentence(found: DamageFound) -> str:
     """What is damaged and which check says so, in one sentence."""
-    item = found.item[:1].upper() + found.item[1:]
+    file = "/" in found.item or "." in found.item  # a file's name is left as it is
+    item = found.item if file else found.item[:1].upper() + found.item[1:]
     place = "" if found.expected in found.place else f" ({found.place})"
     return (
         f"{item}{place} failed the check {found.check}: expected {found.expected}, "

@@ -336,6 +336,10 @@ class Run:
         """The newest break-glass that two people made use of; None when nobody did."""
         return next((one for one in reversed(self.overrides) if one.until_us), None)
 
+    def glass_broken(self, now_us: int) -> bool:
+        """Whether the glass is broken now: what it opens has to begin by then."""
+        return self.glass is not None and now_us < self.glass.until_us
+
     @property
     def waived_by(self) -> tuple[str, ...]:
         """Who wrote the waivers that the newest verdict rests on."""

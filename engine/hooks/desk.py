@@ -11,12 +11,12 @@ import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NoReturn
+from typing import Final
 
 from engine.adapters.guarded_http import GuardedHttp
 from engine.asker import Asker, refusal_of
 from engine.core.commands import Refusal
-from engine.core.errors import AdapterFailed, Conflict, Malformed, NotFound, Refused
+from engine.core.errors import AdapterFailed, Conflict, Malformed, NotFound
 from engine.core.events import Event, Recorded
 from engine.core.hook_book import ROTATION_US, Hook
 from engine.core.hook_events import (
@@ -34,7 +34,7 @@ from engine.hooks.letters import CDEVENTS, FORMATS, MADE, SLACK, HookSecrets, is
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
 from engine.settings import Settings, WebhookConfig
-from engine.trail.denials import denied
+from engine.trail.denials import admit
 
 API: Final = "api"
 HOME: Final = "home"
@@ -268,16 +268,12 @@ class WebhookDesk:
         return Hook(asked=first.event, by=first.actor, since_us=first.ts_us)
 
     def _admit(self, action: str, asker: Asker) -> None:
-        why = self.why_not(asker)
-        if why is not None:
-            self._deny(action, asker, why)
+        admit(self._store, self.why_not(asker), user=asker.user, action=action)
 
-    def _refuse(self, action: str, asker: Asker, sentence: str) -> NoReturn:
-        self._deny(action, asker, Refusal(sentence=sentence, code="state"))
-
-    def _deny(self, action: str, asker: Asker, why: Refusal) -> NoReturn:
-        denied(self._store, user=asker.user, action=action, code=why.code, reason=why.sentence)
-        raise Refused(why.sentence, code=why.code)
+    def _refuse(self, action: str, asker: Asker, sentence: str) -> None:
+        """Raises `Refused`."""
+        why = Refusal(sentence=sentence, code="state")
+        admit(self._store, why, user=asker.user, action=action)
 
     def _append(
         self, events: Sequence[Event], actor: str, command_id: str = ""

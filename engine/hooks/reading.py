@@ -22,7 +22,8 @@ def shown_url(asked: WebhookSet) -> str:
         host = asked.url.partition("://")[2].partition("/")[0].lower()
         address = read_address(asked.url, Allowed(hosts=frozenset({host})), where="")
     except Malformed:
-        return asked.url.partition("?")[0]
+        scheme, _, rest = asked.url.partition("://")  # a path, or what precedes @, may be a secret
+        return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2].partition('?')[0]}/…"
     return address.shown(whole=asked.format != SLACK)
 
 

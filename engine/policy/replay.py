@@ -16,6 +16,7 @@ from engine.core.errors import Malformed, NotFound
 from engine.core.jcs import canonical
 from engine.core.replays import Cause
 from engine.policy.asking import Asker
+from engine.policy.attribution import answer_digest
 from engine.policy.capsule import OpenedCapsule, open_capsule
 from engine.policy.document import FACETS, input_digest
 from engine.policy.evaluate import evaluate_policy
@@ -193,14 +194,25 @@ def _compare(capsule: OpenedCapsule, again: Verdict, recorded: Digest | None) ->
     )
 
 
+def policy_cause(replay: Replay, now: Verdict) -> Cause | None:
+    """What another policy changed of a recorded answer; None when it gives the same."""
+    if answer_digest(replay.then) == answer_digest(now.document()):
+        return None
+    return _policy_cause(replay.then["decision"], now.decision)
+
+
+def _policy_cause(then: object, now: object) -> Cause:
+    return Cause.POLICY_CHANGED_SAME_DECISION if then == now else Cause.POLICY_CHANGED
+
+
 def _other_answer(capsule: OpenedCapsule, again: Verdict) -> tuple[Cause, str, str]:
     """Why an untouched question about untouched facts has another answer now."""
     if str(again.policy) != capsule.verdict.get("policy"):
         policies = f"judged by {capsule.verdict.get('policy')}, asked again by {again.policy}"
-        if again.decision == capsule.verdict.get("decision"):
-            sentence = f"{again.decision} as before, but {policies}"
-            return Cause.POLICY_CHANGED_SAME_DECISION, "policy", sentence
-        return Cause.POLICY_CHANGED, "policy", f"now {again.word}: {policies}"
+        cause = _policy_cause(capsule.verdict.get("decision"), again.decision)
+        same = cause is Cause.POLICY_CHANGED_SAME_DECISION
+        said = f"{again.decision} as before, but" if same else f"now {again.word}:"
+        return cause, "policy", f"{said} {policies}"
     here = identity()
     code = capsule.env.get("engine_code")
     if capsule.engine != ENGINE:

@@ -73,7 +73,7 @@ def damaged(found: Sequence[Damage], *, now_us: int) -> str:
         for one in newest[:_SHOWN]
     ]
     if len(found) > _SHOWN:
-        told.append(f"{len(found) - _SHOWN} more; `releaseline integrity` names them all.")
+        told.append(f"{len(found) - _SHOWN} more; releaseline integrity names them all.")
     return "\n\n".join(told)
 
 

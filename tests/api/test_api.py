@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
+from engine.cli.exits import INVALID_EVIDENCE, of_problem
+from engine.core.digest import Digest
 from engine.services import Services
 from tests.api.ending import cancelled
 
@@ -136,3 +138,25 @@ def test_the_openapi_document_lists_every_route(client: TestClient, bearer: Bear
     document = client.get(f"{API}/openapi.json", headers=bearer("ana.li")).json()
     assert document["openapi"].startswith("3.1")
     assert {"/runs", "/promotions", "/bundles", "/runs/{run_id}/actions"} <= set(document["paths"])
+
+
+def test_damage_of_ours_is_no_mistake_of_the_asker(
+    client: TestClient, services: Services, bearer: Callable[[str], dict[str, str]], bundle: str
+) -> None:
+    """At every door that reads what is stored: the bytes themselves, and what is made of them."""
+    path = services.store.blobs.path(Digest.parse(bundle))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b" ")
+    try:
+        for door in (f"/blobs/{bundle}", f"/bundles/{bundle}"):
+            answer = client.get(f"/api/v1{door}", headers=bearer("ana.li"))
+            told = answer.json()
+            assert (answer.status_code, told["code"]) == (500, "stored_damaged"), door
+            assert told["where"] == f"blob {bundle}" and told["expected"] == bundle
+            assert of_problem(answer.status_code, told).code == INVALID_EVIDENCE
+        wish = {"bundle": bundle, "environment": "eu-stage"}
+        asked = client.post("/api/v1/promotions", json=wish, headers=bearer("ci-demo"))
+        assert (asked.status_code, asked.json()["code"]) == (500, "stored_damaged")
+    finally:
+        path.write_bytes(whole)
+    assert client.get(f"/api/v1/bundles/{bundle}", headers=bearer("ana.li")).status_code == 200

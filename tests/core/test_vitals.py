@@ -104,7 +104,7 @@ def test_damage_is_told_once_until_all_of_it_is_whole_again() -> None:
     found = stored_trouble(IntegrityLog(damaged={"a": DAMAGED, "b": older}))
     assert found is not None
     assert (found.name, found.occasion, found.run) == ("store.damaged", "since-3", "run-2")
-    assert "Statement.dsse failed the check blob.sha256" in found.text and "1 more" in found.text
+    assert "statement.dsse failed the check blob.sha256" in found.text and "1 more" in found.text
     source = stored_source(2, ("run-2", "run-1"), since_us=3)
     assert source.level is Level.FAIL and source.blocks == ("packs and replays of run-2, run-1",)
     assert stored_source(0, (), since_us=None).level is Level.OK

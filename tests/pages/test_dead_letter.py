@@ -11,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 from data import queries
 from engine.asker import Asker
 from engine.core.hook_book import Answer, after_try, judged
+from engine.core.hook_events import WebhookSet
 from engine.core.hook_names import NAMES
 from engine.core.hook_rows import DEAD, DELIVERED, FAILED
 from engine.hooks.desk import HookWish
-from engine.hooks.reading import hook_document
+from engine.hooks.reading import hook_document, shown_url
 from engine.services import Services
 from pages.ui import hook_models, session, words
 from tests.pages.reading import House, texts
@@ -154,3 +155,19 @@ def test_a_chats_address_and_no_secret_is_shown(house: House) -> None:
         desk.remove("chat", ADMIN)
     finally:
         desk._http = http
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:secret@chat.example/T0/secret", "https://chat.example/…"),
+        ("https://chat.example:99999/T0/secret?x", "https://chat.example:99999/…"),
+        ("https://0x7f.1?secret", "https://0x7f.1/…"),
+    ],
+)
+def test_of_an_odd_address_only_the_host_is_shown(url: str, told: str) -> None:
+    asked = WebhookSet(
+        hook="wh_1", name="odd", url=url, secret="", former="", former_until_us=0, events=("*",),
+        environments=(), format="slack", source="api",
+    )  # fmt: skip
+    assert shown_url(asked) == told

@@ -283,7 +283,7 @@ def test_a_closed_run_takes_in_nothing_and_its_pack_holds_all(
     desk.import_for_bundle(bundle, [given(bundle)], actor="ci")
     run = house.drive(house.promote().run_id)
     late = given(bundle, predicate_type=TEST_RESULT, predicate={"result": "PASSED"})
-    desk.import_for_run(run.run_id, [late], actor="ana")
+    first = desk.import_for_run(run.run_id, [late], actor="ana", command_id="ana/late")
     house.ask(run.run_id, Action.APPROVE, "bob")
     run = house.drive(run.run_id)
     assert run.terminal
@@ -304,6 +304,9 @@ def test_a_closed_run_takes_in_nothing_and_its_pack_holds_all(
     version = house.real.version(run.run_id)
     with pytest.raises(Refused, match="run-1 is SUCCEEDED: what it rests on is closed"):
         desk.import_for_run(run.run_id, [given(bundle)], actor="ana")
+    # What was done before the end is told again, under the same command.
+    told = desk.import_for_run(run.run_id, [late], actor="ana", command_id="ana/late")
+    assert told == first and told[0].new
     assert house.real.version(run.run_id) == version
 
 

@@ -90,7 +90,7 @@ def test_a_flipped_bit_is_told_with_its_run_and_cleared_when_it_is_put_right(
     found = only(sweeps).found
     assert (found.item, found.check, found.runs) == (file.name, "blob.sha256", (RUN,))
     assert found.expected == str(file.digest) and found.found.startswith("sha256:")
-    assert sentence(found).startswith(file.name[:1].upper() + file.name[1:])
+    assert sentence(found).startswith(f"{file.name} failed")
     assert f"blobs/{file.digest.hex[:2]}/{file.digest.hex}" in remedy(found)
     since_us = only(sweeps).since_us
     sweeps.sweep("dora.admin")  # again: told once
