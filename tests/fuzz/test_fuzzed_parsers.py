@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from engine.api.pages import cursor_to, place_of
 from engine.core.bundle import Bundle, Component, parse_manifest
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, UnsafeConfig, Unverified
+from engine.core.oci import parse_manifest as parse_image
+from engine.core.oci import parse_reference
+from engine.core.recurrence import days, parse_rule
 from engine.evidence.checkpoint import (
     NoteKey,
     open_checkpoint,
@@ -36,6 +40,7 @@ from engine.inputs.vex_reading import read_vex
 from engine.policy.model import load_policy
 from engine.settings_read import read_settings
 from tests.inputs.documents import CDX, CSAF, SPDX, SPDX3, VEX, dump
+from tests.oci.images import image, index
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 ROUNDS: Final = 400
@@ -95,6 +100,18 @@ TARGETS: Final[dict[str, tuple[tuple[bytes, ...], Read]]] = {
     "cursor": (
         (cursor_to("runs", (42,)).encode(), cursor_to("x?{}", ("a", 1)).encode()),
         lambda content: place_of("runs", _text(content), (int,)),
+    ),
+    "oci": (
+        (image(b"layer").manifest, index(image(b"layer"), image(b"other"))),
+        lambda content: parse_image(content, where="f"),
+    ),
+    "oci-reference": (
+        (b"oci://registry.example.com:5000/team/app:1.0@sha256:" + b"0" * 64,),
+        lambda content: parse_reference(_text(content)),
+    ),
+    "recurrence": (
+        (b"FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,TH", b"FREQ=MONTHLY;BYDAY=-1FR;UNTIL=20301231"),
+        lambda content: list(islice(days(parse_rule(_text(content)), 20_000), 20)),
     ),
     "checkpoint": ((_NOTE,), lambda content: parse_checkpoint(_text(content))),
     "note": (
