@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from engine.home import read_server_file
 from engine.homes import create_home
+from tests.interop.clients import NODE, PACKAGES
+from tests.interop.conftest import want
 from tests.journeys.product import ROOT, environment, free_port, marked, wait_for
 
 pytestmark = pytest.mark.browser
@@ -49,12 +52,19 @@ sign_in:
 """
 
 
+PROVIDER = Path(__file__).with_name("provider.mjs")
+MOCK, CERTIFIED = "oidc-provider-mock", "oidc-provider"
+
+
 @dataclass
 class Place:
+    """`provider`: MOCK from PyPI, or CERTIFIED from npm, which requires PKCE."""
+
     home: Path
     url: str
     log: Path
     idp: str
+    provider: str
 
     def token(self) -> dict[str, str]:
         """Of whoever has a shell on the home."""
@@ -64,14 +74,36 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Place]:
     """`a-1` has signed in once, so that account is ana.li's."""
-    folder = tmp_path_factory.mktemp("sign-in")
+    with served(tmp_path_factory.mktemp("sign-in"), browser, MOCK) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def certified(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[Place]:
+    here = (PACKAGES / "oidc-provider").is_dir()
+    want(request, here, "the provider is not in .tools/clients; ./run test --version gets it")
+    with served(tmp_path_factory.mktemp("certified"), browser, CERTIFIED) as made:
+        yield made
+
+
+def command_of(provider: str, port: int, redirect: str) -> list[str]:
+    if provider == MOCK:
+        users = [word for one in CLAIMS for word in ("--user-claims", json.dumps(one))]
+        return [sys.executable, "-m", "oidc_provider_mock", "-p", str(port), "-n", "true", *users]
+    words = (PROVIDER, PACKAGES, port, redirect, SECRET, json.dumps(CLAIMS))
+    return [str(NODE), *map(str, words)]
+
+
+@contextmanager
+def served(folder: Path, browser: Browser, kind: str) -> Iterator[Place]:
     home, log = folder / "home", folder / "out.log"
     create_home(home, passphrase="correct horse")
     port, idp = free_port(), free_port()
     (home / "releaseline.d").mkdir()
     (home / "releaseline.d" / "sign-in.yaml").write_text(SETTINGS.format(idp=idp, port=port))
-    users = [word for one in CLAIMS for word in ("--user-claims", json.dumps(one))]
-    provider = [sys.executable, "-m", "oidc_provider_mock", "-p", str(idp), "-n", "true", *users]
+    provider = command_of(kind, idp, f"http://localhost:{port}/oauth2callback")
     server = ["-m", "engine", "serve", "--home", str(home), "--port", str(port)]
     env = environment(RELEASELINE_KEY_PASSPHRASE="correct horse", TEST_CLIENT_SECRET=SECRET)
     with log.open("w") as out:
@@ -88,7 +120,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
             lambda: _answers(f"{where}/.well-known/openid-configuration"),
             timeout_s=60,
         )
-        made = Place(home=home, url=f"http://localhost:{port}", log=log, idp=where)
+        made = Place(home=home, url=f"http://localhost:{port}", log=log, idp=where, provider=kind)
         first = browser.new_context()
         first.set_default_timeout(60_000)
         sign_in(first, made)
@@ -127,13 +159,24 @@ def at_provider(context: BrowserContext, place: Place, *, host: str = "localhost
     page.goto(f"{place.url.replace('localhost', host)}/run?run=run-1")
     expect(page.get_by_role("heading")).to_have_text("You are not signed in")
     page.get_by_role("link", name="Sign in with Example SSO").click()
-    expect(page.get_by_role("heading", name="Authorize Client")).to_be_visible()
+    if place.provider == MOCK:
+        expect(page.get_by_role("heading", name="Authorize Client")).to_be_visible()
     return page
+
+
+def choose_account(page: Page, place: Place, sub: str) -> None:
+    if place.provider == MOCK:
+        page.get_by_role("button", name=sub, exact=True).click()
+        return
+    page.get_by_placeholder("Enter any login").fill(sub)
+    page.get_by_placeholder("and password").fill("any")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()  # it may read what it asked for
 
 
 def sign_in(context: BrowserContext, place: Place, sub: str = "a-1", **more: str) -> Page:
     page = at_provider(context, place, **more)
-    page.get_by_role("button", name=sub, exact=True).click()
+    choose_account(page, place, sub)
     expect(page.get_by_text("Signed in as")).to_be_visible()
     return page
 
@@ -142,15 +185,17 @@ def session_of(context: BrowserContext) -> str:
     return next(c["value"] for c in context.cookies() if c["name"] == "rl_session")  # type: ignore[typeddict-item]
 
 
+@pytest.mark.parametrize("provider", ["place", "certified"])
 def test_sign_in_click_sign_out_and_a_copied_cookie_is_worth_nothing(
-    context: BrowserContext, browser: Browser, place: Place
+    context: BrowserContext, browser: Browser, request: pytest.FixtureRequest, provider: str
 ) -> None:
+    place: Place = request.getfixturevalue(provider)
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     # From 127.0.0.1, while the provider knows localhost: the way there changes the address first.
     page = sign_in(context, place, host="127.0.0.1")
     assert page.url.startswith(place.url)
-    way = next(url for url in asked if url.startswith(f"{place.idp}/oauth2/authorize"))
+    way = next(url for url in asked if url.startswith(place.idp) and "client_id=" in url)
     for part in ("code_challenge_method=S256", "code_challenge=", "nonce=", "prompt=login"):
         assert part in way
     names = {c["name"] for c in context.cookies()}  # type: ignore[typeddict-item]
@@ -193,18 +238,26 @@ def test_an_ended_session_ends_in_the_open_tab_and_in_its_open_stream(
 
 
 @pytest.mark.parametrize(
-    ("choose", "sentence", "code"),
+    ("provider", "choose", "sentence", "code"),
     [
-        ("x-1", "your account is no person of the settings", "unknown"),
-        ("a-2", "another account signed in under your name", "account"),
-        ("Deny", "you, or it, declined", ""),
+        ("place", "x-1", "your account is no person of the settings", "unknown"),
+        ("place", "a-2", "another account signed in under your name", "account"),
+        ("place", "Deny", "you, or it, declined", ""),
+        ("certified", "x-1", "your account is no person of the settings", "unknown"),
+        ("certified", "a-2", "another account signed in under your name", "account"),
     ],
 )
 def test_who_is_not_let_in_reads_why(
-    context: BrowserContext, place: Place, choose: str, sentence: str, code: str
+    context: BrowserContext,
+    request: pytest.FixtureRequest,
+    provider: str,
+    choose: str,
+    sentence: str,
+    code: str,
 ) -> None:
+    place: Place = request.getfixturevalue(provider)
     page = at_provider(context, place)
-    page.get_by_role("button", name=choose, exact=True).click()
+    choose_account(page, place, choose)
     expect(page.get_by_role("alert")).to_contain_text("The last sign-in failed:")
     expect(page.get_by_role("alert")).to_contain_text(sentence)
     assert not any(c["name"] == "rl_session" for c in context.cookies())  # type: ignore[typeddict-item]

@@ -19,15 +19,15 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 @pytest.fixture(scope="session")
 def npm_client(request: pytest.FixtureRequest) -> None:
     here = (clients.PACKAGES / "@sigstore" / "verify").is_dir()
-    _want(request, here, "the npm client is not in .tools/clients; ./run test --version gets it")
+    want(request, here, "the npm client is not in .tools/clients; ./run test --version gets it")
 
 
 @pytest.fixture(scope="session")
 def openssl(request: pytest.FixtureRequest) -> None:
-    _want(request, shutil.which("openssl") is not None, "no openssl; apt-get install openssl")
+    want(request, shutil.which("openssl") is not None, "no openssl; apt-get install openssl")
 
 
-def _want(request: pytest.FixtureRequest, here: bool, says: str) -> None:
+def want(request: pytest.FixtureRequest, here: bool, says: str) -> None:
     """A client that is not here fails where it may not be skipped."""
     if here:
         return
