@@ -18,7 +18,7 @@ import duckdb
 
 from data import queries
 from engine.core.digest import Digest
-from engine.core.errors import Malformed, NotFound, ReleaselineError
+from engine.core.errors import Conflict, Malformed, NotFound, ReleaselineError
 from engine.core.events import Event
 from engine.core.integrity import (
     BLOB,
@@ -66,8 +66,13 @@ class SweptStore(EventStore, Protocol):
     def cursor(self) -> duckdb.DuckDBPyConnection: ...
 
 
-class _Stopped(Exception):
+class _Stopped(Conflict):
     """The sweep was told to end; what it saw so far is on record."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The sweep was ended early: another one was asked for, or the engine ends."
+        )
 
 
 @dataclass(slots=True)
@@ -142,6 +147,7 @@ class Integrity:
 
         Raises:
             StorageFull: what was found cannot be recorded.
+            Conflict: it was ended early, by another one or by the engine's end.
         """
         self._stop.set()  # one that was due takes its time
         with self._working:

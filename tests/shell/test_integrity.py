@@ -12,7 +12,7 @@ import pytest
 
 from data.store import Store
 from engine.core.digest import Digest
-from engine.core.errors import StoredDamaged
+from engine.core.errors import Conflict, StoredDamaged
 from engine.core.fact_events import EvidenceCaptured
 from engine.core.integrity import Damage, remedy, sentence
 from engine.core.integrity_events import INTEGRITY, DamageFound, IntegritySwept
@@ -156,6 +156,22 @@ def test_a_slow_sweep_gives_way_to_whoever_asks_and_to_the_end(store: Store) -> 
     sweeps.stop()
     sweeps.when_due()
     assert threading.active_count() <= before
+
+
+def test_a_sweep_that_another_one_ends_says_so(store: Store, sweeps: Integrity) -> None:
+    """As when two people ask at once: the second one's answer is whole."""
+    read = store.blobs.path
+
+    def interrupted(digest: Digest) -> Path:
+        sweeps._stop.set()
+        return read(digest)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store.blobs, "path", interrupted)
+        with pytest.raises(Conflict, match="ended early"):
+            sweeps.sweep("dora.admin")
+    assert not sweeps.running
+    assert sweeps.sweep("dora.admin").swept is not None
 
 
 def test_the_newest_digests_come_first(store: Store) -> None:
