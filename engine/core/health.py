@@ -37,7 +37,7 @@ from engine.core.health_evidence import (
 from engine.core.health_judges import Judges, log_line
 from engine.core.health_looks import PlannedLooks
 from engine.core.health_parse import parse_gate
-from engine.core.health_stage import Answer, Stage, answered
+from engine.core.health_stage import SHUT_ROW, Answer, Stage, answered
 from engine.core.health_tick import Tick, Window, pairs, read_tick, time_ms
 from engine.core.jcs import JsonValue
 
@@ -96,6 +96,7 @@ _WORD_OF_ROW: Final = {
     9: GateWord.WARMING_UP,
     10: GateWord.OK,
     12: GateWord.AT_RISK,
+    SHUT_ROW: GateWord.OK,
 }
 _FINAL: Final = frozenset({"promote", "rollback"})
 _STICKY: Final = _FINAL | {"pause"}
@@ -190,7 +191,7 @@ class Gate:
             return "hold"
         gap_ms = seen.t_ms - stage.t_ms if self._ticks else 0
         self._ticks += 1
-        stage.t_ms = seen.t_ms
+        stage.t_ms, stage.opening = seen.t_ms, seen.opening
         self._answer = self._no_data(seen) or self._judged(seen, gap_ms)
         return self.action
 
@@ -297,6 +298,7 @@ class Gate:
                 "targets": max((len(tick) for tick in self._history), default=0),
             },
             "env_guard": self._guard(),
+            **({} if stage.opening is None else {"opening": stage.opening.document()}),
             "clock": {
                 "held_ms": stage.held_ms,
                 "needed_ms": self.criteria.hold_ms,

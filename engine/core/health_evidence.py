@@ -50,10 +50,13 @@ class Evidence:
         self._sums = list(carried) if carried else [0.0] * len(RATIOS)
         self._starts: list[tuple[float, ...]] = []
         self._planned = planned
+        self._waiting: Waiting | None = None
         self._log_e: float | None = None
 
     def add(self, terms: Sequence[float]) -> None:
         self._sums = [total + term for total, term in zip(self._sums, terms, strict=True)]
+        if self._waiting is not None:
+            self._waiting.add(terms)
         self._log_e = None
 
     def start(self) -> None:
@@ -61,11 +64,22 @@ class Evidence:
         if len(self._starts) < self._planned:
             self._starts.append(tuple(self._sums))
             self._log_e = None
+        if self._waiting is not None:
+            self._waiting.start()
+            self._log_e = None
+
+    def wait(self) -> None:
+        """From here on the stage may have to wait for hours, longer than any plan."""
+        if self._waiting is None:
+            self._waiting = Waiting()
+            self._log_e = None
 
     @property
     def log_e(self) -> float:
         if self._log_e is None:
-            self._log_e = self._mixed()
+            waited = None if self._waiting is None else self._waiting.log_e
+            mixed = self._mixed()
+            self._log_e = mixed if waited is None else max(mixed, waited)
         return self._log_e
 
     @property
@@ -91,6 +105,34 @@ class Evidence:
         if to_come:
             logs.append(log_one + math.log(to_come))
         return _log_sum(logs)
+
+
+class Waiting:
+    """An E value of its own for a stage that waits, with starts for as long as it does.
+
+    Hours of good traffic would outweigh a fault that begins after them, and the planned starts are
+    all open by then. Here the k-th start has 1/(k(k+1)) of the money, which is enough for as many
+    as ever come, and one sum per ratio holds them all. What it spends is alpha once more.
+    """
+
+    def __init__(self) -> None:
+        self._log_sums: list[float] = []
+        self._opened = 0
+        self.start()
+
+    def start(self) -> None:
+        self._opened += 1
+        log_stake = -math.log(self._opened * (self._opened + 1))
+        before = self._log_sums or [-math.inf] * len(RATIOS)
+        self._log_sums = [_log_sum((total, log_stake)) for total in before]
+
+    def add(self, terms: Sequence[float]) -> None:
+        self._log_sums = [total + term for total, term in zip(self._log_sums, terms, strict=True)]
+
+    @property
+    def log_e(self) -> float:
+        bets = [weight + total for weight, total in zip(_LOG_WEIGHTS, self._log_sums, strict=True)]
+        return _log_sum([*bets, -math.log(self._opened + 1)])
 
 
 def _log_sum(logs: Sequence[float]) -> float:

@@ -93,6 +93,11 @@ class Judges:
         self._evidence[metric, "relative"].add(terms)
         self._evidence[metric, "limit_baseline"].add(limit_terms(*baseline, limit=limit, phi=phi))
 
+    def wait(self) -> None:
+        """The stage waits for the next step's time, which may be hours away."""
+        for evidence in self._evidence.values():
+            evidence.wait()
+
     def log_e(self, metric: str, kind: str) -> float:
         """Staggered starts find what begins late. Of the limit they count only while no baseline
         is there: beside one, a late fault shows in the comparison, and a few bad seconds of the

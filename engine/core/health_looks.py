@@ -7,7 +7,9 @@ may spend only part of alpha: by the function of Lan and DeMets (Biometrika 70, 
 O'Brien and Fleming, little at first and most at the end. A look's line is taken from what it spends
 alone. That is a little stricter than the recursive boundary, and it stays right when traffic, and
 so information, does not come evenly. A stage that outlives its plan begins another on new counts
-with half of the alpha that is left: all plans together stay within it.
+with half of the alpha that is left: all plans together stay within it. Where it waits for hours for
+the next step's time, halves would soon be nothing: from there on the k-th plan gets 1/(k(k+1)) of
+what is left.
 """
 
 from __future__ import annotations
@@ -95,7 +97,22 @@ class PlannedLooks:
         self.bad = dict.fromkeys(METRICS, 0)
         self._looks: deque[_Look] = deque(maxlen=_LOOKS_KEPT)
         self._plan, self._polls_best, self._t_ms = 0, 0, 0
+        self._waits_from: int | None = None
         self._begin(0)
+
+    def wait(self) -> None:
+        """The stage waits for the next step's time, which may be hours away."""
+        if self._waits_from is None:
+            self._waits_from = self._plan
+
+    @property
+    def _share(self) -> float:
+        """Of alpha, what the plan at hand may spend."""
+        waits_from = self._waits_from
+        if waits_from is None or self._plan <= waits_from:
+            return float(0.5**self._plan)
+        k = self._plan - waits_from
+        return float(0.5**waits_from) / (k * (k + 1))
 
     def _begin(self, t_ms: int) -> None:
         self._plan += 1
@@ -137,7 +154,7 @@ class PlannedLooks:
         criteria = self._criteria
         lines = {
             alpha_ppm: look_line(
-                alpha_ppm / 1_000_000 / 2**self._plan,
+                alpha_ppm / 1_000_000 * self._share,
                 done=self._done / criteria.looks,
                 now=number / criteria.looks,
             )

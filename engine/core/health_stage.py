@@ -1,4 +1,4 @@
-"""Rows 3 to 12 of the gate's table: what is known of one stage, and the first row that matches.
+"""Rows 3 to 13 of the gate's table: what is known of one stage, and the first row that matches.
 
 `Stage` only sees ticks that count: late ones and those without data are answered in `health`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from engine.core.health_criteria import (
     SHORT_MS,
@@ -22,7 +23,10 @@ from engine.core.health_evidence import Counts, rejects_limit
 from engine.core.health_judges import Judges, log_line
 from engine.core.health_looks import Judge, PlannedLooks
 from engine.core.health_probes import Probes
-from engine.core.health_tick import Totals, Window
+from engine.core.health_tick import Opening, Totals, Window
+
+# The stage may pass, and the step behind it may not begin yet.
+SHUT_ROW: Final = 13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class Stage:
         of slow requests; None = not.
     fleet: healthy ones of all targets, in the newest tick; `fleet_low_from_ms` since when they
         are too few.
+    opening: when the step behind the stage may begin, in the newest tick; `undecided_ms`: since
+        when max_hold counts, the stage's start or later: not while nothing but that is waited for.
     restarts: (time, cause) of every restart of a running clock.
     """
 
@@ -73,6 +79,8 @@ class Stage:
         self.slow_from_ms: int | None = None
         self.fleet: tuple[int, int] | None = None
         self.fleet_low_from_ms: int | None = None
+        self.opening: Opening | None = None
+        self.undecided_ms = 0
         self.restarts: list[tuple[int, str]] = []
         self._newest = Counts(requests=0, errors=0)
         self._both_suspect = ""
@@ -94,7 +102,7 @@ class Stage:
 
     def resume(self, t_ms: int, cause: str, *, limits_too: bool) -> None:
         """A person lets the stage go on; `limits_too`: after the limit was proven on both arms."""
-        self.t_ms = self.origin_ms = t_ms
+        self.t_ms = self.origin_ms = self.undecided_ms = t_ms
         self.unseen(cause)
         limits_too = limits_too and self._rules.new_proof
         if limits_too:
@@ -110,6 +118,10 @@ class Stage:
         parts: tuple[Counts, ...],
     ) -> None:
         self._newest = canary
+        if self._shut:
+            self.judges.wait()
+            if self.looks is not None:
+                self.looks.wait()
         self.probes.observe(self.t_ms, targets)
         self.window.add(self.t_ms, canary, baseline)
         self.short.add(self.t_ms, canary, baseline)
@@ -122,7 +134,14 @@ class Stage:
     def answer(self) -> Answer:
         t_ms = self.t_ms
         fleet = self._fleet_low(t_ms)
-        return self._breached(t_ms) or fleet or self._held(t_ms) or self._going_on()
+        answer = self._breached(t_ms) or fleet or self._held(t_ms) or self._going_on()
+        if answer.action != "promote" or not self._shut:
+            return answer
+        return answered(SHUT_ROW, "continue", f"criteria met; {self._shut}")
+
+    @property
+    def _shut(self) -> str:
+        return "" if self.opening is None else self.opening.shut
 
     # --- rows 3 to 6 --------------------------------------------------------------------------
 
@@ -266,10 +285,14 @@ class Stage:
     # --- rows 7 to 9, and 11 --------------------------------------------------------------------
 
     def _held(self, t_ms: int) -> Answer | None:
-        answer = self._unfit(t_ms) or self._suspect() or self._insufficient(t_ms)
+        answer = self._unfit(t_ms) or self._suspect()
+        if answer is None:
+            if self._shut:  # nothing speaks against the stage: only the next step's time is awaited
+                self.undecided_ms = t_ms
+            answer = self._insufficient(t_ms)
         if answer is None or answer.action == "promote":
             return answer
-        if t_ms - self.origin_ms < self.criteria.max_hold_ms:
+        if t_ms - self.undecided_ms < self.criteria.max_hold_ms:
             return answer
         reason = f"not decided within {duration(self.criteria.max_hold_ms)}: {answer.reason}"
         return Answer(action="pause", rule=11, reason=reason, row=answer.rule)

@@ -11,6 +11,7 @@ from typing import Any, Final, SupportsIndex
 from engine.core.errors import Malformed
 from engine.core.health_criteria import shown
 from engine.core.health_evidence import Counts
+from engine.core.jcs import JsonValue
 
 STATUSES: Final = ("ok", "nodata", "error", "partial")
 # Beyond these a number is a defect of the source. Up to them the sums of a stage of thousands of
@@ -20,12 +21,42 @@ _SECONDS_MAX: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """When the step behind the stage may begin, seen from one tick; 0 or less is behind it.
+
+    Attributes:
+        name: of that step. at: when it opens, by the clocks of its zone.
+    """
+
+    name: str
+    at: str
+    opens_in_ms: int
+    closes_in_ms: int
+
+    @property
+    def shut(self) -> str:
+        """Why the step may not begin now, as a sentence's part; empty when it may."""
+        if self.closes_in_ms <= 0:
+            return f"{self.name} did not begin in its window, which opened {self.at}"
+        return f"{self.name} opens {self.at}" if self.opens_in_ms > 0 else ""
+
+    def document(self) -> dict[str, JsonValue]:
+        return {
+            "name": self.name,
+            "at": self.at,
+            "opens_in_ms": self.opens_in_ms,
+            "closes_in_ms": self.closes_in_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """Attributes:
     canary: None when no target of the stage's cohort is in the metrics.
     targets: the cohort's probes; None for a target = missing from the metrics.
     parts: the baseline target by target; empty when it was not asked for.
     fleet: healthy ones of all targets of the environment; None when it was not asked for.
+    opening: of the step behind the stage; None when that has no time of its own.
     """
 
     t_ms: int
@@ -36,6 +67,7 @@ class Tick:
     parts: tuple[Counts, ...]
     note: str
     fleet: tuple[int, int] | None = None
+    opening: Opening | None = None
 
     @property
     def usable(self) -> bool:
@@ -64,6 +96,7 @@ def read_tick(tick: Mapping[str, Any], *, parts: bool) -> Tick:
         parts=_parts(tick.get("baseline_targets")) if parts else (),
         note=str(tick.get("note") or ""),
         fleet=_fleet(tick.get("fleet")),
+        opening=_opening(tick.get("opening")),
     )
 
 
@@ -98,6 +131,21 @@ def _fleet(fleet: Any) -> tuple[int, int] | None:
     if not 0 <= healthy <= of:
         raise Malformed(f"expected at most {of} of {of}, found {healthy}", where="tick.fleet")
     return healthy, of
+
+
+def _opening(opening: Any) -> Opening | None:
+    where = "tick.opening"
+    if opening is None:
+        return None
+    if not isinstance(opening, Mapping):
+        raise Malformed(f"expected a mapping, found {shown(opening)}", where=where)
+    name, at = opening.get("name"), opening.get("at")
+    opens, closes = _whole(opening.get("opens_in_ms")), _whole(opening.get("closes_in_ms"))
+    if not isinstance(name, str) or not isinstance(at, str) or opens is None or closes is None:
+        raise Malformed(
+            f"expected two texts and two whole numbers, found {shown(opening)}", where=where
+        )
+    return Opening(name=name, at=at, opens_in_ms=opens, closes_in_ms=closes)
 
 
 def _parts(parts: Any) -> tuple[Counts, ...]:

@@ -16,6 +16,7 @@ from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.health import Criteria, Gate, criteria_from_document, new_gate
 from engine.core.health_editions import EDITION
+from engine.core.health_tick import Opening
 from engine.core.jcs import JsonValue, canonical
 from engine.core.metrics import LATENCY_BOUNDS_MS, Reading, ReadingStatus, TargetCounters
 from engine.core.rows import GateTick, Sample
@@ -39,6 +40,7 @@ def tick_between(
     age_ms: int,
     age_ms_max: int,
     fleet: bool = False,
+    opening: Opening | None = None,
 ) -> dict[str, Any]:
     """The gate's tick for what happened since `previous`.
 
@@ -48,6 +50,7 @@ def tick_between(
         cohort: targets that must run the new bundle in this stage; the others are the baseline.
         age_ms: how old `now` is; older than `age_ms_max` counts as no data.
         fleet: also count the healthy ones of all targets; one that is missing is not healthy.
+        opening: when the step behind the stage may begin; None = it has no time of its own.
     """
     tick: dict[str, Any] = {"t": t_ms / 1000, "status": now.status.value, "note": now.note}
     if now.status is ReadingStatus.OK and age_ms > age_ms_max:
@@ -55,6 +58,8 @@ def tick_between(
     elif now.status is ReadingStatus.OK and previous is None:
         tick |= {"status": "nodata", "note": "first reading, nothing to compare with"}
     tick["note"] = tick["note"][:_NOTE_MAX]
+    if opening is not None:
+        tick["opening"] = opening.document()
     tick |= {"canary": None, "baseline": None, "baseline_targets": [], "targets": None}
     if tick["status"] != "ok" or previous is None:
         return tick
