@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import approvals, burn_guard, eligibility, queueing, starting
+from engine.core import approvals, burn_guard, eligibility, queueing, starting, step_times
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -26,6 +26,7 @@ _PAUSED: Final = {
     "engine_restart": "Paused: the engine was lost in a step that may not start twice.",
     "cancel_after_change": "Paused: a target changed while the run was being cancelled.",
 }
+_MISSED: Final = "Paused: a step missed its window."
 # Phases of a driver's lines (engine.ports.DriverEvent) behind which a target is at rest.
 _DONE: Final = frozenset({"plan", "done", "noop", "fail"})
 _DECIDES: Final = "A release manager or SRE decides what comes next."
@@ -116,7 +117,9 @@ def _now(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[str,
         case RunStatus.PAUSED:
             note = run.pause_note.rstrip(". ")
             text = f"{note}. {_DECIDES}" if note else _DECIDES
-            return "warn", "pause", _PAUSED.get(run.pause_reason, "Paused."), text
+            missed = run.pause_reason == "step_failed" and step_times.missed(run) is not None
+            head = _PAUSED.get(run.pause_reason, "Paused.")
+            return "warn", "pause", _MISSED if missed else head, text
         case RunStatus.CANCELLING:
             text = "Looking at the targets first: cancelled means that none has changed."
             return "idle", "stop", "Cancelling.", text
@@ -142,6 +145,8 @@ def _running(run: Run, step: StepState | None, stage: StageNow | None) -> tuple[
         return "warn", "bang", f"{step.spec.name} got no answer.", f"{_sentence(step.summary)}"
     if stage is not None and stage.step == step.id:
         return stage.now(_next_name(run, step))
+    if step.status is StepStatus.PENDING and (why := step_times.waits_for(run)):
+        return "wait", "clock", f"{step.spec.name} waits for its time.", _sentence(why)
     if why := burn_guard.held_up(run):
         text = f"{_sentence(why)} No target of it is touched; it goes on by itself."
         return "warn", "clock", f"{step.spec.name} waits.", text

@@ -22,6 +22,7 @@ from engine.core.health_criteria import (
     percent_bp,
     percent_ppm,
 )
+from engine.core.health_stage import SHUT_ROW
 from engine.core.run import Run
 from engine.core.state import StepState
 from engine.live_stage_course import Arm, Course, Point, Restart
@@ -106,6 +107,9 @@ class StageNow:
         if self.trigger == "TRIGGERED":
             return "err", "undo", f"{self.short} breached its gate.", reason
         match self.word:
+            case "OK" if self.rule == SHUT_ROW:
+                text = f"{reason} It stays under its gate until then, and goes on by itself."
+                return "wait", "clock", f"{self.short} is healthy and waits.", text
             case "OK":
                 text = f"{self.cohort_text()}, {held}; then {following}, by itself."
                 return "run", "play", f"{self.short} is healthy.", text

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.core import evidence_forecast
+from engine.core import evidence_forecast, step_times
 from engine.core.rows import StepLog
 from engine.core.run import Run
 from engine.core.spec import StepKind
@@ -82,6 +82,7 @@ def signature(run: Run) -> str:
         run.seal_status,
         [str(t.current) for t in run.targets],
         gate,
+        [s.time for s in run.steps],
         (run.unsettled, run.pause_cause, run.override, len(run.overrides), run.reviews),
     )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
@@ -113,14 +114,16 @@ def short_name(step: StepState) -> str:
 
 def step_line(run: Run, step: StepState, stage: StageNow | None) -> dict[str, Any]:
     """Attributes of one row: `res` is the step's own judgement, `text` its one-line result, `ev`
-    how many evidence items are in which state."""
+    how many evidence items are in which state. `o`: when a step with a time opens."""
     attempt = step.attempt
     first, result, text = step.attempts[:1], "", step_text(run, step, stage)
     if attempt is not None and attempt.status not in STEP_OPEN:
         result = attempt.result
     verdict = run.verdict
     warned = step.spec.kind is StepKind.GATE_EVAL and verdict is not None and verdict.warn > 0
-    return {
+    time = step_times.wish(step)
+    opens = {} if time is None or run.outcome is not None else {"o": _ms(time.opens_us)}
+    return opens | {
         "id": step.id,
         "name": step.spec.name,
         "st": step.status.value,
@@ -167,6 +170,10 @@ def _pending(run: Run, step: StepState) -> str:
     before = run.steps[: [s.id for s in run.steps].index(step.id)]
     if run.terminal or run.outcome is not None:
         return ""
+    time = step_times.wish(step)
+    if time is not None:
+        missed = f"missed its window, which opened {time.at}: {time.missed}"
+        return missed if time.missed else f"opens {time.at}"
     waits_for = before[-1].spec.name if before else ""
     match step.spec.kind:
         case StepKind.DEPLOY:

@@ -18,6 +18,7 @@ from engine.core.commands import Action, Refusal, Window
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound
 from engine.core.firings import Firing, check, coming, firings
+from engine.core.local_time import clock_text, day_text, local
 from engine.core.preconditions import SOAKED, Precondition
 from engine.core.recurrence import in_words, parse_rule
 from engine.core.run import Run
@@ -104,9 +105,15 @@ class Scheduling(Admission):
     def window(self, timing: Timing) -> Window:
         """The window of a timing that fires once. Raises `Malformed`."""
         check(timing)
-        (one,) = firings(timing, offset_at(timing.zone))
+        zone = offset_at(timing.zone)
+        (one,) = firings(timing, zone)
+        day, second = local(one.start_us, zone)
         return Window(
-            start_us=one.start_us, end_us=one.end_us, time_zone=timing.zone, note=one.note
+            start_us=one.start_us,
+            end_us=one.end_us,
+            time_zone=timing.zone,
+            local=f"{day_text(day)} {clock_text(second // 60)}",
+            note=one.note,
         )
 
     def coming(self, schedule: Schedule, *, count: int) -> tuple[Firing, ...]:

@@ -20,6 +20,7 @@ from engine.core import queue_events as queue
 from engine.core import run_events as moved
 from engine.core import schedule_events as timed
 from engine.core import step_events as stepped
+from engine.core import step_time_events as step_timed
 from engine.core.attestations import AttestationImported
 from engine.core.events import Event, Recorded
 from engine.core.spec import PROMOTE, ROLLBACK
@@ -244,6 +245,12 @@ def _scheduled(e: moved.RunScheduled, actor: str) -> str:
     return f"{head} at {window}{said}".rstrip(".") + "."
 
 
+def _step_scheduled(e: step_timed.StepScheduled, actor: str) -> str:
+    window = f"{e.local} {e.time_zone} ({_utc(e.opens_us)}) and {_utc(e.closes_us)}"
+    told = " ".join(part for part in (e.note, f"Reason: {e.reason}." if e.reason else "") if part)
+    return f"{actor} scheduled {e.step}: it may begin between {window}. {told}".strip()
+
+
 def _queued(e: moved.RunQueued, actor: str) -> str:
     if e.via in {"window_open", "start_now"}:
         return f"The run left its schedule for the queue{_because(e.reason)}."
@@ -355,6 +362,11 @@ _TELLERS: Final[dict[type, Callable[[Any, str], str]]] = {
         f"{' and '.join(e.doers)}: {e.what}."
     ),
     people.ReviewClosed: _review_closed,
+    step_timed.StepScheduled: _step_scheduled,
+    step_timed.StepUnscheduled: lambda e, a: (
+        f"{a} took the time of {e.step} away{_because(e.reason)}."
+    ),
+    step_timed.StepTicked: lambda e, _: f"{e.step} {e.word.value.replace('_', ' ')}: {e.why}.",
     timed.FiringTicked: lambda e, _: f"{e.word.value.replace('_', ' ')}: {e.why}.",
     timed.PreconditionsChecked: _checked,
     AttestationImported: _imported,

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from engine.core import ticks
+from engine.core import step_times, ticks
 from engine.core.digest import Digest
-from engine.core.effects import gate_decided
 from engine.core.events import Event
 from engine.core.fact_events import GateDecided
+from engine.core.gate_answers import gate_decided
 from engine.core.health import Criteria, Gate, criteria_from_document
 from engine.core.health_evidence import HISTORY_MS_MIN, History
 from engine.core.jcs import JsonValue, canonical
@@ -32,7 +32,7 @@ from engine.outside import Outside
 from engine.recording import record
 from engine.redact import redact_record
 from engine.steplog import StepLogger
-from engine.watch_parts import expected_targets, history_note, old_version
+from engine.watch_parts import evidence_document, expected_targets, history_note, old_version
 
 # A read may take this part of a poll, so that a slow source costs a tick and not the rhythm.
 _READ_PART: Final = 0.8
@@ -303,6 +303,7 @@ class Watcher:
                 age_ms=max(0, self._out.clock.now_us() - reading.at_us) // 1000,
                 age_ms_max=self._age_ms_max(run, watch.poll_ms),
                 fleet=watch.gate.criteria.fleet_share_bp_min > 0,
+                opening=step_times.opening(run, watch.step, self._out.clock.now_us()),
             )
         )
 
@@ -321,7 +322,9 @@ class Watcher:
         )
 
         def build(now: Run) -> Sequence[Event]:
-            return gate_decided(now, decided) if _watched(now, watch) else ()
+            # What the gate was told of the next step's time has to be true still.
+            told, true = (step_times.opening(r, watch.step, row.ts_us) for r in (run, now))
+            return gate_decided(now, decided) if _watched(now, watch) and told == true else ()
 
         after = record(out.store, run.run_id, build, rows=(row,))
         if after.step(watch.step).gate != decided:
@@ -338,23 +341,15 @@ class Watcher:
         return True
 
     def _evidence(self, run: Run, watch: _Watch, reading: Reading) -> Digest:
-        source = self._out.places[run.environment].metrics
-        document: dict[str, JsonValue] = {
-            "schema": "releaseline.gate-evidence/1",
-            "run": run.run_id,
-            "environment": run.environment,
-            "bundle": str(run.bundle),
-            "step": watch.step,
-            "attempt": watch.attempt,
-            "speed": run.request.speed,
-            "poll_ms": watch.poll_ms,
-            "cohort": list(watch.cohort),
-            "criteria_sentence": watch.gate.criteria.sentence(),
-            "decision": watch.gate.evidence,
-            "query": {"source": source.kind, "text": reading.query, "at_us": reading.at_us},
-            "history_note": ticks.decode(watch.rows[0].tick).get("history_note", ""),
-            "series": {"rows": len(watch.rows), "digest": str(ticks.series_digest(watch.rows))},
-        }
+        document = evidence_document(
+            run,
+            watch.gate,
+            watch.rows,
+            poll_ms=watch.poll_ms,
+            cohort=watch.cohort,
+            source=self._out.places[run.environment].metrics.kind,
+            reading=reading,
+        )
         return self._out.store.blobs.put(canonical(document))
 
     # --- outside --------------------------------------------------------------------------------

@@ -114,7 +114,12 @@ class ActionIn(BaseModel):
     plan: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = Field(
         default=None, description="rollback: digest of the preview that you saw, to be compared"
     )
-    window: WindowIn | None = Field(default=None, description="reschedule: when instead")
+    window: WindowIn | None = Field(
+        default=None, description="reschedule, schedule_step: when it may start"
+    )
+    step: Annotated[str, Field(max_length=200, examples=["full-100"])] = Field(
+        default="", description="schedule_step, unschedule_step: which one, before it has begun"
+    )
     dry_run: Yes = False
     lift_hold: Yes = Field(
         default=False, description="rerun, rollback_promotion: lift the bundle's hold with it"
@@ -194,6 +199,7 @@ def _command(services: Services, body: ActionIn, match: str) -> Command:
         review=_reviewing(body),
         lift_hold=_lifting(body),
         window=_window(services, body),
+        step=_step(body),
         version=None if match in {"", "*"} else int(match.strip('"').partition(".")[0]),
     )
 
@@ -245,7 +251,7 @@ def _reviewing(body: ActionIn) -> int:
 
 def _window(services: Services, body: ActionIn) -> Window | None:
     asked = body.window
-    if asked is not None and body.action is not Action.RESCHEDULE:
+    if asked is not None and body.action not in {Action.RESCHEDULE, Action.SCHEDULE_STEP}:
         raise Malformed(f"{body.action.value} takes none", where="window")
     if asked is None:
         return None
@@ -253,6 +259,12 @@ def _window(services: Services, body: ActionIn) -> Window | None:
     return services.scheduling.window(
         Timing(zone=asked.time_zone, first=date, time=time, window_s=asked.window_s)
     )
+
+
+def _step(body: ActionIn) -> str:
+    if body.step and body.action not in {Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP}:
+        raise Malformed(f"{body.action.value} is about none", where="step")
+    return body.step
 
 
 def _lifting(body: ActionIn) -> bool:

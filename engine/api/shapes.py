@@ -239,7 +239,24 @@ def step_shape(step: StepState) -> dict[str, Any]:
         "status": step.status.value,
         "summary": step.summary,
         "retry_at_us": step.retry_at_us,
+        "time": _time(step),
         "attempts": [_attempt(attempt) for attempt in step.attempts],
+    }
+
+
+def _time(step: StepState) -> dict[str, Any] | None:
+    time = step.time
+    if time is None:
+        return None
+    return {
+        "opens_us": time.opens_us,
+        "closes_us": time.closes_us,
+        "time_zone": time.time_zone,
+        "local": time.local,
+        "by": time.by,
+        "set_us": time.set_us,
+        "due_us": time.due_us,
+        "missed": time.missed,
     }
 
 

@@ -194,8 +194,9 @@ def plan_lines(shown: Document) -> tuple[str, ...]:
 
 def stage_line(stage: Document) -> str:
     count = f": {plural(len(stage['targets']), 'target')}" if stage["targets"] else ""
-    gate = gate_text(stage)
-    return f"{stage['name']}{count}{f'; {gate}' if gate else ''}."
+    gate, time = gate_text(stage), stage.get("time")
+    opens = "" if time is None else f"; not before {time['at']}, by {time['by']}"
+    return f"{stage['name']}{count}{f'; {gate}' if gate else ''}{opens}."
 
 
 def gate_text(stage: Document) -> str:

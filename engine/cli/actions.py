@@ -200,6 +200,39 @@ def reschedule(
     act(call, run_id, {"action": "reschedule", "reason": reason, "window": wanted}, key)
 
 
+@click.command("schedule-step", cls=Leaf)
+@click.argument("run_id", metavar="RUN")
+@click.option("--step", required=True, help="One that has not begun, such as full-100.")
+@click.option("--at", "at_", required=True, metavar="YYYY-MM-DDTHH:MM", help="Local wall time.")
+@click.option("--zone", default="UTC", show_default=True, help="IANA time zone.")
+@click.option("--window", type=DURATION, required=True, help="For so long after that it may begin.")
+@click.option("--reason", default="", help="Why, in your words.")
+@click.option("--idempotency-key", "key", default="", metavar="KEY")
+@pass_call
+def schedule_step(
+    call: Call, run_id: str, step: str, at_: str, zone: str, window: int, reason: str, key: str
+) -> None:
+    """Let a step begin at a time, and not before; the stage before it stays under its gate.
+
+    A step that has not begun when its window closes does not begin late: the run pauses, and
+    `run retry` lets it begin then.
+    """
+    wanted = {"at": at_, "time_zone": zone, "window_s": window // 1000}
+    body = {"action": "schedule_step", "step": step, "reason": reason, "window": wanted}
+    act(call, run_id, body, key)
+
+
+@click.command("unschedule-step", cls=Leaf)
+@click.argument("run_id", metavar="RUN")
+@click.option("--step", required=True, help="The step whose time is taken away.")
+@click.option("--reason", default="", help="Why, in your words.")
+@click.option("--idempotency-key", "key", default="", metavar="KEY")
+@pass_call
+def unschedule_step(call: Call, run_id: str, step: str, reason: str, key: str) -> None:
+    """Let a step begin as soon as its turn comes again."""
+    act(call, run_id, {"action": "unschedule_step", "step": step, "reason": reason}, key)
+
+
 COMMANDS: tuple[click.Command, ...] = (
     _simple("pause", "pause", "Stop the run at the next safe point."),
     _overridable("resume", "resume", "Let a paused run go on."),
@@ -214,6 +247,8 @@ COMMANDS: tuple[click.Command, ...] = (
     close_review,
     _simple("start-now", "start_now", "Start a scheduled run now.", reason_required=False),
     reschedule,
+    schedule_step,
+    unschedule_step,
     break_glass,
     _simple("drop-override", "drop_override", "Take back, or decline, an override asked for."),
 )

@@ -172,7 +172,7 @@ def tell(call: Call, found: dict[str, Any]) -> None:
     call.table(
         ("STEP", "STATUS", "ATTEMPTS", "SUMMARY"),
         [
-            [s["id"], s["status"], len(s["attempts"]) or None, _clipped(s["summary"])]
+            [s["id"], s["status"], len(s["attempts"]) or None, _clipped(_summary(s))]
             for s in found["steps"]
         ],
     )
@@ -191,6 +191,15 @@ def tell(call: Call, found: dict[str, Any]) -> None:
     if missing and found["approvals"]["shortage"]:
         call.say(f"approval: {found['approvals']['shortage']}")
     say_owed(call, found)
+
+
+def _summary(step: dict[str, Any]) -> str:
+    """What the step says, or for what time it waits."""
+    time = step["time"]
+    if time is None or step["attempts"]:
+        return str(step["summary"])
+    opens = f"opens {time['local']} {time['time_zone']}"
+    return f"missed its window ({opens}): {time['missed']}" if time["missed"] else opens
 
 
 def _clipped(text: str) -> str:

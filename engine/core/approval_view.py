@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.core import approvals, preconditions
+from engine.core import approvals, preconditions, step_times
 from engine.core.approval_facts import (
     Frozen,
     PolicyChange,
@@ -28,7 +28,7 @@ from engine.core.digest import Digest
 from engine.core.event_parts import UsedWaiver
 from engine.core.jcs import canonical
 from engine.core.spec import StepKind
-from engine.core.state import Approval, Run, TargetState
+from engine.core.state import Approval, Run, StepState, TargetState
 
 SCHEMA: Final = "releaseline.approval-view/1"
 # The worst first; what nobody could look at is worse than what is only old.
@@ -235,9 +235,20 @@ def _plan(run: Run) -> dict[str, Any]:
                 "targets": sorted(run.cohort(step.id)),
                 "gate": json.loads(step.spec.gate) if step.spec.gate else None,
             }
+            | _time(step)
             for step in run.steps
             if step.spec.kind in {StepKind.DEPLOY, StepKind.VERIFY}
         ],
+    }
+
+
+def _time(step: StepState) -> dict[str, Any]:
+    """Before which a step may not begin, where somebody wished that before the decision."""
+    time = step_times.wish(step)
+    if time is None:
+        return {}
+    return {
+        "time": {"at": time.at, "opensUs": time.opens_us, "closesUs": time.closes_us, "by": time.by}
     }
 
 

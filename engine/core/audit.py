@@ -32,6 +32,8 @@ VERBS: Final[Mapping[str, str]] = {
     "run.queued/1": "resume",
     "run.continued/1": "continue",
     "step.rerun_requested/1": "rerun_step",
+    "step.scheduled/1": "schedule_step",
+    "step.unscheduled/1": "unschedule_step",
     "step.marked_failed/1": "mark_step_failed",
     "run.rollback_started/1": "rollback",
     "rollback.targets_requested/1": "rollback",
@@ -82,6 +84,7 @@ VERBS: Final[Mapping[str, str]] = {
 CONSEQUENCES: Final = frozenset(
     {
         "firing.ticked/1",
+        "step.ticked/1",
         "run.scheduled/1",
         "step.started/1",
         "step.succeeded/1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core import step_times
 from engine.core.digest import Digest
 from engine.core.events import RunEvent
 from engine.core.run_events import RollbackStarted
@@ -16,7 +17,7 @@ def closing(run: Run, reason: str) -> tuple[RunEvent, ...]:
 
     A deploy stage that its gate had paused ends INCONCLUSIVE: nobody said yes, nobody said no.
     """
-    events: list[RunEvent] = []
+    events: list[RunEvent] = [*step_times.ended(run, reason)]
     for step in run.steps:
         if step.spec.kind is StepKind.SEAL:
             continue
@@ -42,6 +43,7 @@ def rolling_back(
         if step.open and step.attempt is not None
     )
     return (
+        *step_times.ended(run, f"rolled back: {reason}"),
         *ended,
         RollbackStarted(
             via=via,

@@ -23,6 +23,8 @@ class Action(StrEnum):
     CLOSE_FAILED = "close_failed"
     START_NOW = "start_now"
     RESCHEDULE = "reschedule"
+    SCHEDULE_STEP = "schedule_step"
+    UNSCHEDULE_STEP = "unschedule_step"
     BREAK_GLASS = "break_glass"
     APPROVE = "approve"
     REJECT = "reject"
@@ -36,11 +38,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """[start, end) in UTC, and the zone in which people named it. `note`: what clocks do there."""
+    """[start, end) in UTC, and the zone in which people named it.
+
+    Attributes:
+        local: when it starts, by the clocks of that zone: `2026-12-01 06:00`.
+        note: what clocks do to the time that was asked for; empty when nothing.
+    """
 
     start_us: int
     end_us: int
     time_zone: str
+    local: str = ""
     note: str = ""
 
 
@@ -60,7 +68,8 @@ class Command:
         review: for review: its number; 0 = the oldest open one that they may close.
         targets: for rollback: those to send back by name; empty = full, every changed one.
         plan: for rollback: digest of the plan that they were shown; None = do not compare.
-        window: for reschedule: when it may start instead.
+        window: for reschedule and schedule_step: when it may start.
+        step: for schedule_step and unschedule_step: which one.
         version: of the run that they looked at; None = whichever it is.
         plan_now: digest of the plan as the targets are seen now; made by the shell for `plan`.
     """
@@ -80,6 +89,7 @@ class Command:
     review: int = 0
     lift_hold: bool = False
     window: Window | None = None
+    step: str = ""
     version: int | None = None
 
 

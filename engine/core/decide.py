@@ -10,7 +10,16 @@ from __future__ import annotations
 import re
 from typing import assert_never
 
-from engine.core import approvals, guards, heirs, overrides, reviews, starting, statemachine
+from engine.core import (
+    approvals,
+    guards,
+    heirs,
+    overrides,
+    reviews,
+    starting,
+    statemachine,
+    step_wishes,
+)
 from engine.core.approvals import Actor
 from engine.core.back_events import TargetRollbackRequested
 from engine.core.closing import closing, rolling_back
@@ -93,6 +102,8 @@ def refusal(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Ref
             return overrides.drop_refusal(run, command, actor, now)
         case Action.BREAK_GLASS:
             return overrides.glass_refusal(run, command, actor, now)
+        case Action.SCHEDULE_STEP | Action.UNSCHEDULE_STEP:
+            return step_wishes.refusal(run, command, actor, now)
         case Action.RERUN | Action.ROLLBACK_PROMOTION:
             return heirs.refusal(run, command, actor, now) or _unreasoned(command)
         case _:
@@ -201,6 +212,8 @@ def decide(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> tupl
             return (reviews.closed(run, command, actor),)
         case Action.DROP_OVERRIDE:
             return (overrides.dropped(run, command, actor),)
+        case Action.SCHEDULE_STEP | Action.UNSCHEDULE_STEP:
+            return step_wishes.decided(run, command, actor)
         case Action.RERUN | Action.ROLLBACK_PROMOTION:
             return ()  # nothing in this run: its log has ended, and a new one begins
         case _:
@@ -315,7 +328,10 @@ def _continued(run: Run, via: str, actor: Actor, reason: str) -> tuple[RunEvent,
 
 def _again(run: Run, via: str, reason: str) -> tuple[RunEvent, ...]:
     """A new attempt at the step that is at hand; the old one stays on record."""
-    step = run.current_step
+    step, anyway = run.current_step, step_wishes.begins_anyway(run, reason)
+    resumed = RunResumed(via=via, reason=reason)
+    if anyway and not guards.may_try_again(run):  # only the next step's time was missed
+        return (*anyway, resumed)
     if step is None or step.attempt is None:
         raise Refused("No step is at hand that could be tried again.")
     number = step.attempt.number
@@ -323,14 +339,14 @@ def _again(run: Run, via: str, reason: str) -> tuple[RunEvent, ...]:
     if via == "rerun_step":
         cancelled = StepCancelled(step=step.id, attempt=number, reason=f"run again: {reason}")
         return (cancelled, StepRerunRequested(via=via, step=step.id, reason=reason), started)
-    resumed = RunResumed(via=via, reason=reason)
     if step.open:
         return (
+            *anyway,
             StepInconclusive(step=step.id, attempt=number, reason=f"retried: {reason}"),
             resumed,
             started,
         )
-    return (resumed, started)
+    return (*anyway, resumed, started)
 
 
 def _approval(run: Run, command: Command, actor: Actor, reason: str) -> tuple[RunEvent, ...]:

@@ -18,6 +18,7 @@ from engine.core import (
     pausing,
     rebinding,
     starting,
+    step_times,
 )
 from engine.core.back_events import RollbackSuppressed
 from engine.core.closing import closing, rolling_back
@@ -40,9 +41,9 @@ from engine.core.effect_kinds import (
 )
 from engine.core.events import RunEvent
 from engine.core.evidence_due import evidence_due
-from engine.core.fact_events import ApprovalRequested, GateDecided
+from engine.core.fact_events import ApprovalRequested
 from engine.core.freezes import Bar
-from engine.core.rollback_preview import not_by_itself
+from engine.core.rollback_preview import not_by_itself, not_rolled_back
 from engine.core.run_events import (
     RunExpired,
     RunFailed,
@@ -58,7 +59,6 @@ from engine.core.state import Run, StepState
 from engine.core.statemachine import RunStatus, StepStatus
 from engine.core.step_events import (
     StepErrored,
-    StepFailed,
     StepRetryScheduled,
     StepReverted,
     StepStarted,
@@ -79,6 +79,16 @@ def next_effect(run: Run, now_us: int, bar: Bar | None = None, lost: str = "") -
     """
     if run.terminal:
         return Wait(None, "the run has ended")
+    told, at_us = step_times.tick(run, now_us), step_times.next_us(run, now_us)
+    if told is not None:
+        return Record((told,))
+    effect = _effect(run, now_us, bar, lost)
+    if not isinstance(effect, Wait) or at_us is None:
+        return effect
+    return Wait(min(at_us, effect.until_us or at_us), effect.why)
+
+
+def _effect(run: Run, now_us: int, bar: Bar | None, lost: str) -> Effect:
     if run.status is RunStatus.SCHEDULED:
         return starting.next_effect(run, now_us)
     if run.status is RunStatus.QUEUED:
@@ -130,7 +140,7 @@ def step_ended_badly(run: Run, step: StepState) -> tuple[RunEvent, ...]:
                 run, via="step_failed_rollback", trigger="step_failed", reason=reason
             )
         paused = RunPaused(
-            via="step_failed", pause_reason="step_failed", reason=_not_rolled_back(reason, held)
+            via="step_failed", pause_reason="step_failed", reason=not_rolled_back(reason, held)
         )
         number = len(step.attempts)
         return (RollbackSuppressed(step=step.id, attempt=number, reason=held), paused)
@@ -138,50 +148,6 @@ def step_ended_badly(run: Run, step: StepState) -> tuple[RunEvent, ...]:
         failed = RunFailed(via="step_failed_end", failure_class="technical", reason=reason)
         return (failed, *closing(run, reason))
     return (RunPaused(via="step_failed", pause_reason="step_failed", reason=reason),)
-
-
-def gate_decided(run: Run, decided: GateDecided) -> tuple[RunEvent, ...]:
-    """What the health gate's answer does to the stage and to the run.
-
-    The answer itself comes first, so that the log always tells cause before effect.
-    """
-    step = run.step(decided.step)
-    reason, held = f"{step.spec.name}: {decided.reason}", not_by_itself(run)
-    match decided.action:
-        case "promote":
-            done = StepSucceeded(
-                step=step.id,
-                attempt=decided.attempt,
-                result="HEALTHY",
-                summary=decided.reason,
-            )
-            return (decided, done)
-        case "rollback" if not held:
-            failed = StepFailed(
-                step=step.id, attempt=decided.attempt, result="BREACHED", reason=decided.reason
-            )
-            started = rolling_back(run, via="health_breach", trigger="health", reason=reason)
-            return (decided, failed, *(e for e in started if getattr(e, "step", "") != step.id))
-        case "rollback":
-            paused = RunPaused(
-                via="health_breach_hold",
-                pause_reason="health_breach",
-                reason=_not_rolled_back(reason, held),
-            )
-            suppressed = RollbackSuppressed(step=step.id, attempt=decided.attempt, reason=held)
-            return (decided, suppressed, paused)
-        case "pause":
-            paused = RunPaused(
-                via="health_inconclusive", pause_reason="health_inconclusive", reason=reason
-            )
-            return (decided, paused)
-        case _:
-            return (decided,)
-
-
-def _not_rolled_back(reason: str, held: str) -> str:
-    """What whoever is called to a paused run reads first."""
-    return f"{reason}; not rolled back by itself: {held}"
 
 
 def engine_lost(run: Run) -> tuple[RunEvent, ...]:
@@ -201,21 +167,27 @@ def engine_lost(run: Run) -> tuple[RunEvent, ...]:
     )
 
 
-def _start(run: Run, step: StepState) -> Record:
+def _start(run: Run, step: StepState, now_us: int) -> Record:
     number = len(step.attempts) + 1
-    return Record((StepStarted(step=step.id, attempt=number, op_id=op_id(run, step.id, number)),))
+    started = StepStarted(step=step.id, attempt=number, op_id=op_id(run, step.id, number))
+    return Record((*step_times.begins(step, now_us), started))
 
 
 def _running(run: Run, now_us: int, bar: Bar | None) -> Effect:
     step = run.current_step
     if step is None or step.spec.kind is StepKind.SEAL:
         return Record((RunSucceeded(via="all_steps_done"),))
+    missed, until_us = step_times.lapsed(run), step_times.waits_until(run, step, now_us)
+    if missed:
+        return Record(missed)
+    if until_us is not None:
+        return Wait(until_us, f"{step.spec.name} waits for its time")
     if bar is not None and freezes.may_stop(run):
         why = f"{freezes.sentence(bar, run.environment)} {step.spec.name} has not begun."
         return Record((RunPaused(via="freeze_started", pause_reason="freeze", reason=why),))
     match step.status:
         case StepStatus.PENDING | StepStatus.CANCELLED:
-            return _start(run, step)
+            return _start(run, step, now_us)
         case StepStatus.ERRORED:
             return _errored(run, step, now_us)
         case StepStatus.FAILED | StepStatus.INCONCLUSIVE:
@@ -253,7 +225,7 @@ def _errored(run: Run, step: StepState, now_us: int) -> Effect:
     assert attempt is not None
     if attempt.cause == "engine_lost":
         if step.spec.idempotent:
-            return _start(run, step)
+            return _start(run, step, now_us)
         lost = RunPaused(
             via="engine_lost",
             pause_reason="engine_restart",
@@ -275,7 +247,7 @@ def _retry(run: Run, step: StepState, now_us: int) -> Effect:
         return Record((scheduled,))
     if now_us < step.retry_at_us:
         return Wait(step.retry_at_us, f"{step.spec.name} is tried again then")
-    return _start(run, step)
+    return _start(run, step, now_us)
 
 
 def _ask_approval(run: Run, step: StepState, now_us: int) -> Effect:
@@ -384,7 +356,7 @@ def _sealing(run: Run, now_us: int) -> Effect:
         case StepStatus.ERRORED if step.attempt is not None and step.attempt.cause != "engine_lost":
             return _retry(run, step, now_us)
         case _:
-            return _start(run, step)
+            return _start(run, step, now_us)
 
 
 def _gives_up(step: StepState) -> bool:

@@ -22,6 +22,7 @@ from engine.core.queue_events import QueueEvent
 from engine.core.run_events import RunMoved, RunRequested
 from engine.core.schedule_events import FiringFact
 from engine.core.step_events import StepEvent
+from engine.core.step_time_events import StepTimeEvent
 
 RunEvent: TypeAlias = (
     RunRequested
@@ -32,6 +33,7 @@ RunEvent: TypeAlias = (
     | PeopleEvent
     | QueueEvent
     | FiringFact
+    | StepTimeEvent
     | AttestationImported
 )
 Event: TypeAlias = RunEvent | HouseEvent

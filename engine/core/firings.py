@@ -26,6 +26,8 @@ from engine.core.schedule_events import Timing
 from engine.core.spans import limit_text
 
 WINDOW_S: Final = range(60, 7 * 86_400 + 1)
+# A start within this is on time: alarms and the group commit take their milliseconds.
+LATE_MS: Final = 2_000
 _US: Final = 1_000_000
 
 

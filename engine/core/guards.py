@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.core import approvals, break_glass, overrides
+from engine.core import approvals, break_glass, overrides, step_times, step_wishes
 from engine.core.approvals import Actor
 from engine.core.commands import UNKNOWN, Action, Command, Now, Refusal
 from engine.core.errors import Outdated
@@ -69,13 +69,13 @@ def guard(run: Run, command: Command, actor: Actor, now: Now = UNKNOWN) -> Refus
         case Action.CLOSE_FAILED:
             return _close_guard(run, command, actor)
         case Action.RESUME:
-            return _sent_back_guard(run) or _resume_guard(run, now)
+            return _sent_back_guard(run) or _missed_guard(run) or _resume_guard(run, now)
         case Action.CONTINUE:
             return _continue_guard(run, now)
         case Action.START_NOW:
             return _start_guard(run, now)
         case Action.RESCHEDULE:
-            return _window_guard(command, now)
+            return _window_guard(run, command, now)
         case Action.RETRY_STEP | Action.RERUN_STEP | Action.MARK_STEP_FAILED:
             return _step_guard(run, command.action)
         case _:
@@ -90,13 +90,28 @@ def _start_guard(run: Run, now: Now) -> Refusal | None:
     return Refusal(sentence=f"It may not start yet: {'; '.join(lacks)}.", code="precondition")
 
 
-def _window_guard(command: Command, now: Now) -> Refusal | None:
+def _window_guard(run: Run, command: Command, now: Now) -> Refusal | None:
     window = command.window
     if window is None or now.now_us is None:
         return None  # asked for the button alone; the form asks for the window
     if not now.now_us < window.end_us > window.start_us:
         return Refusal(sentence="The new window has closed already.", code="reason")
-    return None
+    why = step_wishes.before(run, window.start_us)
+    return Refusal(sentence=why, code="state") if why else None
+
+
+def _missed_guard(run: Run) -> Refusal | None:
+    """A step that missed its window does not begin late because somebody resumed the run."""
+    return None if step_times.missed(run) is None else step_times.shut(run, None)
+
+
+def may_try_again(run: Run) -> bool:
+    """The step at hand has an attempt that said no, could not say, or is held by its gate."""
+    step = run.current_step
+    # A stage that its gate paused keeps its attempt open until somebody decides.
+    held = step is not None and step.open and run.pause_reason.startswith("health")
+    sent_back = step is not None and step.open and bool(run.sent_back)
+    return step is not None and (held or sent_back or step.status in _TRY_AGAIN)
 
 
 def _step_guard(run: Run, action: Action) -> Refusal | None:
@@ -107,9 +122,7 @@ def _step_guard(run: Run, action: Action) -> Refusal | None:
         if step.open:
             return None  # a new attempt sets them again
     if action is Action.RETRY_STEP:
-        # A stage that its gate paused keeps its attempt open until somebody decides.
-        held = step is not None and step.open and run.pause_reason.startswith("health")
-        if step is None or not (held or step.status in _TRY_AGAIN):
+        if not may_try_again(run) and step_times.missed(run) is None:
             return Refusal(
                 sentence="No attempt failed: resume goes on where it stands.", code="state"
             )
@@ -202,6 +215,9 @@ def _continue_guard(run: Run, now: Now) -> Refusal | None:
         return Refusal(
             sentence=f"{step.spec.name}: the health gate has not answered yet.", code="state"
         )
+    shut = step_times.shut(run, now.now_us)
+    if shut is not None:
+        return shut
     lacks = overrides.missing(run, step, now)
     if lacks:
         return Refusal(
@@ -259,7 +275,7 @@ def _resume_guard(run: Run, now: Now) -> Refusal | None:
     step = run.current_step
     name = step.spec.name if step is not None else "The step"
     match run.pause_reason:
-        case "step_failed":
+        case "step_failed" if step is None or step.status in _TRY_AGAIN:
             return Refusal(
                 sentence=f"{name} did not succeed: retry it, roll back, or close the run.",
                 code="state",

@@ -55,6 +55,7 @@ from engine.core.step_events import (
     StepStarted,
     StepSucceeded,
 )
+from engine.core.step_time_events import StepTicked
 
 # Somebody has to do something, or nothing goes on.
 WAITING: Final = frozenset(
@@ -164,6 +165,8 @@ def names_of(event: Event, run: Run | None) -> tuple[str, ...]:
         case ReplayFinished(mismatching=mismatching):
             return ("replay.completed", "replay.mismatch")[: 2 if mismatching else 1]
         case FiringTicked(word=FiringWord.MISSED | FiringWord.SKIPPED):
+            return ("schedule.missed",)
+        case StepTicked(word=FiringWord.MISSED | FiringWord.EXPIRED):
             return ("schedule.missed",)
         case FiringTicked(word=FiringWord.FAILED_TO_START):
             return ("schedule.failed",)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from engine.core import break_glass, reviews
+from engine.core import break_glass, reviews, step_times, step_wishes
 from engine.core.commands import Action
 from engine.core.spec import StepKind
 from engine.core.state import Run
@@ -36,6 +36,7 @@ _BEFORE: Final = frozenset({StepKind.INPUTS, StepKind.GATE_EVAL, StepKind.APPROV
 
 _P = Phase
 _RUNNING: Final = frozenset({_P.BEFORE_DEPLOY, _P.DEPLOY})
+_LIVE: Final = _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL, _P.PAUSED}
 
 SHOWN: Final[Mapping[Action, frozenset[Phase]]] = {
     Action.PAUSE: _RUNNING | {_P.QUEUED, _P.AWAITING_APPROVAL, _P.ROLLING_BACK, _P.SEALING},
@@ -52,6 +53,9 @@ SHOWN: Final[Mapping[Action, frozenset[Phase]]] = {
     Action.CLOSE_FAILED: frozenset({_P.PAUSED, _P.ROLLBACK_FAILED}),
     Action.START_NOW: frozenset({_P.SCHEDULED}),
     Action.RESCHEDULE: frozenset({_P.SCHEDULED}),
+    # Shown when there is a step that could be given a time, or one that has a time.
+    Action.SCHEDULE_STEP: _LIVE,
+    Action.UNSCHEDULE_STEP: _LIVE,
     # Shown when there is something that two people may pass by.
     Action.BREAK_GLASS: _RUNNING | {_P.SCHEDULED, _P.QUEUED, _P.AWAITING_APPROVAL},
     Action.APPROVE: frozenset({_P.BEFORE_DEPLOY, _P.AWAITING_APPROVAL}),
@@ -82,5 +86,9 @@ def offered(run: Run, action: Action) -> bool:
     if action is Action.BREAK_GLASS and not break_glass.offered(run):
         return False
     if action is Action.DROP_OVERRIDE and run.override is None:
+        return False
+    if action is Action.SCHEDULE_STEP and not step_wishes.schedulable(run):
+        return False
+    if action is Action.UNSCHEDULE_STEP and not any(map(step_times.wish, run.steps)):
         return False
     return phase(run) in SHOWN[action]

@@ -274,6 +274,11 @@ def not_by_itself(run: Run, *, breach: bool = True) -> str:
     return ""
 
 
+def not_rolled_back(reason: str, held: str) -> str:
+    """What whoever is called to a paused run reads first."""
+    return f"{reason}; not rolled back by itself: {held}"
+
+
 def _ready(known: TargetState, seen: TargetObservation | None) -> TargetReadiness:
     was = known.baseline
     if was is None:

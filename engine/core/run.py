@@ -20,6 +20,7 @@ from engine.core import (
     run_queue,
     run_steps,
     starting,
+    step_times,
 )
 from engine.core.errors import IllegalTransition
 from engine.core.events import Recorded
@@ -44,6 +45,7 @@ _FAMILIES: Final = (
     run_queue.apply,
     run_imports.apply,
     starting.apply,
+    step_times.apply,
 )
 
 

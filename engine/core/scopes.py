@@ -74,6 +74,8 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
             Action.ROLLBACK_PROMOTION,
             Action.START_NOW,
             Action.RESCHEDULE,
+            Action.SCHEDULE_STEP,
+            Action.UNSCHEDULE_STEP,
             Action.COMMENT,
             LIFT_HOLD,
             FREEZE,

@@ -19,6 +19,7 @@ from engine.core.effect_kinds import Effect, OpenWindow, Record, Wait
 from engine.core.errors import Refused
 from engine.core.events import Recorded, RunEvent
 from engine.core.fact_events import EnvironmentGuarded
+from engine.core.firings import LATE_MS
 from engine.core.health_criteria import Criteria
 from engine.core.preconditions import CREATOR, State
 from engine.core.run_events import RunExpired, RunQueued, RunScheduled, RunStarted
@@ -29,8 +30,6 @@ from engine.core.statemachine import RunStatus
 
 # Between two looks at the preconditions of a run whose window is open.
 CHECK_EVERY_S: Final = 60.0
-# A start within this is on time: alarms and the group commit take their milliseconds.
-LATE_MS: Final = 2_000
 _FACTS: Final = get_args(FiringFact)
 
 

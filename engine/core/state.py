@@ -26,6 +26,7 @@ from engine.core.statemachine import (
     RunStatus,
     StepStatus,
 )
+from engine.core.step_time import StepTime
 from engine.core.way_back import WayBack
 
 
@@ -58,7 +59,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepState:
     """A step and its attempts, oldest first. `status` is that of the latest attempt, or
-    PENDING, SKIPPED, CANCELLED, REVERTED where that says more."""
+    PENDING, SKIPPED, CANCELLED, REVERTED where that says more. `time`: before which it may not
+    begin; None = it begins when its turn comes."""
 
     spec: StepSpec
     status: StepStatus = StepStatus.PENDING
@@ -66,6 +68,7 @@ class StepState:
     summary: str = ""
     retry_at_us: int | None = None
     gate: GateDecided | None = None
+    time: StepTime | None = None
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""Scheduler Runs: what became of every firing, row by row, and what fires next."""
+"""Scheduler Runs: what became of every firing and of every step's time, row by row."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _ALL = "All ticks"
 house = session.services()
 st.title("Scheduler runs", anchor=False)
 st.markdown(
-    "Every tick of every schedule, newest first: when it was due, what it waited for, how late it "
-    "started, and what never did."
+    "Every tick of every schedule, and of every step with a time, newest first: when it was due, "
+    "what it waited for, how late it started, and what never did."
 )
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     word = st.selectbox(

@@ -11,13 +11,13 @@ from typing import Final
 
 import streamlit as st
 
-from engine.core.commands import Action, Command
+from engine.core.commands import Action, Command, Window
 from engine.core.errors import Conflict, ReleaselineError
 from engine.core.heirs import NEW_RUN
 from engine.core.run import Run
 from engine.services import Services
 from engine.story import tell
-from pages.ui import models, people_models, session, words
+from pages.ui import models, people_models, session, step_time_parts, words
 
 _OPEN: Final = "actions.open"
 _RECORDED: Final = "actions.recorded"
@@ -113,8 +113,13 @@ def _close() -> None:
 def _body(house: Services, run_id: str, action: Action, *, overriding: bool) -> None:
     run = house.service.run(run_id)
     label = words.ACTION[action].label
-    ticket, confirm = "", ""
+    ticket, confirm, step = "", "", ""
+    window: Window | None = None
     match action:
+        case Action.SCHEDULE_STEP:
+            step, window = step_time_parts.choose(house, run)
+        case Action.UNSCHEDULE_STEP:
+            step = step_time_parts.timed(run)
         case Action.PAUSE:
             st.markdown(models.pause_after_text(run))
         case Action.CLOSE_FAILED:
@@ -145,6 +150,8 @@ def _body(house: Services, run_id: str, action: Action, *, overriding: bool) -> 
         ticket=ticket,
         confirm=confirm,
         override=overriding,
+        window=window,
+        step=step,
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Back", key="actions.back"):
@@ -207,4 +214,5 @@ def _reason_label(action: Action, *, overriding: bool) -> str:
     if action is Action.COMMENT:
         return "Comment"
     optional = {Action.RESUME, Action.CONTINUE, Action.WITHDRAW, Action.START_NOW}
+    optional |= {Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP}
     return "Reason (optional)" if action in optional else "Reason (required, goes on record)"

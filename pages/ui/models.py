@@ -38,6 +38,8 @@ ROW: Final = (
     Action.RETRY_ROLLBACK,
     Action.RERUN_STEP,
     Action.MARK_STEP_FAILED,
+    Action.SCHEDULE_STEP,
+    Action.UNSCHEDULE_STEP,
     Action.BREAK_GLASS,
     Action.DROP_OVERRIDE,
     Action.REVIEW,

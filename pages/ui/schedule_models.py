@@ -78,7 +78,7 @@ TICKS: Final = (
     {"name": "Tick", "width": "14%"},
     {"name": "Why", "width": "31%"},
     {"name": "Late", "width": "9%"},
-    {"name": "Schedule", "width": "17%"},
+    {"name": "Schedule or step", "width": "17%"},
     {"name": "Run", "width": "12%"},
 )
 NO_TICKS: Final = "Nothing has fired yet. What becomes of each firing is told here, row by row."
@@ -210,7 +210,12 @@ def tick_rows(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _tick_row(one: Mapping[str, Any]) -> dict[str, Any]:
     look = words.FIRING[one["word"]]
-    run = one["run"]
+    run, step = one["run"], one["step"]
+    of = link(one["schedule"], "schedule", {"schedule": one["schedule"]})
+    sub = f"{one['firing']} · {one['label']} to {one['environment']}"
+    if step:
+        of = link(step, "step", {"run": run, "step": step})
+        sub = f"step · {one['label']} to {one['environment']}"
     shown = {"sub": "none"} if not run else link(run, "run", {"run": run})
     return {
         "tone": look.tone if look.tone in {"err", "warn"} else "",
@@ -219,8 +224,7 @@ def _tick_row(one: Mapping[str, Any]) -> dict[str, Any]:
             {"look": look.document()},
             {"text": one["why"]},
             {"text": span(one["late_ms"] * 1000) if one["late_ms"] else "–"},
-            link(one["schedule"], "schedule", {"schedule": one["schedule"]})
-            | {"sub": f"{one['firing']} · {one['label']} to {one['environment']}"},
+            of | {"sub": sub},
             shown,
         ],
     }

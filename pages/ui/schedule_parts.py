@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -98,18 +99,28 @@ def form(house: Services, run: Run | None) -> None:
         )
 
 
-def _timing(house: Services) -> Timing:
+def once(key: str, *, day: str, time: str, minutes: int = 15) -> Timing:
+    """Day, time, zone and window, as people mean them.
+
+    Args:
+        day, time: what the form begins with; `minutes`: between the times that it lists.
+    """
     zones = list(names())
     here = st.context.timezone or "UTC"
-    tomorrow = moment(house.clock.now_us() + _DAY_US).date()
+    date = st.date_input("Day", value=day, key=f"{key}.day", width=150)
+    at = st.time_input("Time", value=time, key=f"{key}.time", step=minutes * 60, width=120)
+    index = zones.index(here) if here in zones else zones.index("UTC")
+    zone = st.selectbox("Time zone", zones, index=index, key=f"{key}.zone", width=240)
+    window = st.selectbox("Window", list(models.WINDOWS), index=3, key=f"{key}.window", width=120)
+    return Timing(
+        zone=zone, first=f"{date:%Y-%m-%d}", time=f"{at:%H:%M}", window_s=models.WINDOWS[window]
+    )
+
+
+def _timing(house: Services) -> Timing:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        date = st.date_input("Day", value=tomorrow, key="schedule.day", width=150)
-        time = st.time_input("Time", value="02:00", key="schedule.time", step=900, width=120)
-        index = zones.index(here) if here in zones else zones.index("UTC")
-        zone = st.selectbox("Time zone", zones, index=index, key="schedule.zone", width=240)
-        window = st.selectbox(
-            "Window", list(models.WINDOWS), index=3, key="schedule.window", width=120
-        )
+        tomorrow = moment(house.clock.now_us() + _DAY_US)
+        timing = once("schedule", day=f"{tomorrow:%Y-%m-%d}", time="02:00")
         repeat = st.selectbox("Repeat", list(models.REPEATS), key="schedule.repeat", width=170)
         days: list[str] = []
         text = ""
@@ -117,13 +128,7 @@ def _timing(house: Services) -> Timing:
             days = st.multiselect("On", list(WEEKDAYS), key="schedule.days", width=260)
         elif repeat == models.OTHER:
             text = st.text_input("RRULE", "FREQ=MONTHLY;BYDAY=-1FR", key="schedule.rule", width=280)
-    return Timing(
-        zone=zone,
-        first=f"{date:%Y-%m-%d}",
-        time=f"{time:%H:%M}",
-        window_s=models.WINDOWS[window],
-        rule=models.rule_of(repeat, days, text),
-    )
+    return replace(timing, rule=models.rule_of(repeat, days, text))
 
 
 def _preconditions(house: Services, place: str, timing: Timing) -> tuple[Precondition, ...]:

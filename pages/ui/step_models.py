@@ -203,6 +203,8 @@ def artifacts(run: Run, step: StepState, number: int) -> tuple[Fact, ...]:
 def actions_for(run: Run, step: StepState) -> tuple[Action, ...]:
     """What may be done from this step's page: the actions that are about this very step."""
     current = run.current_step
+    if not step.attempts and not run.terminal:
+        return (Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP, Action.COMMENT)
     if current is None or current.id != step.id:
         return (Action.COMMENT,)
     return (*_ACTIONS.get(step.spec.kind, ()), *_COMMON)

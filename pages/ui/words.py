@@ -274,6 +274,10 @@ ACTION: Final[Mapping[Action, Button]] = {
     Action.CLOSE_FAILED: Button(label="Close as failed", icon="block", done="Closed as failed"),
     Action.START_NOW: Button(label="Start now", icon="play_arrow", done="Started"),
     Action.RESCHEDULE: Button(label="Reschedule", icon="update", done="Rescheduled"),
+    Action.SCHEDULE_STEP: Button(label="Schedule step", icon="schedule", done="Scheduled"),
+    Action.UNSCHEDULE_STEP: Button(
+        label="Take step's time away", icon="timer_off", done="Taken away"
+    ),
     Action.BREAK_GLASS: Button(label="Break glass", icon="emergency_home", done="Asked for"),
     Action.APPROVE: Button(label="Approve", icon="check", done="Approved", primary=True),
     Action.REJECT: Button(label="Reject", icon="close", done="Rejected"),

@@ -71,6 +71,8 @@ RUN_VERBS: Final = (
     Verb(name="close_failed", roles=RM, state="paused"),
     Verb(name="start_now", roles=RM, state="scheduled"),
     Verb(name="reschedule", roles=RM, state="scheduled"),
+    Verb(name="schedule_step", roles=RM, state="waiting"),
+    Verb(name="unschedule_step", roles=RM, state="timed"),
     Verb(name="approve", roles=APPROVER, state="waiting", own="refused"),
     Verb(name="reject", roles=APPROVER, state="waiting", own="refused"),
     Verb(name="withdraw", roles=APPROVER, state="approved", own="only"),

@@ -27,6 +27,7 @@ from engine.core.run_events import (
     RunScheduled,
 )
 from engine.core.step_events import StepFailed
+from engine.core.step_time_events import StepScheduled
 from engine.service import Asker
 from engine.services import Services
 from tests.pages import kit
@@ -70,6 +71,13 @@ class States:
                 now_us = self._house.clock.now_us()
                 window = {"start_us": now_us, "window_end_us": now_us + 3_600_000_000}
                 self._add(run_id, RunScheduled(via="request", time_zone="UTC", **window))
+                return run_id
+            case "timed":
+                run_id = self._copy("waiting", by)
+                opens_us = self._house.clock.now_us() + 3_600_000_000
+                window = {"opens_us": opens_us, "closes_us": opens_us + 3_600_000_000}
+                wish = StepScheduled(step="full-100", time_zone="UTC", local="later", **window)
+                self._add(run_id, wish, actor=mine)
                 return run_id
             case "queued" | "waiting" | "canary" | "done":
                 return self._copy(state, by)

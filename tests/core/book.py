@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from engine.core import step_times, step_wishes
 from engine.core.approvals import Actor
-from engine.core.commands import Action, Command, Now
+from engine.core.commands import Action, Command, Now, Window
 from engine.core.digest import Digest
 from engine.core.events import Event, Recorded
 from engine.core.run import evolve
@@ -151,6 +152,15 @@ class Book:
 
 def command(run: Run, action: Action, *, reason: str = "because") -> Command:
     ticket = "INC-1" if action is Action.BREAK_GLASS else ""
+    window: Window | None = None
+    steps_meant = [step for step in run.steps if step_times.wish(step) is not None]
+    if action in {Action.SCHEDULE_STEP, Action.RESCHEDULE}:
+        # Behind every other time, for the last step that may have one.
+        steps_meant = list(step_wishes.schedulable(run))
+        start_us = run.updated_us + 10**12
+        end_us = start_us + 3_600_000_000
+        window = Window(start_us=start_us, end_us=end_us, time_zone="UTC", local="later")
+    timed = action in {Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP}
     return Command(
         action=action,
         reason=reason,
@@ -158,6 +168,8 @@ def command(run: Run, action: Action, *, reason: str = "because") -> Command:
         binding=run.binding,
         nonce="n",
         confirm=run.run_id,
+        window=window,
+        step=steps_meant[-1].id if timed and steps_meant else "",
     )
 
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from engine.core import reviews
-from engine.core.commands import Action, Command
+from engine.core.commands import Action, Command, Window
 from engine.core.decide import allowed, decide
 from engine.core.errors import Refused
 from engine.core.fact_events import Commented, EvidenceExported, PolicyEvaluated
@@ -16,11 +16,12 @@ from tests.core.book import OTHER, PEOPLE, TARGETS, Book, D, command, knows
 
 
 class Crowd(Book):
-    """`denied` counts the refusals people got."""
+    """`denied` counts the refusals people got; `timed`: now and then they give a step a time."""
 
     rng: random.Random
     luck: float
     strict: bool
+    timed: bool
     denied: int
 
     def good(self) -> bool:
@@ -39,6 +40,8 @@ class Crowd(Book):
         now = knows(run, self.now_us)
         # Emergencies are rare, or hardly a run would wait for its people.
         seldom = {Action.COMMENT} | (set() if rng.random() < 0.1 else {Action.BREAK_GLASS})
+        if not self.timed or rng.random() < 0.8:
+            seldom |= {Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP}
         states = [s for s in allowed(run, actor, now) if s.action not in seldom]
         possible = [s.action for s in states if s.ok]
         possible += [s.action for s in states if s.override is not None and s.override.ok]
@@ -57,12 +60,24 @@ class Crowd(Book):
         if action is Action.ROLLBACK and rng.random() < 0.4:
             some = [t for t in TARGETS if rng.random() < 0.4]
             wish = replace(wish, targets=tuple(some), plan=rng.choice([None, None, D]), plan_now=D)
+        if action in {Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP}:
+            anyone = rng.choice(run.steps).id
+            wish = replace(wish, step=wish.step if rng.random() < 0.5 else anyone)
+            wish = replace(wish, window=self._window())
+        elif action is Action.RESCHEDULE:
+            wish = replace(wish, window=None)  # windows of whole runs have walks of their own
         try:
             events = decide(run, wish, actor, now)
         except Refused:
             self.denied += 1
             return
         self.append(events, actor=actor.user)
+
+    def _window(self) -> Window:
+        """Some minutes ahead, now and then in the past."""
+        start_us = self.now_us + self.rng.randrange(-60, 600) * 1_000_000
+        end_us = start_us + self.rng.choice([60, 600, 7_200]) * 1_000_000
+        return Window(start_us=start_us, end_us=end_us, time_zone="UTC", local="then")
 
     def afterwards(self) -> None:
         """What may still be said of a run that has ended."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 
-from engine.core import effects
+from engine.core import effects, step_times
 from engine.core.back_events import (
     TargetRollbackFailed,
     TargetRollbackVerified,
@@ -49,6 +49,8 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
+from engine.core.gate_answers import gate_decided
+from engine.core.health_stage import SHUT_ROW
 from engine.core.people_events import ApproversSeen, PauseCauseSeen
 from engine.core.plan import cohort
 from engine.core.run_events import (
@@ -107,7 +109,7 @@ class Walk(Crowd):
 
     def __init__(self, seed: int) -> None:
         self.rng = rng = random.Random(seed)
-        self.denied = 0
+        self.denied, self.timed = 0, seed % 4 == 0
         self.luck = rng.choice([0.55, 0.8, 0.97])  # how often the outside answers well
         self.busy = rng.choice([0.02, 0.06, 0.3])  # how often people ask for something
         self.strict = rng.random() < 0.5  # people end runs only now and then
@@ -311,11 +313,15 @@ class Walk(Crowd):
         action = self.rng.choice(["continue", "hold"])
         if self.rng.random() < 0.5:
             action = "promote" if self.good() else self.rng.choice(["rollback", "pause"])
+        rule = 10
+        opening = step_times.opening(run, step, self.now_us)
+        if action == "promote" and opening is not None and opening.shut:
+            action, rule = "continue", SHUT_ROW
         decided = GateDecided(
-            step=step, attempt=n, action=action, rule=10, reason="rates", t_ms=5_000, ticks=1,
+            step=step, attempt=n, action=action, rule=rule, reason="rates", t_ms=5_000, ticks=1,
             evidence=D,
         )  # fmt: skip
-        return effects.gate_decided(run, decided)
+        return gate_decided(run, decided)
 
     def _drain(self, run: Run, *, last: bool) -> tuple[Event, ...]:
         if self.rng.random() < 0.5:  # the targets cannot be looked at

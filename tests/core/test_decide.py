@@ -41,6 +41,8 @@ cancel             o   o   o   o   o   o   .   .   .   .
 close_failed       .   .   .   .   .   o   .   o   .   .
 start_now          o   .   .   .   .   .   .   .   .   .
 reschedule         o   .   .   .   .   .   .   .   .   .
+schedule_step      o   o   o   o   o   o   .   .   .   .
+unschedule_step    .   .   .   .   .   .   .   .   .   .
 break_glass        o   .   .   o   .   .   .   .   .   .
 approve            .   .   o   o   .   .   .   .   .   .
 reject             .   .   o   o   .   .   .   .   .   .
@@ -166,6 +168,7 @@ def test_what_goes_on_record_needs_a_reason() -> None:
                         silent[action].add("" if found is None else found.code)
     free = {Action.RESUME, Action.CONTINUE, Action.RETRY_ROLLBACK, Action.WITHDRAW}
     free |= {Action.START_NOW, Action.RESCHEDULE}  # schedules are rare here
+    free |= {Action.SCHEDULE_STEP, Action.UNSCHEDULE_STEP}
     for action in Action:
         if action is Action.APPROVE:  # a comment is needed when the verdict has warnings
             assert silent[action] == {"", "reason"}

@@ -25,7 +25,7 @@ from engine.core.people_events import (
 from engine.core.run_events import RunPaused, RunResumed
 from engine.core.state import Run
 from engine.core.statemachine import Role, RunStatus, StepStatus
-from engine.core.step_events import StepErrored, StepStarted
+from engine.core.step_events import StepErrored, StepFailed, StepStarted
 from tests.core.book import PEOPLE, Book
 from tests.core.test_decide import decision, deploying
 
@@ -226,6 +226,8 @@ class TestResume:
     def test_a_failed_step_is_retried_not_overridden(self, cause: str) -> None:
         book = deploying(gate="hold")
         via = "step_failed" if cause == "step_failed" else "engine_lost"
+        if cause == "step_failed":
+            book.append((StepFailed(step="canary", attempt=1, result="NOT_SET", reason="r"),))
         book.append((RunPaused(via=via, pause_reason=cause, reason="r"),))
         assert offer(book, "sam", Action.RESUME).override is None
         with pytest.raises(Refused):

@@ -30,6 +30,8 @@ NEEDED = {
     "close_failed": {"operate"},
     "start_now": {"operate"},
     "reschedule": {"operate"},
+    "schedule_step": {"operate"},
+    "unschedule_step": {"operate"},
     "break_glass": {"approve"},
     "lift_hold": {"operate"},
     "freeze": {"operate"},

@@ -17,7 +17,6 @@ from engine.core.effect_kinds import (
     VerifyTargets,
     Watch,
 )
-from engine.core.effects import gate_decided
 from engine.core.event_parts import InputFact, NamedDigest, StageCohort, TargetFact
 from engine.core.events import Event
 from engine.core.fact_events import (
@@ -32,6 +31,7 @@ from engine.core.fact_events import (
     TargetsObserved,
     VerifySnapshot,
 )
+from engine.core.gate_answers import gate_decided
 from engine.core.people_events import ApproversSeen
 from engine.core.plan import cohort
 from engine.core.rows import GateTick

@@ -39,6 +39,22 @@ class AttemptDoc(TypedDict):
 
 
 @closed
+class StepTimeDoc(TypedDict):
+    """The step may begin in [opens_us, closes_us) alone; `local`: when it opens, by the clocks of
+    its zone. `due_us`: when it was told that its time has come. `missed`: what kept it from
+    beginning, once its window has closed."""
+
+    opens_us: int
+    closes_us: int
+    time_zone: str
+    local: str
+    by: str
+    set_us: int
+    due_us: int | None
+    missed: str
+
+
+@closed
 class StepDoc(TypedDict):
     """A step is what its latest attempt is; every attempt is kept."""
 
@@ -48,6 +64,7 @@ class StepDoc(TypedDict):
     status: StepStatus
     summary: str
     retry_at_us: int | None
+    time: StepTimeDoc | None
     attempts: list[AttemptDoc]
 
 

@@ -41,6 +41,8 @@ export default mount({
       row.node.replaceChildren(icon(look.shape, look.tone));
       row.name.replaceChildren(step.name, step.n > 1 ? el("small", "", `attempt ${step.n}`) : "");
       row.text.replaceChildren(el("span", "word", step.res || look.word), step.text || "");
+      row.left = null;
+      if (step.o && step.st === "PENDING") row.text.append(" ", row.left = el("b", "left"));
       row.text.title = `${step.res || look.word} ${step.text || ""}`;
       row.chips.replaceChildren();
       for (const [state, count] of Object.entries(step.ev)) {
@@ -61,6 +63,7 @@ export default mount({
     const { snap } = me, from = snap.from, whole = Math.max((snap.to || me.now()) - from, 1);
     for (const step of snap.steps) {
       const row = me.rows.get(step.id);
+      if (row?.left) say(row.left, step.o > me.now() ? `in ${span(step.o - me.now())}` : "");
       if (!row?.bar) continue;
       const begins = Math.max(0, (step.a - from) / whole * 100), ends = Math.min(100, ((step.b || me.now()) - from) / whole * 100);
       row.bar.style.left = `${begins}%`;
