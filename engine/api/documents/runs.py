@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from engine.api.documents.base import Anything, DigestText, Hex64, closed
 from engine.api.documents.integrity import DamageDoc
-from engine.api.documents.schedules import RunScheduleDoc
+from engine.api.documents.schedules import RunScheduleDoc, StepTimeDoc
 from engine.core.commands import Action
 from engine.core.statemachine import RunStatus, StepStatus
 
@@ -36,22 +36,6 @@ class AttemptDoc(TypedDict):
     cause: str
     outputs: list[NamedDigestDoc]
     evidence: list[str]
-
-
-@closed
-class StepTimeDoc(TypedDict):
-    """The step may begin in [opens_us, closes_us) alone; `local`: when it opens, by the clocks of
-    its zone. `due_us`: when it was told that its time has come. `missed`: what kept it from
-    beginning, once its window has closed."""
-
-    opens_us: int
-    closes_us: int
-    time_zone: str
-    local: str
-    by: str
-    set_us: int
-    due_us: int | None
-    missed: str
 
 
 @closed

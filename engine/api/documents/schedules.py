@@ -45,6 +45,22 @@ class RunScheduleDoc(TypedDict):
 
 
 @closed
+class StepTimeDoc(TypedDict):
+    """The step may begin in [opens_us, closes_us) alone; `local`: when it opens, by the clocks of
+    its zone. `due_us`: when it was told that its time has come. `missed`: what kept it from
+    beginning, once its window has closed."""
+
+    opens_us: int
+    closes_us: int
+    time_zone: str
+    local: str
+    by: str
+    set_us: int
+    due_us: int | None
+    missed: str
+
+
+@closed
 class WantedDoc(TypedDict):
     """`limit_s`: 0 for one that takes no duration, and for one that is OFF."""
 
