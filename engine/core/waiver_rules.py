@@ -120,6 +120,8 @@ def _own(one: Waiver, actor: Actor, word: str) -> str:
         )
     if actor.hand and actor.provider:
         return f"{let_in(actor)}; sign in through {actor.provider} to {word} it."
+    if actor.hand and actor.hand == one.fact.hand:
+        return f"{let_in(actor)}, and the one that {one.by} wrote {one.id} with; nobody is two."
     if actor.hand in one.authors:
         return f"{let_in(actor)}, and wrote {one.id}; somebody else has to {word} it."
     return ""

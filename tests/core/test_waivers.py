@@ -160,7 +160,12 @@ def test_the_second_person(verb: str, user: str, author: str, code: str | None) 
     ("user", "hand", "provider", "why"),
     [
         ("bob", "pol", "", "pol made the link or token that bob came in with, and wrote waiver-1"),
-        ("bob", "dora", "", "dora made the link or token that bob came in with, and wrote"),
+        (
+            "bob",
+            "dora",
+            "",
+            "dora made the link or token that bob came in with, and the one that pol",
+        ),
         ("bob", "ana", "", ""),
         ("bob", "ana", "the provider", "sign in through the provider to grant it"),
         ("carol", "", "", "carol made the link or token that pol wrote waiver-1 with"),
