@@ -120,6 +120,10 @@ class FeedDesk:
         """The configured sources, by name of feed."""
         return {one.name: one for one in self._config.sources}
 
+    def now_us(self) -> int:
+        """By the clock that its record is dated with."""
+        return self._clock.now_us()
+
     @property
     def folder(self) -> Path:
         return self._config.folder
@@ -176,18 +180,29 @@ class FeedDesk:
             subject=" ".join(names),
             override=wish.accept_loss,
         )
+        self._begin(names, wish, who.user)
+        return names
+
+    def begin(self, names: Sequence[str], *, by: str) -> None:
+        """Sync feeds from their configured sources in the background, because it is time to.
+
+        Raises:
+            Conflict: a sync of one of them has begun just now, or the engine is being stopped.
+        """
+        self._begin(names, Wish(names=tuple(names)), by)
+
+    def _begin(self, names: Sequence[str], wish: Wish, user: str) -> None:
         with self._lock:
             if self._stopped or self._running.keys() & set(names):
                 raise Conflict("A sync of one of them has begun just now.")
             self._running |= {name: _Running() for name in names}
         thread = threading.Thread(
             target=copy_context().run,  # whoever asks is asked for in there too
-            args=(self._one_after_another, names, wish, who.user),
+            args=(self._one_after_another, names, wish, user),
             name="feeds",
         )
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
-        return names
 
     @contextmanager
     def taking(self, names: Sequence[str]) -> Iterator[None]:

@@ -22,6 +22,8 @@ from engine.core.feeds import (
     limits_of,
     tightest,
 )
+from engine.core.feeds_timing import FeedTiming, next_us, overdue_us
+from engine.core.local_time import utc_text
 from engine.core.statemachine import Role
 from engine.feeds_desk import FeedDesk, Who
 from engine.ports import FeedSnapshot
@@ -33,6 +35,7 @@ NEW, NOTHING_NEW, FAILED = "NEW DATA", "NOTHING NEW", "FAILED"
 UNDER_WAY, INTERRUPTED = "UNDER WAY", "INTERRUPTED"
 
 NOT_SCHEDULED: Final = "not scheduled"
+_US: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,9 @@ class FeedRow:
         configured: a source is named in the settings.
         records, withdrawn, unreadable: None when they were never counted.
         tried: the newest try; None when there was none.
+        next_sync: how it is synced by itself, in words; `next_sync_us`: when next, None for one
+            that nobody syncs by itself, or that is under way.
+        overdue: since when a sync should have brought an answer, in words; empty when none should.
     """
 
     name: str
@@ -66,6 +72,8 @@ class FeedRow:
     tried: Try | None
     progress: Progress | None
     next_sync: str
+    next_sync_us: int | None = None
+    overdue: str = ""
 
     @property
     def failing(self) -> str:
@@ -185,6 +193,8 @@ def _row(
         source = synced.source
     kept = "" if snapshot is None else ("folder" if synced is None else "synced")
     newest = log.tries[0] if log.tries else None
+    timing = None if origin is None else origin.timing
+    due_us = None if timing is None else next_us(timing, log, now_us=now_s * _US)
     return FeedRow(
         name=name,
         word=word,
@@ -205,8 +215,16 @@ def _row(
         if newest is None
         else _try(newest, name=name, newest=True, running=progress is not None),
         progress=progress,
-        next_sync=NOT_SCHEDULED,
+        next_sync=NOT_SCHEDULED if timing is None else str(timing),
+        next_sync_us=None if progress is not None else due_us,
+        overdue="" if timing is None else overdue(timing, log, now_us=now_s * _US),
     )
+
+
+def overdue(timing: FeedTiming, log: FeedLog, *, now_us: int) -> str:
+    """That an answer is overdue, and since when, in words; empty when it is not."""
+    since_us = overdue_us(timing, log, now_us=now_us)
+    return "" if since_us is None else f"overdue since {utc_text(since_us)}"
 
 
 def _try(one: Sync, *, name: str, newest: bool, running: bool) -> Try:

@@ -14,6 +14,7 @@ from engine.asker import Asker, refusal_of
 from engine.core import queueing
 from engine.core.commands import Refusal
 from engine.core.errors import Malformed, NotFound
+from engine.core.feeds_timing import next_us
 from engine.core.pulse import ChoreHealth, Pulse, stuck_chore, stuck_run
 from engine.core.rescans import RescanLog
 from engine.core.run import Run
@@ -21,6 +22,7 @@ from engine.core.scopes import RETRY_RUN
 from engine.core.spans import limit_text, span
 from engine.core.statemachine import Role, RunStatus
 from engine.feeds_desk import FeedDesk
+from engine.feeds_read import overdue
 from engine.ports import Clock, EventStore
 from engine.rescans import Rescans
 from engine.settings import Settings
@@ -131,7 +133,7 @@ class Orchestrator:
         rows.sort(key=lambda one: not (one.defect or one.stuck))
         jobs = (
             *(_chore(one, now_us) for one in self._worker.chores()),
-            *_feeds(self._feeds),
+            *_feeds(self._feeds, now_us),
             _rescan(self._rescans.log(), self._rescans.progress() is not None, self._retry_us),
         )
         return OrchestratorNow(
@@ -224,16 +226,20 @@ def _chore(one: ChoreHealth, now_us: int) -> JobRow:
     )
 
 
-def _feeds(desk: FeedDesk) -> list[JobRow]:
+def _feeds(desk: FeedDesk, now_us: int) -> list[JobRow]:
     """The newest sync of each feed that has a source, or was ever synced."""
-    running, rows = desk.running(), []
+    running, origins, rows = desk.running(), desk.origins(), []
     for name, log in sorted(desk.logs().items()):
         newest = log.tries[0] if log.tries else None
-        if newest is None and name not in running and name not in desk.origins():
+        if newest is None and name not in running and name not in origins:
             continue
+        timing = origins[name].timing if name in origins else None
+        following = None if timing is None else next_us(timing, log, now_us=now_us)
+        late = "" if timing is None else overdue(timing, log, now_us=now_us)
         failed = None if newest is None else newest.failed
         took = (newest.failed or newest.synced) if newest is not None else None
         text = "never synced" if newest is None else f"from {newest.started.source}"
+        text = text if failed is None else failed.reason
         rows.append(
             JobRow(
                 kind="feed",
@@ -241,8 +247,8 @@ def _feeds(desk: FeedDesk) -> list[JobRow]:
                 word=WORKING if name in running else FAILED if failed else IDLE,
                 last_us=None if newest is None else newest.ended_us or newest.at_us,
                 took_ms=None if took is None else took.took_ms,
-                next_us=None,
-                text=text if failed is None else failed.reason,
+                next_us=None if name in running else following,
+                text=f"{late}: {text}" if late else text,
             )
         )
     return rows

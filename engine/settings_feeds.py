@@ -13,12 +13,15 @@ from pydantic_core import PydanticCustomError
 
 from engine.core.errors import Malformed
 from engine.core.feeds import is_url
+from engine.core.feeds_timing import FeedTiming
+from engine.core.local_time import DAY_S, minute_of
 from engine.evidence.foreign_key import parse_key
-from engine.settings_parts import Text
+from engine.settings_parts import Duration, Text, duration_ms
 from engine.settings_yaml import KeyPath, Located, Problem, problem_at
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _KEY_MAX: Final = 64 * 1024
+_EVERY_MS: Final = (60_000, 720 * 3_600_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class FeedOrigin:
         key: PEM of the public key that the list is signed with; empty = it is not signed.
         token: where the token is read, `env:NAME` or `file:PATH`; empty = none is sent.
         pause_ms: between two requests, where a server limits their rate.
+        timing: when it is synced by itself; None = when somebody asks for it.
     """
 
     name: str
@@ -41,6 +45,7 @@ class FeedOrigin:
     key: str = ""
     token: str = ""
     pause_ms: int = 0
+    timing: FeedTiming | None = None
 
 
 class FeedSourceSection(BaseModel):
@@ -68,6 +73,11 @@ class FeedSourceSection(BaseModel):
     pause_ms: Annotated[
         int, Field(ge=0, le=60_000, description="between two requests, in milliseconds")
     ] = 0
+    every: Annotated[Duration | None, Field(description="between two syncs, 1m to 720h")] = None
+    at: Annotated[
+        str | None,
+        Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description='daily, UTC: "02:30"'),
+    ] = None
 
     @model_validator(mode="after")
     def _fits(self) -> FeedSourceSection:
@@ -75,7 +85,18 @@ class FeedSourceSection(BaseModel):
             raise PydanticCustomError("feed", "manifest beside key: the list that it signs")
         if self.ecosystems is not None and self.name not in {"OSV", "GHSA"}:
             raise PydanticCustomError("feed", "ecosystems with OSV and GHSA only")
+        if self.every is not None and self.at is not None:
+            raise PydanticCustomError("feed", "every or at, not both")
+        if self.every is not None and not _EVERY_MS[0] <= duration_ms(self.every) <= _EVERY_MS[1]:
+            raise PydanticCustomError("feed", "every from 1m to 720h")
         return self
+
+    def timing(self) -> FeedTiming | None:
+        if self.every is not None:
+            return FeedTiming(every_s=duration_ms(self.every) // 1_000)
+        if self.at is None:
+            return None
+        return FeedTiming(every_s=DAY_S, at_s=minute_of(self.at, where="at") * 60)
 
 
 class FeedsSection(BaseModel):
@@ -168,6 +189,7 @@ def origins_of(home: Path, section: FeedsSection) -> tuple[FeedOrigin, ...]:
             key=_read(home / one.key).decode("ascii", "replace") if one.key else "",
             token=one.token or "",
             pause_ms=one.pause_ms,
+            timing=one.timing(),
         )
         for one in section.sources
     )

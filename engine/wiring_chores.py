@@ -8,6 +8,8 @@ from data.store import Store
 from engine.core.house import EngineWatchdog
 from engine.core.retirement import DAY_US
 from engine.feeds_desk import FeedDesk
+from engine.feeds_due import LOOK_EVERY_S as FEEDS_EVERY_S
+from engine.feeds_due import FeedsDue
 from engine.hooks.room import HookRoom, hook_room
 from engine.identity import Identity
 from engine.identity.used import SAVE_EVERY_S
@@ -126,12 +128,14 @@ def chores_of(
     rescans: Rescans,
     vitals: VitalsDesk,
     integrity: Integrity,
+    feeds: FeedDesk,
 ) -> tuple[Chore, ...]:
     return (
         Chore(name="retention", every_s=LOOK_EVERY_S, do=retention.when_due),
         Chore(name="last used", every_s=SAVE_EVERY_S, do=identity.save_used),
         Chore(name="integrations", every_s=prober.every_s, do=prober.begin_round),
         Chore(name="audit trail", every_s=60, do=trail.when_due),
+        Chore(name="feed syncs", every_s=FEEDS_EVERY_S, do=FeedsDue(feeds).when_due),
         Chore(name="rescans", every_s=RESCANS_EVERY_S, do=rescans.when_due),
         Chore(name="integrity", every_s=INTEGRITY_EVERY_S, do=integrity.when_due),
         Chore(name="vitals", every_s=MEASURE_EVERY_S, do=vitals.measure),

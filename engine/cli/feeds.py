@@ -36,12 +36,14 @@ def status(call: Call, name: str | None) -> None:
         call.say(f"The snapshots cannot be read: {answer['trouble']}")
     rows = [answer] if name else answer["items"]
     call.table(
-        ("FEED", "STATE", "AGE", "WARN", "FAIL", "AS OF", "RECORDS", "DIGEST", "FROM"),
+        ("FEED", "STATE", "AGE", "WARN", "FAIL", "AS OF", "RECORDS", "DIGEST", "FROM", "NEXT"),
         [_row(one) for one in rows],
     )
     for one in rows:
         if one["tried"] and one["tried"]["word"] in {"FAILED", "INTERRUPTED"}:
             call.say(f"{one['name']}: the last sync brought nothing: {one['tried']['text']}")
+        if one["overdue"]:
+            call.say(f"{one['name']}: a sync that brings an answer is {one['overdue']}.")
     if name:
         call.say("")
         call.table(
@@ -223,7 +225,14 @@ def _row(one: dict[str, Any]) -> list[object]:
         one["records"],
         short(one["digest"]),
         one["source"],
+        _next(one),
     ]
+
+
+def _next(one: dict[str, Any]) -> str:
+    if one["next_sync_us"] is None:
+        return str(one["next_sync"])
+    return f"{moment(one['next_sync_us'])} ({one['next_sync']})"
 
 
 def _span(seconds: int | None) -> str | None:

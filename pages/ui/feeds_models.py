@@ -75,7 +75,7 @@ def _row(one: FeedRow, now_us: int) -> dict[str, Any]:
             {"text": age_text(one), "bar": bar(one), "sub": limit_text(one)},
             snapshot_cell(one),
             _last(one, now_us),
-            {"text": NOT_SCHEDULED, "sub": _way(one)},
+            _next(one, now_us),
         ],
     }
 
@@ -184,6 +184,20 @@ def progress_text(progress: Progress) -> str:
     return f"{progress.what}: {told}"
 
 
+def _next(one: FeedRow, now_us: int) -> dict[str, Any]:
+    if one.next_sync == NOT_SCHEDULED:
+        return {"text": NOT_SCHEDULED, "sub": _way(one)}
+    late = f"{one.overdue}; " if one.overdue else ""
+    return {"text": _when(one, now_us), "sub": f"{late}{one.next_sync}"}
+
+
+def _when(one: FeedRow, now_us: int) -> str:
+    if one.next_sync_us is None:
+        return "now"
+    left_us = one.next_sync_us - now_us
+    return f"in {span(left_us)}" if left_us > 0 else "due now"
+
+
 def facts(one: FeedRow) -> list[tuple[str, str]]:
     """What there is to know of one feed beyond its row."""
     source = one.source if is_url(one.source) else f"folder {one.source}"
@@ -195,7 +209,7 @@ def facts(one: FeedRow) -> list[tuple[str, str]]:
         ("Checked by", one.checked_by or unchecked),
         ("As of", "–" if one.as_of_s is None else date_time(one.as_of_s)),
         ("Holds", holds(one) if one.digest else "–"),
-        ("Next sync", f"{NOT_SCHEDULED}; {_way(one)}"),
+        ("Next sync", f"{one.next_sync}; {one.overdue or _way(one)}"),
     ]
 
 

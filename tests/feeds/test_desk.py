@@ -18,9 +18,11 @@ from engine.adapters.clock_system import SystemClock
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Refused
 from engine.core.feed_events import FEEDS, FeedSynced, FeedSyncFailed, FeedSyncStarted
+from engine.core.feeds_timing import FeedTiming
 from engine.core.house import ADMIN, CommandRejected
 from engine.core.statemachine import Role
 from engine.feeds_desk import FeedDesk, Who
+from engine.feeds_due import FeedsDue
 from engine.feeds_job import Job
 from engine.feeds_process import SyncFailed, SyncProcess
 from engine.feeds_read import history
@@ -39,19 +41,29 @@ KEV = "k/known_exploited_vulnerabilities.json"
 QUICK = FeedLimits(deadline_s=20)
 
 
+class Ahead(SystemClock):
+    """The system's clock, put forward by a test."""
+
+    ahead_s = 0
+
+    def now_us(self) -> int:
+        return super().now_us() + self.ahead_s * 1_000_000
+
+
 class Home:
     """A store and its feeds; `again` closes both and opens them anew."""
 
     def __init__(self, folder: Path, *origins: FeedOrigin, limits: FeedLimits = QUICK) -> None:
         self.folder, self._origins, self._limits = folder, origins, limits
+        self.clock = Ahead()
         (folder / "feeds" / "kev").mkdir(parents=True, exist_ok=True)
         self.open()
 
     def open(self) -> None:
-        self.store = Store.open(self.folder, clock=SystemClock())
+        self.store = Store.open(self.folder, clock=self.clock)
         self.feeds = FeedDesk(
             store=self.store,
-            clock=SystemClock(),
+            clock=self.clock,
             config=FeedsConfig(folder=self.folder / "feeds", sources=self._origins),
             home=self.folder,
             limits=self._limits,
@@ -102,6 +114,50 @@ def test_what_was_synced_is_in_force_and_stays_so(home: Home, mirror: Mirror) ->
     home.again()
     assert [(one.name, one.digest, one.as_of_s) for one in home.feeds.snapshots()] == before
     assert not list((home.folder / "incoming").iterdir())
+
+
+def test_what_is_due_is_synced_by_itself_and_tried_again_with_pauses(
+    tmp_path: Path, mirror: Mirror
+) -> None:
+    mirror.files[KEV] = kev("CVE-1")
+    mirror.ecosystem("PyPI", {"X-1": advisory("X-1")}, root="osv")
+    hourly = FeedOrigin(name="KEV", address=f"{mirror.url}/k", timing=FeedTiming(every_s=3_600))
+    asked_for = FeedOrigin(name="OSV", address=f"{mirror.url}/osv")
+    home = Home(tmp_path, hourly, asked_for)
+
+    def later(seconds: int) -> list[str]:
+        """What the alarm clock finds after so long, as the words of its tries."""
+        home.clock.ahead_s += seconds
+        FeedsDue(home.feeds).when_due()
+        home.feeds.wait()
+        return [one.word for one in history(home.feeds)]
+
+    assert later(0) == ["NEW DATA"]  # the other one is nobody's to sync unasked
+    assert history(home.feeds)[0].by == "engine"
+    assert later(3_500) == ["NEW DATA"]
+    mirror.faults[KEV] = Fault("status", "403")
+    assert later(100) == ["FAILED", "NEW DATA"]
+    assert later(30) == ["FAILED", "NEW DATA"]  # too early
+    assert later(30)[0:2] == ["FAILED", "FAILED"]
+    home.again()  # a restart forgets no pause
+    assert later(60)[0:3] == ["FAILED", "FAILED", "NEW DATA"]
+    mirror.faults.clear()
+    assert later(60)[0] == "NOTHING NEW"
+    assert len(later(3_500)) == 4 and home.kev() == {"CVE-1"}
+    home.close()
+
+
+def test_what_is_due_is_left_alone_while_somebody_syncs_it(tmp_path: Path, mirror: Mirror) -> None:
+    mirror.files[KEV] = kev("CVE-1")
+    timing = FeedTiming(every_s=3_600)
+    home = Home(tmp_path, FeedOrigin(name="KEV", address=f"{mirror.url}/k", timing=timing))
+    due = FeedsDue(home.feeds)
+    with home.feeds.taking(["KEV"]):
+        assert due.due() == ()
+        due.when_due()
+    assert home.events() == []
+    assert due.due() == ("KEV",)
+    home.close()
 
 
 def test_nothing_new_moves_the_date_and_nothing_else(home: Home, mirror: Mirror) -> None:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.core.errors import UnsafeConfig
+from engine.core.feeds_timing import FeedTiming
 from engine.settings import FeedOrigin, read_settings
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "releaseline.yaml").read_text("utf-8")
@@ -60,7 +61,10 @@ def test_the_commented_sources_of_the_example_are_sound(home: Path) -> None:
         name="OSV",
         address="https://osv-vulnerabilities.storage.googleapis.com",
         ecosystems=("PyPI", "npm"),
+        timing=FeedTiming(every_s=1_800),
     )
+    assert found["KEV"].timing == FeedTiming(every_s=86_400, at_s=18 * 3_600 + 1_800)
+    assert found["EPSS"].timing is None  # only when somebody asks for it
     assert (found["NVD"].token, found["NVD"].pause_ms) == ("env:NVD_API_KEY", 600)
     assert found["EPSS"].manifest == "SHA256SUMS" and "PUBLIC KEY" in found["EPSS"].key
 
@@ -75,6 +79,10 @@ def test_a_folder_is_one_of_the_home(home: Path) -> None:
     [
         ("{name: CVE, from: x}", "name: expected"),
         ("{name: KEV}", "from: expected"),
+        ("{name: KEV, from: x, every: 1h, at: '02:00'}", "every or at, not both"),
+        ("{name: KEV, from: x, every: 59s}", "every from 1m to 720h"),
+        ("{name: KEV, from: x, every: 721h}", "every from 1m to 720h"),
+        ("{name: KEV, from: x, at: '24:00'}", "at: expected"),
         ("{name: KEV, from: 'http://mirror.example.com/kev'}", "expected https://, or a key"),
         ("{name: KEV, from: 'ftp://a/b'}", "expected a folder, or https://HOST"),
         ("{name: KEV, from: 'https://u:p@a/b'}", "without user, password"),

@@ -181,6 +181,8 @@ class FeedDoc(TypedDict):
     tried: TryDoc | None
     progress: ProgressDoc | None
     next_sync: str
+    next_sync_us: int | None
+    overdue: str
 
 
 @closed
