@@ -16,6 +16,7 @@ from engine.core.commands import Refusal
 from engine.core.errors import Malformed, NotFound
 from engine.core.feeds_timing import next_us
 from engine.core.pulse import ChoreHealth, Pulse, stuck_chore, stuck_run
+from engine.core.replays import ReplayProgress, ReplayStatus, replay_name
 from engine.core.rescans import RescanLog
 from engine.core.run import Run
 from engine.core.scopes import RETRY_RUN
@@ -75,7 +76,7 @@ class PlaceRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
     """Attributes:
-    kind: chore, feed or rescan.
+    kind: chore, feed, rescan or replay.
     word: IDLE, WORKING, FAILED or STUCK.
     last_us, took_ms, next_us: None where there is none, or none is known.
     text: what came of it last, or is being done; in words.
@@ -111,7 +112,11 @@ class OrchestratorNow:
 
 
 class Orchestrator:
-    """Thread-safe."""
+    """Thread-safe.
+
+    Args:
+        replay: when the newest replay was asked for, and how far it is; None when none was.
+    """
 
     def __init__(
         self,
@@ -122,9 +127,11 @@ class Orchestrator:
         worker: Worker,
         feeds: FeedDesk,
         rescans: Rescans,
+        replay: Callable[[], tuple[int, ReplayProgress] | None],
     ) -> None:
         self._store, self._clock, self._settings = store, clock, settings
         self._worker, self._feeds, self._rescans = worker, feeds, rescans
+        self._replay = replay
 
     def look(self) -> OrchestratorNow:
         health, now_us = self._worker.health(), self._clock.now_us()
@@ -135,6 +142,7 @@ class Orchestrator:
             *(_chore(one, now_us) for one in self._worker.chores()),
             *_feeds(self._feeds, now_us),
             _rescan(self._rescans.log(), self._rescans.progress() is not None, self._retry_us),
+            _replays(self._replay()),
         )
         return OrchestratorNow(
             health=health,
@@ -273,5 +281,27 @@ def _rescan(log: RescanLog, running: bool, retry_us: Callable[[], int | None]) -
         last_us=None if newest is None else newest.ended_us or newest.at_us,
         took_ms=took_ms,
         next_us=None if running else retry_us(),
+        text=text,
+    )
+
+
+def _replays(newest: tuple[int, ReplayProgress] | None) -> JobRow:
+    """The newest replay that somebody asked for."""
+    word, text, at_us = IDLE, "none was asked for so far", None
+    if newest is not None:
+        at_us, one = newest
+        words = {ReplayStatus.RUNNING: WORKING, ReplayStatus.FAILED: FAILED}
+        word = words.get(one.status, IDLE)
+        text = f"{replay_name(one.n)}: {one.done} of {one.total} decisions"
+        told = ((one.mismatching, "do not match"), (one.flipped, "flipped"), (one.failed, "failed"))
+        text += "".join(f", {count} {what}" for count, what in told if count)
+        text += ", cancelled" if one.status is ReplayStatus.CANCELLED else ""
+    return JobRow(
+        kind="replay",
+        name="replays",
+        word=word,
+        last_us=at_us,
+        took_ms=None,
+        next_us=None,
         text=text,
     )

@@ -47,19 +47,14 @@ class ReplayReading:
         rows = queries.replay_requests(self._store.cursor(), n=n, limit=1).to_dicts()
         if not rows:
             raise NotFound(f"There is no replay {replay_name(n)}.")
-        row = rows[0]
-        return ReplayProgress(
-            n=n,
-            total=row["total"],
-            done=row["done"],
-            matching=row["matching"],
-            mismatching=row["mismatching"],
-            same=row["same"],
-            flipped=row["flipped"],
-            unproven=row["unproven"],
-            failed=row["failed"],
-            status=ReplayStatus(row["status"]),
-        )
+        return _progress(rows[0])
+
+    def newest(self) -> tuple[int, ReplayProgress] | None:
+        """When the newest replay was asked for, and how far it has come; None when none was."""
+        if not self._store.last_replay():
+            return None
+        row = queries.replay_requests(self._store.cursor(), limit=1).to_dicts()[0]
+        return row["ts_us"], _progress(row)
 
     def detail(self, n: int, idx: int) -> dict[str, Any]:
         """One outcome with everything that was found: the row, and what its detail holds.
@@ -249,3 +244,18 @@ class ReplayReading:
 
     # The batch that was read last: its outcomes lie side by side.
     _kept: tuple[str, dict[str, Any]] | None = None
+
+
+def _progress(row: dict[str, Any]) -> ReplayProgress:
+    return ReplayProgress(
+        n=row["n"],
+        total=row["total"],
+        done=row["done"],
+        matching=row["matching"],
+        mismatching=row["mismatching"],
+        same=row["same"],
+        flipped=row["flipped"],
+        unproven=row["unproven"],
+        failed=row["failed"],
+        status=ReplayStatus(row["status"]),
+    )

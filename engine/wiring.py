@@ -167,7 +167,7 @@ def build(settings: Settings, *, speed: int = 1, passphrase: str | None = None) 
         hooks=hooks,
         trail=trail,
         vitals=vitals,
-        orchestrator=orchestrator_of(outside, worker, feeds, rescans),
+        orchestrator=orchestrator_of(outside, worker, feeds, rescans, replaying),
         feeds=feeds,
         feed_files=feed_files_of(outside, feeds, keys.input_key),
         policies=book,

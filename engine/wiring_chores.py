@@ -20,6 +20,7 @@ from engine.orchestrator import Orchestrator
 from engine.outside import Outside
 from engine.ports import Clock
 from engine.recording import append_to
+from engine.replaying import Replaying
 from engine.rescans import LOOK_EVERY_S as RESCANS_EVERY_S
 from engine.rescans import Rescans
 from engine.retention import LOOK_EVERY_S, Retention
@@ -79,7 +80,7 @@ def waiving_of(outside: Outside, worker: Worker) -> Waiving:
 
 
 def orchestrator_of(
-    outside: Outside, worker: Worker, feeds: FeedDesk, rescans: Rescans
+    outside: Outside, worker: Worker, feeds: FeedDesk, rescans: Rescans, replaying: Replaying
 ) -> Orchestrator:
     return Orchestrator(
         store=outside.store,
@@ -88,6 +89,7 @@ def orchestrator_of(
         worker=worker,
         feeds=feeds,
         rescans=rescans,
+        replay=replaying.newest,
     )
 
 

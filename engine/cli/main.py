@@ -42,6 +42,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "feeds": ("feeds:feeds", "Advisory feeds: how fresh they are, and syncing them."),
     "rescan": ("rescan:rescan", "Match stored SBOMs again against the feeds in force."),
     "integration": ("integration:integration", "Servers that promotions depend on: do they work?"),
+    "orchestrator": ("orchestrator:orchestrator", "What the engine works on now, and is stuck."),
     "audit": ("audit:audit", "Who attempted what; is the record of it whole; exports of it."),
     "export": ("audit:export_table", "A table as Parquet, CSV or JSON lines, columns explained."),
     "log": ("log:log", "The transparency log: its head, proofs, and a check of all of it."),

@@ -42,10 +42,15 @@ _CHORES: Final = {
     "audit trail": "checks the record once a day",
     "rescans": "begins a rescan when one is due",
     "vitals": "measures sizes and queues",
+    "feed syncs": "syncs feeds when it is time to",
     "firings": "starts what is scheduled",
     "lost alarms": "finds schedules that nobody woke",
 }
-_JOB_PAGES: Final = {"feed": ("feeds", {}), "rescan": ("feeds", {"job": "rescans"})}
+_JOB_PAGES: Final = {
+    "feed": ("feeds", {}),
+    "rescan": ("feeds", {"job": "rescans"}),
+    "replay": ("replay", {}),
+}
 
 
 def summary(now: OrchestratorNow) -> str:
