@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from engine.core import burn_guard, freezes, step_times
+from engine.core import burn_guard, freezes, starting, step_times
 from engine.core.approvals import Actor
 from engine.core.closing import closing
 from engine.core.commands import Refusal
@@ -87,6 +87,8 @@ def barred(run: Run, bar: Bar | None, others: Iterable[Run]) -> StartBarred | No
 
 def waits_for(run: Run) -> str:
     """Why the run does not go on by itself, as last recorded; empty when nothing holds it up."""
+    if run.status is RunStatus.SCHEDULED:
+        return "; ".join(starting.lacking(run))
     said = run.barred.reason if run.barred is not None else ""
     return run.held_note or said or burn_guard.held_up(run) or step_times.waits_for(run)
 
