@@ -16,7 +16,7 @@ from engine.home import is_loopback
 from engine.settings_parts import Name, Text
 from engine.settings_yaml import KeyPath, Located, Problem, problem_at
 
-Kind: TypeAlias = Literal["vault", "consul", "registry", "jenkins", "http", "webhook"]
+Kind: TypeAlias = Literal["vault", "consul", "registry", "jenkins", "http", "webhook", "on_call"]
 Method: TypeAlias = Literal["token", "approle", "kubernetes"]
 
 # Kinds of which inputs name the scheme alone, so that there can be one only.
@@ -28,6 +28,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "jenkins": frozenset({"user", "token"}),
     "http": frozenset({"token", "expect"}),
     "webhook": frozenset(),
+    "on_call": frozenset({"token", "schedule"}),
 }
 _METHODS: Final[Mapping[str, frozenset[str]]] = {
     "token": frozenset({"token"}),
@@ -59,6 +60,7 @@ class IntegrationConfig:
     """Attributes:
     token: where the token is read, `env:NAME` or `file:PATH`; empty = none is sent.
     ca: path of a PEM file with the authorities to trust; empty = those of this machine.
+    schedule: of on_call: whose shifts count; empty = every one that the server tells of.
     timeout_ms: how long one question may take in all.
     """
 
@@ -73,6 +75,7 @@ class IntegrationConfig:
     datacenter: str = ""
     user: str = ""
     expect: int = 200
+    schedule: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +139,11 @@ class IntegrationSection(BaseModel):
     datacenter: Annotated[Text | None, Field(description="of consul; left out: its own")] = None
     user: Annotated[Text | None, Field(description="of jenkins, beside token")] = None
     expect: Annotated[int | None, Field(ge=100, le=599, description="of http; else 200")] = None
+    schedule: Annotated[Text | None, Field(description="of on_call; left out: all")] = None
 
     @model_validator(mode="after")
     def _fits(self) -> IntegrationSection:
-        for key in ("token", "auth", "namespace", "datacenter", "user", "expect"):
+        for key in ("token", "auth", "namespace", "datacenter", "user", "expect", "schedule"):
             if getattr(self, key) is not None and key not in _KEYS[self.kind]:
                 raise PydanticCustomError("integration", f"no {key} with kind {self.kind}")
         if self.kind == "vault" and self.auth is None:
@@ -177,6 +181,7 @@ def integrations_of(home: Path, section: IntegrationsSection) -> IntegrationsCon
                 datacenter=one.datacenter or "",
                 user=one.user or "",
                 expect=one.expect or 200,
+                schedule=one.schedule or "",
             )
             for one in section.servers
         ),

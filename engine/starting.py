@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from engine import env_guard
 from engine.core import freezes, precondition_reads, preconditions, starting
-from engine.core.data_health import Integration
+from engine.core.data_health import Integration, Level
 from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed, Malformed
 from engine.core.events import Event
@@ -20,9 +20,16 @@ from engine.core.holds import sentence
 from engine.core.jcs import canonical
 from engine.core.preconditions import (
     CREATOR,
+    DEBT,
     ENVIRONMENT,
+    FEEDS,
     FROZEN,
     HELD,
+    INTEGRATIONS,
+    ON_CALL,
+    ROLLBACK,
+    SCANS,
+    SOAKED,
     Read,
     Row,
     State,
@@ -52,6 +59,7 @@ class Starter:
         integrations: those that the environment rests on, as they are known now.
         debt: run and sentence of every override in the environment that nobody has reviewed yet.
         scans: how the SBOMs of the environment stand; raises `Malformed` when nobody can say.
+        on_call: every on-call schedule, as it is known now.
         creator: why whoever made the run's schedule may not start it now; empty when they may.
     """
 
@@ -62,10 +70,11 @@ class Starter:
         integrations: Callable[[str], Sequence[Integration]],
         debt: Callable[[str], Sequence[tuple[str, str]]],
         scans: Callable[[str], Standing],
+        on_call: Callable[[], Sequence[Integration]],
         creator: Callable[[Run], str],
     ) -> None:
         self._out, self._integrations, self._debt = out, integrations, debt
-        self._scans, self._creator = scans, creator
+        self._scans, self._creator, self._on_call = scans, creator, on_call
 
     def look(self, run: Run) -> dict[str, Read]:
         """Read everything that the run asks for, and what is always asked. Never raises for what
@@ -144,25 +153,20 @@ class Starter:
     # --- reading ------------------------------------------------------------------------------
 
     def _read(self, run: Run, name: str, limit_s: int, now_us: int) -> Read:
-        match name:
-            case "feeds_fresh":
-                return self._feeds(run, limit_s, now_us)
-            case "scans_complete":
-                return self._rescanned(run, now_us)
-            case "integrations_healthy":
-                known = [
-                    (one.name, one.level, one.reason, one.last_us)
-                    for one in self._integrations(run.environment)
-                ]
-                return precondition_reads.integrations(known)
-            case "previous_soaked":
-                return self._soaked(run, limit_s, now_us)
-            case "no_override_debt":
-                return precondition_reads.override_debt(self._debt(run.environment), now_us=now_us)
-            case "rollback_ready":
-                return self._rollback(run)
-            case _:
-                return Read(state=State.UNKNOWN, value="nothing here can tell")
+        place = run.environment
+        reads: dict[str, Callable[[], Read]] = {
+            FEEDS: lambda: self._feeds(run, limit_s, now_us),
+            SCANS: lambda: self._rescanned(run, now_us),
+            INTEGRATIONS: lambda: precondition_reads.integrations(
+                _known(self._integrations(place))
+            ),
+            SOAKED: lambda: self._soaked(run, limit_s, now_us),
+            DEBT: lambda: precondition_reads.override_debt(self._debt(place), now_us=now_us),
+            ROLLBACK: lambda: self._rollback(run),
+            ON_CALL: lambda: precondition_reads.on_call(_known(self._on_call())),
+        }
+        unknown = Read(state=State.UNKNOWN, value="nothing here can tell")
+        return reads[name]() if name in reads else unknown
 
     def _feeds(self, run: Run, limit_s: int, now_us: int) -> Read:
         desk = self._out.desk
@@ -266,3 +270,7 @@ class Starter:
             return events
 
         return record(self._out.store, run.run_id, keep, before_us=before_us)
+
+
+def _known(found: Sequence[Integration]) -> list[tuple[str, Level, str, int | None]]:
+    return [(one.name, one.level, one.reason, one.last_us) for one in found]

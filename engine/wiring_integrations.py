@@ -13,6 +13,7 @@ from engine.adapters.probes import (
     consul_probe,
     http_probe,
     jenkins_probe,
+    on_call_probe,
     registry_probe,
     vault_probe,
 )
@@ -64,11 +65,11 @@ def secret_sources(
     return {source.scheme: source for source in sources}
 
 
-def probes_of(settings: Settings, env: Mapping[str, str]) -> tuple[Probed, ...]:
+def probes_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> tuple[Probed, ...]:
     """One for every integration, for every Prometheus that a workflow names, and for every receiver
     whose address stands in the settings: what stands elsewhere may be a secret, host and all."""
     found = [
-        Probed(probe=_probe(one, settings.home, env), deadline_s=one.timeout_ms / 1000)
+        Probed(probe=_probe(one, settings.home, env, clock), deadline_s=one.timeout_ms / 1000)
         for one in settings.integrations.entries
     ]
     for name, environment in prometheus_names(settings).items():
@@ -108,7 +109,8 @@ def prometheus_of(
 def prober_of(
     settings: Settings, store: EventStore, clock: Clock, env: Mapping[str, str]
 ) -> Prober:
-    return Prober(store=store, clock=clock, settings=settings, probes=probes_of(settings, env))
+    probes = probes_of(settings, env, clock)
+    return Prober(store=store, clock=clock, settings=settings, probes=probes)
 
 
 def health_of(
@@ -160,7 +162,7 @@ def _login(auth: VaultAuth, home: Path, env: Mapping[str, str]) -> VaultLogin:
     return KubernetesLogin(role=auth.role, jwt=jwt, mount=auth.mount)
 
 
-def _probe(one: IntegrationConfig, home: Path, env: Mapping[str, str]) -> Probe:
+def _probe(one: IntegrationConfig, home: Path, env: Mapping[str, str], clock: Clock) -> Probe:
     token = secret_of(one.token, "token", home, env)
     match one.kind:
         case "vault":
@@ -173,5 +175,14 @@ def _probe(one: IntegrationConfig, home: Path, env: Mapping[str, str]) -> Probe:
             return jenkins_probe(one.name, one.url, user=one.user, token=token, ca=one.ca)
         case "http":
             return http_probe(one.name, one.url, expect=one.expect, token=token, ca=one.ca)
+        case "on_call":
+            return on_call_probe(
+                one.name,
+                one.url,
+                now_us=clock.now_us,
+                schedule=one.schedule,
+                token=token,
+                ca=one.ca,
+            )
         case "webhook":
             return ReachProbe(one.name, one.kind, one.url, ca=one.ca)

@@ -77,6 +77,7 @@ def scheduling_of(
         integrations=integrations,
         debt=_debt(store),
         scans=rescans.standing,
+        on_call=lambda: [one for one in prober.integrations() if one.kind == "on_call"],
         creator=scheduling.why_not_start,
     )
     return scheduling, starter

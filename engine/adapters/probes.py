@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from engine.adapters.http_ask import Question, Reply, ask, short
 from engine.adapters.prometheus_http import PrometheusHttp
@@ -19,7 +19,8 @@ from engine.adapters.references import Secret, header_of
 from engine.adapters.secrets_consul import ConsulHttp, consul_refusal
 from engine.adapters.vault_http import VaultHttp, refusal
 from engine.core.data_health import Level
-from engine.core.errors import AdapterFailed
+from engine.core.errors import AdapterFailed, Malformed
+from engine.inputs.on_call import people
 from engine.ports_integrations import ProbeResult
 
 _BYTES_MAX: Final = 1024 * 1024
@@ -185,6 +186,32 @@ def jenkins_probe(
     base = url.rstrip("/")
     asking = _asking(f"{base}/api/json?tree=mode,quietingDown", token, ca, user=user)
     return QuestionProbe(name, "jenkins", base, asking, judge)
+
+
+def on_call_probe(
+    name: str,
+    url: str,
+    *,
+    now_us: Callable[[], int],
+    schedule: str = "",
+    token: Secret | None = None,
+    ca: str = "",
+) -> QuestionProbe:
+    """Whether somebody is on call now, as PagerDuty's `/oncalls` or a list like it tells."""
+
+    def judge(reply: Reply) -> Found:
+        if reply.status != 200:
+            return Level.FAIL, _status(reply)
+        try:
+            found = people(_json(reply), now_us=now_us())
+        except Malformed as error:
+            return Level.FAIL, str(error)
+        if not found:
+            return Level.WARN, "nobody is on call"
+        return Level.OK, f"on call: {', '.join(found)}"
+
+    asked = f"{url}?{urlencode({'schedule_ids[]': schedule})}" if schedule else url
+    return QuestionProbe(name, "on_call", url, _asking(asked, token, ca), judge)
 
 
 def http_probe(

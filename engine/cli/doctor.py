@@ -149,7 +149,7 @@ def inputs(settings: Settings) -> Iterator[Check]:
 
 def integrations(settings: Settings) -> Iterator[Check]:
     """Look at each server of `integrations` once. Not `bad`: the server starts without them."""
-    for one in probes_of(settings, os.environ):
+    for one in probes_of(settings, os.environ, SystemClock()):
         if one.probe.kind == PROMETHEUS:  # asked by `metrics`, which says more
             continue
         where = f"{one.probe.address}: "

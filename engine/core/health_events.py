@@ -13,7 +13,7 @@ class DataHealthChanged:
     """An integration has another level than before, or was looked at for the first time.
 
     Attributes:
-        kind: vault, consul, prometheus, registry, jenkins, webhook or http.
+        kind: vault, consul, prometheus, registry, jenkins, webhook, http or on_call.
         level: OK, WARN or FAIL.
         last_good_us: of the last look that found it OK; 0 = there was none.
     """

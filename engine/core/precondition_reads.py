@@ -93,6 +93,27 @@ def integrations(
     return Read(state=state, value=value, observed_us=observed_us, source=source)
 
 
+def on_call(known: Sequence[tuple[str, Level, str, int | None]]) -> Read:
+    """Args:
+    known: of every on-call schedule: name, level as it is known now, why, and when it was last
+        looked at. One where somebody is on call is enough.
+    """
+    if not known:
+        value = "no server in the settings says who is on call"
+        return Read(state=State.UNKNOWN, value=value)
+    source: JsonValue = [
+        {"name": name, "level": level.value, "reason": reason, "lookedAtUs": last_us}
+        for name, level, reason, last_us in known
+    ]
+    observed_us = min((last_us or 0) for _, _, _, last_us in known)
+    for level, state in ((Level.OK, State.MET), (Level.WARN, State.UNMET)):
+        said = [f"{name}: {reason}" for name, one, reason, _ in known if one is level]
+        if said:
+            return Read(state=state, value="; ".join(said), observed_us=observed_us, source=source)
+    value = "; ".join(f"{name} {level.value}: {reason}" for name, level, reason, _ in known)
+    return Read(state=State.UNKNOWN, value=value, observed_us=observed_us, source=source)
+
+
 def soaked(
     place: str, run: str, since_us: int | None, *, runs_it: bool, limit_s: int, now_us: int
 ) -> Read:

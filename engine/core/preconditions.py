@@ -44,13 +44,14 @@ class Kind:
     limited: bool = False
 
 
-FEEDS, SCANS, INTEGRATIONS, SOAKED, DEBT, ROLLBACK = (
+FEEDS, SCANS, INTEGRATIONS, SOAKED, DEBT, ROLLBACK, ON_CALL = (
     "feeds_fresh",
     "scans_complete",
     "integrations_healthy",
     "previous_soaked",
     "no_override_debt",
     "rollback_ready",
+    "on_call_present",
 )
 # In the order in which they are shown and recorded.
 KINDS: Final[Mapping[str, Kind]] = {
@@ -60,6 +61,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     SOAKED: Kind(title="Previous environment soaked", limited=True),
     DEBT: Kind(title="No open override debt"),
     ROLLBACK: Kind(title="Rollback ready"),
+    ON_CALL: Kind(title="On-call present"),
 }
 # Always asked, whatever a schedule says: who made it may still ask for it, the bundle is not held,
 # no freeze closes the environment, and nobody else has it.
@@ -224,9 +226,9 @@ def threshold(one: Precondition) -> str:
     match one.name:
         case _ if one.mode is Mode.OFF:
             return "off"
-        case "feeds_fresh":
+        case name if name == FEEDS:
             return f"each younger than {limit_text(one.limit_s)}"
-        case "previous_soaked":
+        case name if name == SOAKED:
             return f"for at least {limit_text(one.limit_s)}"
         case _:
             return "yes"

@@ -35,6 +35,7 @@ _KINDS: Final = {
     "registry": "OCI registry",
     "jenkins": "Jenkins",
     "webhook": "webhook receiver",
+    "on_call": "on-call schedule",
     "http": "HTTP",
 }
 _BARS: Final = 24

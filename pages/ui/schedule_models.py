@@ -15,6 +15,7 @@ from engine.core.preconditions import (
     FEEDS,
     INTEGRATIONS,
     KINDS,
+    ON_CALL,
     ROLLBACK,
     SCANS,
     SOAKED,
@@ -52,10 +53,11 @@ ASKS: Final[Mapping[str, str]] = {
     SOAKED: "The environment before has run this bundle for at least this long.",
     DEBT: "Nobody owes a review of an override there.",
     ROLLBACK: "Every target answers, and holds what it would go back to.",
+    ON_CALL: "A server under integrations says that somebody is on call.",
 }
 ALWAYS: Final = (
-    "Always asked: you may still promote there, the bundle is not held, no freeze is in force, and "
-    "no other run has the environment."
+    "Always asked: you may still promote there, the bundle is not held, no freeze is in force, the "
+    "environment does not burn its error budget, and no other run has it."
 )
 EXPLAINED: Final = (
     "The run is there at once and waits. It starts inside its window as soon as everything that is "

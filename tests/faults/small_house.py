@@ -271,12 +271,14 @@ class SmallHouse:
         )
         self.integrations: list[Integration] = []
         self.debt: list[tuple[str, str]] = []
+        self.on_call: list[Integration] = []
         self.scans = Standing(bundles=0, missing=0, unseen=0, failed=0, environments=())
         self.starter = Starter(
             self.outside,
             integrations=lambda _: self.integrations,
             debt=lambda _: self.debt,
             scans=lambda _: self.scans,
+            on_call=lambda: self.on_call,
             creator=self.scheduling.why_not_start,
         )
         self.runner = Runner(

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from engine import wiring
+from engine.adapters.clock_system import SystemClock
 from engine.adapters.feeds_dir import write_index
 from engine.api.app import PREFIX, in_process
 from engine.api.metrics import exposition
@@ -190,7 +191,7 @@ def test_receivers_of_the_settings_are_reached_too(rig: tuple[Services, Server])
     )
     elsewhere = replace(one, name="hidden", url="env:HOOK_URL")
     settings = replace(services.settings, webhooks=(one, elsewhere))
-    found = probes_of(settings, {})[-1].probe
+    found = probes_of(settings, {}, SystemClock())[-1].probe
     assert (found.name, found.kind, found.address) == ("webhook-chat", "webhook", server.url)
     before = len(server.asked)
     assert found.probe(deadline_s=5.0).level is Level.OK

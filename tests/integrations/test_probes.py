@@ -13,6 +13,7 @@ from engine.adapters.probes import (
     consul_probe,
     http_probe,
     jenkins_probe,
+    on_call_probe,
     registry_probe,
     vault_probe,
 )
@@ -38,7 +39,22 @@ MAKE: dict[str, Callable[[str], Probe]] = {
     "prometheus": lambda url: PrometheusProbe("p", url, PrometheusHttp(url)),
     "registry": lambda url: registry_probe("r", url),
     "jenkins": lambda url: jenkins_probe("j", url, user="rl", token=lambda: "t0ken-5a1c"),
+    "on_call": lambda url: on_call_probe(
+        "pager", f"{url}/oncalls", schedule="PI7DH85", now_us=lambda: 1_771_416_000_000_000
+    ),
     "http": lambda url: http_probe("h", f"{url}/up", expect=204),
+}
+# As PagerDuty's reference shows it, shortened.
+ON_CALL = {
+    "oncalls": [
+        {
+            "user": {"id": "PT23IWX", "type": "user_reference", "summary": "Tim Wright"},
+            "escalation_level": 2,
+            "start": "2026-02-18T06:00:00Z",
+            "end": "2026-02-18T18:00:00Z",
+        }
+    ],
+    "more": False,
 }
 # Kind, path, body, status, headers, level, what is said.
 ANSWERS: list[tuple[str, str, object, int, dict[str, str], Level, str]] = [
@@ -70,6 +86,20 @@ ANSWERS: list[tuple[str, str, object, int, dict[str, str], Level, str]] = [
     ("jenkins", "/api/json", {"quietingDown": True}, 200, {"X-Jenkins": "2.5"}, WARN, "shut down"),
     ("jenkins", "/api/json", {"quietingDown": False}, 200, {}, FAIL, "something else"),
     ("jenkins", "/api/json", b"", 403, {}, FAIL, "does not accept the token"),
+    ("on_call", "/oncalls", ON_CALL, 200, {}, OK, "on call: Tim Wright"),
+    ("on_call", "/oncalls", {"oncalls": []}, 200, {}, WARN, "nobody is on call"),
+    (
+        "on_call",
+        "/oncalls",
+        [{"user": "a", "end": "2020-01-01T00:00:00Z"}],
+        200,
+        {},
+        WARN,
+        "nobody",
+    ),
+    ("on_call", "/oncalls", {"error": {"code": 2006}}, 200, {}, FAIL, "expected a list"),
+    ("on_call", "/oncalls", b"<html>", 200, {}, FAIL, "expected a list"),
+    ("on_call", "/oncalls", b"", 401, {}, FAIL, "does not accept the token"),
     ("http", "/up", b"", 204, {}, OK, "204"),
     ("http", "/up", b"", 200, {}, FAIL, "expected status 204, found status 200"),
 ]
@@ -97,6 +127,7 @@ def test_a_faulty_way_is_no_answer(server: Server, kind: str, fault: str) -> Non
     server.says("/v2/", {"a": 1})
     server.says("/api/json", {"quietingDown": False}, X_Jenkins="2.5")
     server.says("/up", b"x", 204 if fault == "none" else 200)
+    server.says("/oncalls", ON_CALL)
     with (
         faulty(server.url, fault) as url,
         pytest.raises(AdapterFailed) as caught,

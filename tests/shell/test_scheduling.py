@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.approving import telling
-from engine.core import preconditions
+from engine.core import preconditions, queueing
 from engine.core.approvals import comment_reasons
 from engine.core.commands import Action, Window
 from engine.core.data_health import Integration, Level
 from engine.core.digest import Digest
 from engine.core.errors import Malformed, NotFound, Refused
 from engine.core.fact_events import EvidenceCaptured
+from engine.core.preconditions import ON_CALL, State
 from engine.core.schedule_events import FiringTicked, FiringWord, PreconditionsChecked, Timing
 from engine.core.schedules import Schedule
 from engine.core.statemachine import Role, RunStatus
@@ -113,7 +115,7 @@ class TestOneShot:
         live(house, NIGHT + 40 * MINUTE)
         run = house.real.run("run-1")
         assert run.status is RunStatus.SCHEDULED
-        assert why(house)[-1] == STALE
+        assert why(house)[-1] == queueing.waits_for(run) == STALE
         SomeFeeds.as_of_s = NIGHT + 39 * MINUTE
         try:
             live(house, NIGHT + 42 * MINUTE)
@@ -374,6 +376,31 @@ class TestPreconditions:
         house.debt = []
         live(house, NIGHT + 3 * MINUTE)
         assert house.real.run("run-1").started_us is not None
+
+    def test_somebody_has_to_be_on_call_and_silence_is_nobody(self, house: SmallHouse) -> None:
+        def pager(level: Level, reason: str) -> list[Integration]:
+            return [replace(works(level, reason), name="pager", kind="on_call")]
+
+        make(house, "on_call_present=on")
+        at(house, NIGHT)
+        minute = 0
+        for found, said in (
+            ([], "no server in the settings says who is on call"),
+            (pager(Level.UNKNOWN, "not looked at"), "pager UNKNOWN: not looked at"),
+            (pager(Level.WARN, "nobody is on call"), "pager: nobody is on call"),
+            (pager(Level.FAIL, "status 500"), "pager FAIL: status 500"),
+        ):
+            house.on_call, minute = found, minute + 2
+            live(house, NIGHT + minute * MINUTE)
+            assert house.real.run("run-1").status is RunStatus.SCHEDULED
+            (row,) = [r for r in house.starter.rows(house.real.run("run-1")) if r.name == ON_CALL]
+            assert (row.value, row.state is State.MET) == (said, False)
+        # One schedule on which somebody stands is enough.
+        house.on_call = [*pager(Level.FAIL, "status 500"), *pager(Level.OK, "on call: Ana")]
+        live(house, NIGHT + 20 * MINUTE)
+        run = house.real.run("run-1")
+        assert run.started_us is not None and run.checked is not None
+        assert run.checked.rows[-1].value == "pager: on call: Ana"
 
 
 class TestTheDoor:

@@ -52,7 +52,8 @@ def test_the_commented_section_of_the_example_is_sound(home: Path) -> None:
         at += 1
     (home / "releaseline.yaml").write_text("\n".join(lines))
     found = {one.name: one for one in read_settings(home).integrations.entries}
-    assert list(found) == ["vault", "consul", "registry", "jenkins", "chat", "status-page"]
+    assert list(found) == ["vault", "consul", "registry", "jenkins", "pager", "chat", "status-page"]
+    assert found["pager"].schedule == "PI7DH85"
     vault = found["vault"]
     assert vault.auth == VaultAuth(method="token", mount="token", token="env:VAULT_TOKEN")
     assert (vault.namespace, vault.timeout_ms) == ("team-a", 5_000)
