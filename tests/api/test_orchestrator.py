@@ -31,7 +31,9 @@ def test_runs_queues_and_jobs_as_the_page_has_them(
     assert jobs["replays"]["text"] == "none was asked for so far"
     ended(client, ana, run_id)
     asked = client.post(f"{API}/runs/{run_id}/replays", json={"reason": "x"}, headers=ana).json()
-    client.get(f"{API}/replays/{asked['n']}?wait_s=20", headers=ana)
+    path = f"{API}/replays/{asked['n']}?wait_s=20"
+    while client.get(path, headers=ana).json()["status"] == "RUNNING":
+        pass  # each look waits for it
     told = client.get(f"{API}/orchestrator", headers=ana).json()
     replays = next(one for one in told["jobs"] if one["kind"] == "replay")
     assert (replays["word"], replays["text"]) == ("IDLE", f"{asked['name']}: 1 of 1 decisions")
