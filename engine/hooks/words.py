@@ -69,13 +69,14 @@ HEADS: Final = {
     "step.inconclusive": "Step without an answer",
     "step.started": "Step started",
     "step.succeeded": "Step succeeded",
+    "store.damaged": "Stored bytes damaged",
     "verify.finished": "Verification finished",
     "waiver.ending": "Waiver ends soon",
     "waiver.requested": "Waiver wanted",
     "webhook.test": "Test message",
 }
 # What those who are waited for may do.
-_DEEDS: Final = {
+DEEDS: Final = {
     "approval.nobody_eligible": "an admin has to give somebody the role approver",
     "approval.requested": "approve or reject",
     "disk.low": "free space, or keep samples for a shorter time",
@@ -89,6 +90,7 @@ _DEEDS: Final = {
     "run.stopped": "look at the sentence, and have it tried again",
     "schedule.failed": "look at the reason, and schedule it anew or cancel it",
     "seal.failed": "find out why it could not be sealed",
+    "store.damaged": "put the same bytes back from a backup or a pack, and run fsck",
     "waiver.requested": "grant or refuse it",
 }
 _BAD: Final = frozenset(
@@ -168,7 +170,7 @@ def tell(
         head=HEADS[name],
         label=_label(recorded, run),
         text=_text(recorded, run),
-        deed=_DEEDS.get(name, ""),
+        deed=DEEDS.get(name, ""),
         people=people,
         run=run_id,
         url=f"{base}{_page(name, recorded, run_id)}",
@@ -180,6 +182,7 @@ _PAGES: Final = {
     "disk.low": "/platform-health",
     "rescan.failed": "/feeds?job=rescans",
     "run.stopped": "/orchestrator",
+    "store.damaged": "/platform-health",
     "waiver.ending": "/waivers",
     "waiver.requested": "/waivers",
 }

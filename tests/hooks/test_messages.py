@@ -16,7 +16,7 @@ from engine.core.fact_events import GateDecided
 from engine.core.hook_names import NAMES, WAITING, unknown, wanted
 from engine.core.hook_rows import HookMessage
 from engine.hooks.cdevents import TYPES, type_of
-from engine.hooks.words import HEADS, Told, slack
+from engine.hooks.words import DEEDS, HEADS, Told, slack
 from tests.data.kit import history, play, rollout, telling
 from tests.hooks.kit import ROOT, HookHouse
 
@@ -108,6 +108,7 @@ def test_nobody_is_told_half(bodies: list[tuple[HookMessage, dict[str, Any]]]) -
 
 def test_every_name_has_words_and_an_event() -> None:
     assert set(HEADS) == NAMES
+    assert set(DEEDS) == WAITING
     assert NAMES >= WAITING and set(TYPES) <= NAMES
     assert len(EVENT_TYPES) > len(NAMES)
 
