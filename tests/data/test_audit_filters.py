@@ -41,7 +41,7 @@ VERB_OF = {
 }
 NO_ATTEMPT = [
     *(f"step.{end}" for end in ("started", "succeeded", "failed", "errored", "inconclusive")),
-    *("step.skipped", "step.cancelled", "run.rejected", "review.opened"),
+    *("step.skipped", "step.cancelled", "step.ticked", "run.rejected", "review.opened"),
 ]
 # Kinds whose verb the oracle does not spell out are not asked for by verb.
 VERBS = [*sorted(set(VERB_OF.values())), "approve", "resume", "nothing"]
