@@ -10,6 +10,7 @@ from typing import Final
 from data import queries
 from data.store import Store
 from engine.core.data_health import Integration
+from engine.core.reviews import DEBTS
 from engine.identity import Identity
 from engine.integrations.depends import dependents
 from engine.integrations.prober import Prober
@@ -23,7 +24,6 @@ from engine.starting import Starter, feeds_named
 
 # Reviews are read from the whole log of events, and many runs may ask in the same minute.
 _DEBT_FOR_S: Final = 5.0
-_DEBTS: Final = frozenset({"override", "break_glass"})
 
 
 def scheduling_of(
@@ -103,7 +103,7 @@ def _debt(store: Store) -> Callable[[str], Sequence[tuple[str, str]]]:
                 owed = [
                     (row["environment"], row["run_id"], row["what"])
                     for row in frame.iter_rows(named=True)
-                    if row["kind"] in _DEBTS
+                    if row["kind"] in DEBTS
                 ]
                 kept = (time.monotonic(), owed)
         return [(run, what) for place, run, what in owed if place == environment]

@@ -130,8 +130,11 @@ def soaked(
         value = f"{place} runs something else since {run}"
         return Read(state=State.UNMET, value=value, observed_us=now_us, source=source)
     age_us = now_us - since_us
+    left_us = limit_s * _US - age_us
     value = f"{place} runs it since {run}, for {span(age_us)}"
-    state = State.MET if age_us >= limit_s * _US else State.UNMET
+    if left_us > 0:
+        value = f"{value}, {span(left_us)} to go"
+    state = State.UNMET if left_us > 0 else State.MET
     return Read(state=state, value=value, observed_us=now_us, source=source)
 
 

@@ -16,6 +16,8 @@ from engine.core.state import Run
 from engine.core.statemachine import Role
 
 DUE_AFTER_S: Final = {"rollback": 86_400, "override": 259_200, "break_glass": 259_200}
+# What is override debt until somebody has looked at it.
+DEBTS: Final = frozenset({"override", "break_glass"})
 # An auditor never writes to a run, so not this either.
 REVIEWERS: Final = frozenset({Role.RELEASE_MANAGER, Role.SRE, Role.APPROVER})
 _DID: Final = {
