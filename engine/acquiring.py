@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine import env_guard
-from engine.core import freezes, queueing
+from engine.core import queueing
 from engine.core.events import RunEvent
 from engine.core.fact_events import StartFreed, StartHeld
 from engine.core.freezes import Bar
@@ -21,7 +21,6 @@ from engine.core.statemachine import RunStatus
 from engine.outside import Outside
 from engine.recording import record
 from engine.starting import Starter
-from engine.time_zones import offset_at
 
 _RETRY_S: Final = 1.0
 _RETRY_S_MAX: Final = 30.0
@@ -68,8 +67,7 @@ class Acquiring:
 
     def bar(self, run: Run) -> Bar | None:
         """The freezes that bar the run's environment for it now."""
-        out = self._out
-        return freezes.bar_of(out.store.freezes(), run, out.clock.now_us(), offset_at)
+        return self._starter.bar(run)
 
     def _others(self, run: Run) -> list[Run]:
         """The other open runs of the environment, in order of request."""

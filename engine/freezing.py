@@ -128,6 +128,9 @@ class Freezing(Admission):
             NotFound: none of that name is in force.
             Refused: as `add`.
         """
+        before = self._ended(command_id)
+        if before is not None:
+            return before
         one = self.freeze(freeze_id)
         # One that covers nothing any more, since the settings changed, is everybody's to end.
         where = self.covered(one) or tuple(place.environment for place in self.places())
@@ -139,6 +142,20 @@ class Freezing(Admission):
         attempt = _Attempt(verb="end_freeze", what="end a freeze", where=where, subject=freeze_id)
         self._record(fact, attempt, asker, reason, ticket, command_id)
         return one
+
+    def _ended(self, command_id: str) -> Freeze | None:
+        """What this command ended before; None for a new one."""
+        done = self._store.by_command(command_id) if command_id else ()
+        ended = {one.event.freeze for one in done if isinstance(one.event, FreezeEnded)}
+        known = self._store.load(FREEZES) if ended else ()
+        return next(
+            (
+                freeze_of(one)
+                for one in known
+                if isinstance(one.event, FreezeAdded) and one.event.freeze in ended
+            ),
+            None,
+        )
 
     def _record(
         self,

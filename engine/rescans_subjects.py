@@ -15,7 +15,7 @@ from engine.core.event_parts import NamedDigest
 from engine.core.events import Recorded
 from engine.core.rescans import Snapshots, Subject
 from engine.core.run import Run
-from engine.core.statemachine import RunStatus
+from engine.environments import live_run
 from engine.gate_eval_sources import SOURCES
 from engine.policy.capsule import OpenedCapsule, open_capsule
 from engine.ports import EventStore
@@ -70,11 +70,9 @@ class Subjects:
     def _runs(self) -> Iterator[Run]:
         """What is live in each environment, and what is on its way and was judged."""
         for environment in self._environments:
-            for run_id in reversed(self._store.runs_started(environment)):
-                run = self._store.run(run_id)
-                if run.status is RunStatus.SUCCEEDED:
-                    yield run
-                    break
+            run = live_run(self._store, environment)
+            if run is not None:
+                yield run
         yield from (run for run in self._store.runs_open() if run.verdict is not None)
 
     def _subject(self, runs: Sequence[Run]) -> Subject:

@@ -16,6 +16,7 @@ from engine.core.digest import Digest
 from engine.core.errors import AdapterFailed, Malformed
 from engine.core.events import Event
 from engine.core.feeds import limits_of
+from engine.core.freezes import Bar
 from engine.core.holds import sentence
 from engine.core.jcs import canonical
 from engine.core.preconditions import (
@@ -87,14 +88,17 @@ class Starter:
                 self._creator(run), fine=f"{run.requested_by} may", now_us=now_us
             ),
             HELD: precondition_reads.always(held, fine="free", now_us=now_us),
-            FROZEN: precondition_reads.always(
-                self._frozen(run, now_us), fine="none", now_us=now_us
-            ),
+            FROZEN: precondition_reads.always(self._frozen(run), fine="none", now_us=now_us),
         }
         limits = {one.name: one.limit_s for one in run.request.preconditions}
         for name in sorted(preconditions.asked(run.request.preconditions)):
             found[name] = self._read(run, name, limits[name], now_us)
         return found
+
+    def bar(self, run: Run) -> Bar | None:
+        """The freezes that bar the run's environment for it now."""
+        now_us = self._out.clock.now_us()
+        return freezes.bar_of(self._out.store.freezes(), run, now_us, offset_at)
 
     def rows(self, run: Run) -> tuple[Row, ...]:
         """Every precondition of the run as it is now. Nothing is recorded."""
@@ -190,8 +194,8 @@ class Starter:
             trouble = f"the feeds cannot be read: {error}"
             return precondition_reads.scans(None, now_us=now_us, trouble=trouble)
 
-    def _frozen(self, run: Run, now_us: int) -> str:
-        bar = freezes.bar_of(self._out.store.freezes(), run, now_us, offset_at)
+    def _frozen(self, run: Run) -> str:
+        bar = self.bar(run)
         return "" if bar is None else freezes.sentence(bar, run.environment)
 
     def _soaked(self, run: Run, limit_s: int, now_us: int) -> Read:

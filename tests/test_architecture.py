@@ -75,8 +75,8 @@ MAY_IMPORT: tuple[tuple[str, tuple[str, ...]], ...] = (
                       "engine.inputs")),
     ("engine.integrations.depends", ("engine.core", "engine.settings")),
     ("engine.integrations", (*_SHELL, "engine.live_text", "engine.rescans", "engine.worker")),
-    ("engine.rescans", (*_SHELL, "engine.blob_folder", "engine.child", "engine.gate_eval",
-                        "engine.inputs", "engine.policy")),
+    ("engine.rescans", (*_SHELL, "engine.blob_folder", "engine.child", "engine.environments",
+                        "engine.gate_eval", "engine.inputs", "engine.policy")),
     ("engine.gate_eval", (*_SHELL, "engine.policy", "engine.inputs")),
     ("engine.verdicts", (*_SHELL, "engine.policy", "engine.inputs")),
     # What seals holds keys and bytes; the evidence room itself stays pure.

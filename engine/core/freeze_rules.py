@@ -11,7 +11,7 @@ from engine.core.approvals import Actor
 from engine.core.commands import Refusal
 from engine.core.errors import Malformed, NotFound, Refused
 from engine.core.freeze_events import FreezeAdded, FreezeEnded, FreezeKind, Weekly
-from engine.core.freezes import Freeze, Place
+from engine.core.freezes import Freeze, Place, meant
 from engine.core.local_time import (
     DAY_MINUTES,
     WEEKDAYS,
@@ -144,12 +144,7 @@ def covered(
         raise NotFound(
             f"There is no region {', '.join(nowhere)}; there are {', '.join(sorted(here))}."
         )
-    found = tuple(
-        place.environment
-        for place in places
-        if (not environments or place.environment in environments)
-        and (not regions or place.region in regions)
-    )
+    found = tuple(one.environment for one in places if meant(environments, regions, one))
     if not found:
         raise NotFound("None of these environments is in one of these regions.")
     return found

@@ -49,15 +49,19 @@ class Freeze:
         return fact.kind is FreezeKind.DENY and fact.until_us is None and fact.weekly is None
 
     def applies(self, place: Place) -> bool:
-        fact = self.fact
-        named = not fact.environments or place.environment in fact.environments
-        return named and (not fact.regions or place.region in fact.regions)
+        return meant(self.fact.environments, self.fact.regions, place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     environment: str
     region: str
+
+
+def meant(environments: Collection[str], regions: Collection[str], place: Place) -> bool:
+    """Whether a freeze of these is about the place; empty: about every one."""
+    named = not environments or place.environment in environments
+    return named and (not regions or place.region in regions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

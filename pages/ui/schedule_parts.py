@@ -264,14 +264,14 @@ def _now(house: Services, found: Schedule, run: Run) -> None:
         state = next(one for one in states if one.action is Action.RESCHEDULE)
         why_not = state.why_not or None
         if st.button("Reschedule", key="schedule.reschedule", disabled=not state.ok, help=why_not):
-            command = Command(action=Action.RESCHEDULE, reason="asked for on the page")
-            _ask(house, run, command, wanted)
+            _reschedule(house, run, wanted)
 
 
-def _ask(house: Services, run: Run, command: Command, timing: Timing) -> None:
+def _reschedule(house: Services, run: Run, timing: Timing) -> None:
     try:
         window = house.scheduling.window(timing)
-        asked = Command(action=command.action, reason=command.reason, window=window)
+        reason = "asked for on the page"
+        asked = Command(action=Action.RESCHEDULE, reason=reason, window=window)
         house.service.ask(run.run_id, asked, session.asker())
     except ReleaselineError as error:
         st.error(words.plain(str(error)), icon=":material/block:")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from engine.core.errors import Malformed, NotFound, Refused
-from engine.core.freeze_events import FreezeKind
+from engine.core.freeze_events import FREEZES, FreezeKind
 from engine.core.freeze_rules import FreezeWish
 from engine.core.freezes import Place
 from engine.core.house import ADMIN, CommandRejected
@@ -57,7 +57,11 @@ def test_a_freeze_counts_at_once_until_it_is_ended_and_after_a_lost_database(
     (tmp_path / "home" / "releaseline.duckdb").unlink()
     house = SmallHouse(tmp_path / "home", session_keys())
     assert [one.id for one in house.freezing.in_force()] == [made.id, second.id]
-    house.freezing.end(made.id, Asker(user="sam"), reason="over")
+    ended = house.freezing.end(made.id, Asker(user="sam"), reason="over", command_id="c-1")
+    # Whoever asks again under the same id is answered as before, and nothing is recorded.
+    known = house.real.version(FREEZES)
+    again = house.freezing.end(made.id, Asker(user="sam"), reason="over", command_id="c-1")
+    assert again == ended == made and house.real.version(FREEZES) == known
     assert [one.fact.owner for one in house.freezing.in_force()] == ["sam"]
     with pytest.raises(NotFound, match="no freeze freeze-1 in force"):
         house.freezing.end(made.id, ANA, reason="again")
