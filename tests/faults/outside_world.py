@@ -51,11 +51,12 @@ class Fuse:
             if hit and self.before:
                 self.blown = True
                 raise PowerCut(name)
-            result = method(*args, **kwargs)
-            if hit:
-                self.blown = True
-                raise PowerCut(name)
-            return result
+            try:
+                return method(*args, **kwargs)
+            finally:  # a call that finds nothing has an end at which the power can go, too
+                if hit:
+                    self.blown = True
+                    raise PowerCut(name)
 
         return call
 
