@@ -117,7 +117,9 @@ def test_two_people_approve_and_each_sees_the_other(
 
     expect(bob.page.get_by_text("Nobody is asked about this run now")).to_be_visible()
     expect(bob.page.get_by_text("carol.wu").first).to_be_visible()
-    bob.page.get_by_role("link", name="As they saw it").last.click()
+    seen = bob.page.get_by_role("link", name="As they saw it")
+    expect(seen).to_have_count(2)  # her name stands on the page before her decision does
+    seen.last.click()
     expect(bob.page.get_by_role("heading", name="What carol.wu saw")).to_be_visible()
     expect(bob.page.get_by_text("bob.smith approved")).to_be_visible()
     for one in (bob, carol, inbox):
