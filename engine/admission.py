@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from engine.asker import Asker, actor_of, refusal_of
 from engine.core.approvals import Actor
 from engine.core.commands import Refusal
-from engine.core.errors import Refused
+from engine.core.errors import Conflict, Refused
+from engine.core.events import Event, Recorded
 from engine.core.scopes import PROMOTE
 from engine.core.statemachine import Role
 from engine.ports import EventStore
@@ -16,6 +18,7 @@ from engine.trail.denials import admit, denied
 
 # Who may ask for a promotion (vocabulary: roles). A `ci` token may request and nothing else.
 _MAY_REQUEST: Final = frozenset({Role.RELEASE_MANAGER, Role.CI})
+_TRIES: Final = 20
 
 
 class Admission:
@@ -58,6 +61,50 @@ class Admission:
     ) -> None:
         """As `engine.trail.denials.admit`. Raises `Refused`."""
         admit(self._store, why_not, user=asker.user, action=action, run=run, **more)
+
+    def append_admitted(
+        self,
+        stream: str,
+        fact: Callable[[Sequence[Recorded]], Event],
+        asker: Asker,
+        action: str,
+        why_not: Callable[[], Refusal | None],
+        *,
+        command_id: str = "",
+        **about: Any,
+    ) -> Recorded:
+        """Append what `fact` makes of all that the stream holds, if the asker may; again when
+        somebody was faster.
+
+        Args:
+            about: of the record of a refusal (`engine.trail.denials`).
+
+        Raises:
+            Refused: by `why_not` or by `fact`. The attempt is on record.
+            Conflict: others were faster twenty times in a row.
+        """
+        try:
+            refusal = why_not()
+            if refusal is not None:
+                raise Refused(refusal.sentence, code=refusal.code)
+            for _ in range(_TRIES):
+                known = self._store.load(stream)
+                event = fact(known)
+                try:
+                    (done,) = self._store.append(
+                        stream,
+                        (event,),
+                        after=len(known),
+                        actor=asker.user,
+                        command_id=command_id,
+                    )
+                except Conflict:
+                    continue
+                return done
+        except Refused as refused:
+            self.deny(asker, action, "", refused, **about)
+            raise
+        raise Conflict(f"{stream.capitalize()} are changing too fast; look at them again.")
 
     def deny(
         self, asker: Asker, action: str, run: str, why: Refusal | Refused, **more: Any

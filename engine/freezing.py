@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +10,7 @@ from engine.admission import Admission
 from engine.asker import Asker, actor_of
 from engine.core import freeze_rules, freezes
 from engine.core.commands import Refusal
-from engine.core.errors import Conflict, NotFound, Refused
+from engine.core.errors import NotFound
 from engine.core.events import Recorded
 from engine.core.freeze_events import FREEZES, FreezeAdded, FreezeEnded
 from engine.core.freeze_rules import FreezeWish
@@ -22,7 +21,6 @@ from engine.ports import Clock, EventStore
 from engine.settings import Settings
 from engine.time_zones import offset_at
 
-_TRIES: Final = 20
 _AHEAD_US: Final = 400 * DAY_US
 
 
@@ -167,31 +165,18 @@ class Freezing(Admission):
         command_id: str,
     ) -> Recorded:
         """Append what `fact` makes of the freezes on record, if the asker may."""
-        try:
-            why_not = self.why_not(asker, attempt.where, what=attempt.what)
-            if why_not is not None:
-                raise Refused(why_not.sentence, code=why_not.code)
-            for _ in range(_TRIES):
-                known = self._store.load(FREEZES)
-                event, after = fact(known), len(known)
-                with suppress(Conflict):
-                    (done,) = self._store.append(
-                        FREEZES, (event,), after=after, actor=asker.user, command_id=command_id
-                    )
-                    return done
-        except Refused as refused:
-            self.deny(
-                asker,
-                attempt.verb,
-                "",
-                refused,
-                environment=attempt.where[0] if len(attempt.where) == 1 else "",
-                subject=attempt.subject,
-                asked=reason,
-                ticket=ticket,
-            )
-            raise
-        raise Conflict("Freezes are changing too fast; look at them again.")
+        return self.append_admitted(
+            FREEZES,
+            fact,
+            asker,
+            attempt.verb,
+            lambda: self.why_not(asker, attempt.where, what=attempt.what),
+            command_id=command_id,
+            environment=attempt.where[0] if len(attempt.where) == 1 else "",
+            subject=attempt.subject,
+            asked=reason,
+            ticket=ticket,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

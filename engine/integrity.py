@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import duckdb
@@ -359,15 +359,7 @@ class Integrity:
         if known is None or not run_id or run_id in known.runs:
             return
         item = known.item if named is None or known.runs else named.item
-        runs = newest_first({*known.runs, run_id})
-        seen.bad[place] = DamageFound(
-            place=place,
-            item=item,
-            check=known.check,
-            expected=known.expected,
-            found=known.found,
-            runs=runs,
-        )
+        seen.bad[place] = replace(known, item=item, runs=newest_first({*known.runs, run_id}))
 
     def _good(self, place: str, user: str) -> None:
         known = self.log().damaged.get(place)

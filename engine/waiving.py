@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -13,7 +12,7 @@ from engine.catalog import Catalog
 from engine.core import waiver_rules, waivers
 from engine.core.approvals import Actor
 from engine.core.commands import Refusal
-from engine.core.errors import Conflict, Malformed, NotFound, Refused
+from engine.core.errors import Malformed, NotFound
 from engine.core.events import Recorded
 from engine.core.scopes import GRANT_WAIVER, REFUSE_WAIVER, REQUEST_WAIVER, REVOKE_WAIVER
 from engine.core.statemachine import Role
@@ -33,7 +32,6 @@ from engine.settings import Settings
 from engine.verdicts import PolicyDesk
 from engine.waiver_register import register
 
-_TRIES: Final = 20
 _Event: TypeAlias = WaiverRequested | WaiverGranted | WaiverRefused | WaiverRevoked
 _ENDINGS: Final[Mapping[str, Callable[..., _Event]]] = {
     GRANT_WAIVER: waiver_rules.granted,
@@ -191,36 +189,19 @@ class Waiving(Admission):
         fact: Callable[[Waivers], _Event],
     ) -> Recorded:
         """Append what `fact` makes of the register, if the asker may."""
-        try:
-            refusal = why_not()
-            if refusal is not None:
-                raise Refused(refusal.sentence, code=refusal.code)
-            for _ in range(_TRIES):
-                known = self._store.load(WAIVERS)
-                event = fact(waivers.fold(known))
-                with suppress(Conflict):
-                    (done,) = self._store.append(
-                        WAIVERS,
-                        (event,),
-                        after=len(known),
-                        actor=asker.user,
-                        command_id=command_id,
-                    )
-                    return done
-        except Refused as refused:
-            self.deny(
-                asker,
-                attempt.verb,
-                "",
-                refused,
-                environment=attempt.where[0] if len(attempt.where) == 1 else "",
-                subject=attempt.subject,
-                asked=attempt.reason,
-                ticket=attempt.ticket,
-                own=attempt.own,
-            )
-            raise
-        raise Conflict("Waivers are changing too fast; look at them again.")
+        return self.append_admitted(
+            WAIVERS,
+            lambda known: fact(waivers.fold(known)),
+            asker,
+            attempt.verb,
+            why_not,
+            command_id=command_id,
+            environment=attempt.where[0] if len(attempt.where) == 1 else "",
+            subject=attempt.subject,
+            asked=attempt.reason,
+            ticket=attempt.ticket,
+            own=attempt.own,
+        )
 
     def _actors(self, asker: Asker, environments: Sequence[str]) -> dict[str, Actor]:
         return {name: actor_of(self._settings, asker, name) for name in environments}
