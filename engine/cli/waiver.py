@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -109,10 +110,23 @@ def show(call: Call, waiver_id: str) -> None:
         call.say(f"  rests on it: {', '.join(one['runs'])}")
 
 
+def _saying_why(why: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What every deed about a waiver is given: which one, why, and under which ticket."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        for one in (
+            click.option("--ticket", default="", help="A change or incident number."),
+            click.option("--reason", required=True, help=f"{why}; it goes on record."),
+            click.argument("waiver_id", metavar="ID"),
+        ):
+            command = one(command)
+        return command
+
+    return decorated
+
+
 @waiver.command()
-@click.argument("waiver_id", metavar="ID")
-@click.option("--reason", required=True, help="Why you agree; it goes on record.")
-@click.option("--ticket", default="", help="A change or incident number.")
+@_saying_why("Why you agree")
 @pass_call
 def grant(call: Call, waiver_id: str, reason: str, ticket: str) -> None:
     """Agree as the second person: from now on it holds."""
@@ -120,9 +134,7 @@ def grant(call: Call, waiver_id: str, reason: str, ticket: str) -> None:
 
 
 @waiver.command()
-@click.argument("waiver_id", metavar="ID")
-@click.option("--reason", required=True, help="Why not; it goes on record.")
-@click.option("--ticket", default="", help="A change or incident number.")
+@_saying_why("Why not")
 @pass_call
 def refuse(call: Call, waiver_id: str, reason: str, ticket: str) -> None:
     """Say no as the second person."""
@@ -130,9 +142,7 @@ def refuse(call: Call, waiver_id: str, reason: str, ticket: str) -> None:
 
 
 @waiver.command()
-@click.argument("waiver_id", metavar="ID")
-@click.option("--reason", required=True, help="Why it holds no more; it goes on record.")
-@click.option("--ticket", default="", help="A change or incident number.")
+@_saying_why("Why it holds no more")
 @pass_call
 def revoke(call: Call, waiver_id: str, reason: str, ticket: str) -> None:
     """End it now, or take it back. A run that waits for approval on it is judged anew."""
