@@ -135,9 +135,7 @@ class ActionIn(BaseModel):
     )
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.post("/promotions", status_code=202, responses=says(RunDoc, status=202))
     def promote(body: PromotionIn, request: Request, once: OnceOnly) -> Any:
         """Request a promotion. The answer is its run, QUEUED for the environment."""
@@ -163,8 +161,6 @@ def router(services: Services) -> APIRouter:
         if body.dry_run:
             return _preview(services, run_id, body)
         return acted(services, run_id, body, request, once, match)
-
-    return api
 
 
 def acted(

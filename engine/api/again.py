@@ -26,9 +26,7 @@ class LiftIn(BaseModel):
     reason: Words
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/holds", responses=says(PageOf[HoldDoc]))
     def holds(page: Paged, environment: Place = "") -> Any:
         """Every hold in force, by environment."""
@@ -68,5 +66,3 @@ def router(services: Services) -> APIRouter:
             "before": before,
             "items": [{"name": d.name, "before": d.before, "after": d.after} for d in found],
         }
-
-    return api

@@ -68,42 +68,36 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
     Args:
         limited: whether callers are held to `server.rate_limit`; not those in this process.
     """
-    api = FastAPI(
-        docs_url=None,
-        redoc_url=None,
-    )
-    routers = (
-        acting.router(services),
-        runs.router(services, streams),
-        approvals.router(services, streams),
-        places.router(services),
-        environments.router(services),
-        people.router(services),
-        evidence.router(services),
-        feeds_files.router(services),  # before `/feeds/{name}`
-        feeds.router(services),
-        findings.router(services),
-        freezes.router(services),
-        integrations.router(services),
-        integrity.router(services),
-        rescans.router(services),
-        orchestrator.router(services),
-        schedules.router(services),
-        attestations.router(services),
-        gates.router(services),
-        log.router(services),
-        again.router(services),
-        reviews.router(services),
-        drills.router(services),
-        policies.router(services),
-        waivers.router(services),
-        replays.router(services),
-        webhooks.router(services),
-        hooks.router(services),
-        audit.router(services),
-    )
-    for router in routers:
-        api.include_router(router)
+    api = FastAPI(docs_url=None, redoc_url=None)
+    to = api.router
+    acting.routes(to, services)
+    runs.routes(to, services, streams)
+    approvals.routes(to, services, streams)
+    places.routes(to, services)
+    environments.routes(to, services)
+    people.routes(to, services)
+    evidence.routes(to, services)
+    feeds_files.routes(to, services)  # before `/feeds/{name}`
+    feeds.routes(to, services)
+    findings.routes(to, services)
+    freezes.routes(to, services)
+    integrations.routes(to, services)
+    integrity.routes(to, services)
+    rescans.routes(to, services)
+    orchestrator.routes(to, services)
+    schedules.routes(to, services)
+    attestations.routes(to, services)
+    gates.routes(to, services)
+    log.routes(to, services)
+    again.routes(to, services)
+    reviews.routes(to, services)
+    drills.routes(to, services)
+    policies.routes(to, services)
+    waivers.routes(to, services)
+    replays.routes(to, services)
+    webhooks.routes(to, services)
+    hooks.routes(to, services)
+    audit.routes(to, services)
     _explain_errors(api)
     describe(api, PREFIX)
     api.state.keys = Keys(services)
@@ -111,7 +105,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
     buckets = Buckets(per_second=rate.per_second, burst=rate.burst) if limited else None
     api.add_middleware(
         Conventions,
-        routes=[*api.routes, *(route for router in routers for route in router.routes)],
+        routes=api.routes,
         buckets=buckets,
         clock_s=services.clock.monotonic_s,
     )

@@ -34,8 +34,7 @@ Decision = Annotated[
 ]
 
 
-def router(services: Services, streams: Streams) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services, streams: Streams) -> None:
     _reading(api, services, streams)
 
     @api.post("/runs/{run_id}/approvals", responses=says(DoneDoc))
@@ -58,8 +57,6 @@ def router(services: Services, streams: Streams) -> APIRouter:
                 raise
             now = _shown(services.views.now(services.service.run(run_id)))
             return problem(409, _STALE, str(refused), request_id=request_id(request), view=now)
-
-    return api
 
 
 def _reading(api: APIRouter, services: Services, streams: Streams) -> None:

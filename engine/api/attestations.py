@@ -27,11 +27,9 @@ from engine.services import Services
 _TOTAL_MAX: Final = 4 * SIZE_MAX
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _bundles(api, services)
     _runs(api, services)
-    return api
 
 
 def _bundles(api: APIRouter, services: Services) -> None:

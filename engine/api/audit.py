@@ -72,11 +72,9 @@ def asked(
 Asked = Annotated[AuditFilter, Depends(asked)]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _records(api, services)
     _tables(api, services)
-    return api
 
 
 def _records(api: APIRouter, services: Services) -> None:

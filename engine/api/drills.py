@@ -13,9 +13,7 @@ from engine.drilling import drill_run
 from engine.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.post("/runs/{run_id}/drill", responses=says(DrillDoc))
     def drill(run_id: RunId, request: Request) -> Any:
         """Break scratch copies of the run's pack; it changes nothing."""
@@ -28,5 +26,3 @@ def router(services: Services) -> APIRouter:
             "packSha256": done.digest.hex,
             **done.drill.document(),
         }
-
-    return api

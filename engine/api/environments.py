@@ -17,17 +17,13 @@ from engine.environments import EnvironmentNow, look
 from engine.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/environments", responses=says(PageOf[EnvironmentDoc]))
     def environments(page: Paged) -> Any:
         """Every environment of the settings. What a target really runs is in `/targets`."""
         found = look(services.store, services.settings, services.freezing)
         items, following = page_of(found, page, "environments", lambda one: (one.settings.name,))
         return {"items": [environment_shape(one) for one in items], "next": following}
-
-    return api
 
 
 def environment_shape(one: EnvironmentNow) -> dict[str, Any]:

@@ -30,11 +30,9 @@ _NAMES: Final = (*KINDS, *(f"{kind}{SIGNATURE}" for kind in SEALED_KINDS))
 Kind = Annotated[str, Query(pattern=f"^({'|'.join(re.escape(name) for name in _NAMES)})$")]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _packs(api, services)
     _addenda(api, services)
-    return api
 
 
 def _packs(api: APIRouter, services: Services) -> None:

@@ -42,9 +42,7 @@ class SyncIn(BaseModel):
     )
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/feeds", responses=says(FeedsDoc))
     def feeds(page: Paged) -> Any:
         """How each feed stands against the policy's limits."""
@@ -104,8 +102,6 @@ def router(services: Services) -> APIRouter:
             if not asked.again:
                 services.feeds.sync(wish, person)
             return asked.answer or answer
-
-    return api
 
 
 def _look(services: Services) -> Feeds:

@@ -19,9 +19,7 @@ from engine.feeds_read import who
 from engine.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get(
         "/feeds/export",
         response_class=Response,
@@ -68,5 +66,3 @@ def router(services: Services) -> APIRouter:
                 ).document()
 
         return await run_in_threadpool(done)
-
-    return api

@@ -16,9 +16,7 @@ from engine.services import Services
 RunName = Annotated[str, Query(max_length=64, examples=["run-1"])]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/findings", responses=says(FindingsDoc))
     def findings(run: RunName, page: Paged) -> Any:
         """The newest verdict of a run, its sources and their gaps, and its findings, worst first.
@@ -40,5 +38,3 @@ def router(services: Services) -> APIRouter:
             "items": [row.document() for row in frozen.rows[first:end]],
             "next": cursor_to(of, (end,)) if end < len(frozen.rows) else None,
         }
-
-    return api

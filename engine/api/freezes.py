@@ -57,11 +57,9 @@ class EndIn(BaseModel):
     ticket: Words = ""
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _reading(api, services)
     _changing(api, services)
-    return api
 
 
 def _reading(api: APIRouter, services: Services) -> None:

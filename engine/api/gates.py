@@ -30,9 +30,7 @@ class BacktestIn(BaseModel):
     limit: Count = Field(default=50, ge=1, le=RUNS_MAX)
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/runs/{run_id}/gate-replay", responses=says(GateReplayDoc))
     def gate_replay(run_id: RunId) -> Any:
         """Judge every stored tick of a run again, and compare."""
@@ -59,5 +57,3 @@ def router(services: Services) -> APIRouter:
         run_ids = body.runs or newest["run_id"].to_list()
         outcomes = backtest_runs(services.store, run_ids, body.changes)
         return {**document(outcomes, body.changes), "sentence": sentence(outcomes)}
-
-    return api

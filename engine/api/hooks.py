@@ -18,9 +18,7 @@ from engine.services import Services
 _Named = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$")]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.post("/hooks/{name}", status_code=202, responses=says(ReceivedDoc, status=202))
     async def receive(name: _Named, request: Request) -> Response:
         """Take a call in that is proven by its own signature; what was received is done once."""
@@ -36,8 +34,6 @@ def router(services: Services) -> APIRouter:
         call = Call(headers=headers, body=body)
         done = await run_in_threadpool(services.hooks.inbound.receive, name, call)
         return JSONResponse({"ignored": not done.what, **asdict(done)}, status_code=202)
-
-    return api
 
 
 async def _body(request: Request) -> bytes | None:

@@ -57,9 +57,7 @@ class IntegrationsShape(BaseModel):
 Named = Annotated[str, Path(pattern=r"^[!-.0-~]{1,64}$")]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/integrations")
     def integrations(page: Paged) -> IntegrationsShape:
         """Every server that this home depends on, as it is known now."""
@@ -77,8 +75,6 @@ def router(services: Services) -> APIRouter:
         """Have it looked at now, in the background; the answer is what is known so far."""
         services.prober.wake(name, asker(request))
         return _named(services, name)
-
-    return api
 
 
 def _named(services: Services, name: str) -> IntegrationShape:

@@ -17,9 +17,7 @@ from engine.integrity import Integrity
 from engine.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.post("/fsck", responses=says(FsckDoc))
     def fsck(request: Request) -> Any:
         """Make every projection again and compare, and read everything that is stored. It mends
@@ -36,8 +34,6 @@ def router(services: Services) -> APIRouter:
     def integrity() -> Any:
         """What the sweeps over everything that is stored found: when, and what is damaged."""
         return _shape(services.integrity)
-
-    return api
 
 
 def _shape(known: Integrity) -> dict[str, Any]:

@@ -16,9 +16,7 @@ Origin = Annotated[str, Query(max_length=200, description="a former log; the pre
 Size = Annotated[int, Query(ge=0, le=1 << 53)]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/log", responses=says(HeadDoc))
     def head(origin: Origin = "") -> Any:
         """The newest signed head of the transparency log."""
@@ -42,5 +40,3 @@ def router(services: Services) -> APIRouter:
             "receipts": report.receipts,
             "findings": list(report.findings),
         }
-
-    return api

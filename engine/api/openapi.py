@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi._compat import ModelField
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from fastapi.utils import create_model_field
 from pydantic import TypeAdapter
 
 from engine.api.cookies import COOKIE
-from engine.api.documents.base import ProblemDoc, Responses, problems
+from engine.api.documents.base import ProblemDoc, Responses, Said, problems
 
 _TOLD: Final = """\
 Runs a release promotion and tells it as one auditable story.
@@ -78,6 +81,9 @@ def describe(api: FastAPI, prefix: str) -> None:
 
 
 def _document(api: FastAPI, prefix: str) -> dict[str, Any]:
+    for route in api.routes:
+        if isinstance(route, APIRoute):
+            route.response_fields = _fields(route)
     made = get_openapi(
         title="Releaseline",
         version="1",
@@ -99,6 +105,17 @@ def _document(api: FastAPI, prefix: str) -> dict[str, Any]:
         for operation in operations.values():
             _finish(operation)
     return made
+
+
+def _fields(route: APIRoute) -> dict[int | str, ModelField]:
+    """The answers of a route by their status, as FastAPI keeps them of a `model`."""
+    return {
+        status: create_model_field(
+            name=f"Response_{status}_{route.unique_id}", type_=said.model, mode="serialization"
+        )
+        for status, said in route.responses.items()
+        if isinstance(said, Said)
+    }
 
 
 def _finish(operation: dict[str, Any]) -> None:

@@ -12,15 +12,11 @@ from engine.orchestrator import JobRow, OrchestratorNow, PlaceRow, RunRow
 from engine.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/orchestrator", responses=says(OrchestratorDoc))
     def orchestrator() -> Any:
         """As it is at this moment, from the memory of the engine. Nothing is changed."""
         return orchestrator_shape(services.orchestrator.look())
-
-    return api
 
 
 def orchestrator_shape(now: OrchestratorNow) -> dict[str, Any]:

@@ -54,12 +54,10 @@ class TokenIn(BaseModel):
     days: Count = Field(default=TOKEN_DAYS, ge=1, le=TOKEN_DAYS_MAX, description="until it expires")
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _people(api, services)
     _sessions(api, services)
     _tokens(api, services)
-    return api
 
 
 def _people(api: APIRouter, services: Services) -> None:

@@ -43,13 +43,11 @@ DigestPath = Annotated[
 ]
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _bundles(api, services)
     _reading(api, services)
     _upkeep(api, services)
     _copying(api, services)
-    return api
 
 
 def _bundles(api: APIRouter, services: Services) -> None:

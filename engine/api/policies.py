@@ -46,8 +46,7 @@ class PublicationIn(PolicyIn):
     reason: Words
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     book = services.policies
 
     @api.get("/policies", responses=says(PageOf[VersionDoc]))
@@ -102,8 +101,6 @@ def router(services: Services) -> APIRouter:
     def blockers(run_id: RunId) -> Any:
         """The smallest single changes that would have blocked a run."""
         return services.blocking.document(run_id)
-
-    return api
 
 
 def _policy_of(services: Services, of: Digest) -> Policy:

@@ -81,12 +81,10 @@ class ManyIn(ReplayIn):
     jobs: Count = Field(default=0, ge=0, le=64, description="worker processes; 0 = every core")
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _asking(api, services)
     _reading(api, services)
     _reading_one(api, services)
-    return api
 
 
 def _asking(api: APIRouter, services: Services) -> None:

@@ -23,9 +23,7 @@ class RescanIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/rescans", responses=says(RescansDoc))
     def rescans(page: Paged) -> Any:
         """How the bundles that matter stand against the feeds, and the tries, newest first."""
@@ -47,5 +45,3 @@ def router(services: Services) -> APIRouter:
                 if isinstance(recorded.event, RescanStarted):
                     return {"number": recorded.event.number}
             return {"number": services.rescans.ask(asker(request), command_id=asked.id)}
-
-    return api

@@ -16,9 +16,7 @@ from engine.api.pages import Paged, filtered, page_of
 from engine.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
-
+def routes(api: APIRouter, services: Services) -> None:
     @api.get("/reviews", responses=says(PageOf[ReviewRowDoc]))
     def reviews(page: Paged, open: bool = False) -> Any:
         """The one that is due first, first."""
@@ -35,5 +33,3 @@ def router(services: Services) -> APIRouter:
             ],
             "next": following,
         }
-
-    return api

@@ -58,13 +58,11 @@ def asker(request: Request) -> Asker:
     return asker_of(principal_of(request))
 
 
-def router(services: Services, streams: Streams) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services, streams: Streams) -> None:
     _reading(api, services)
     _steps(api, services)
     _telling(api, services)
     _following(api, services, streams)
-    return api
 
 
 def _reading(api: APIRouter, services: Services) -> None:
@@ -133,10 +131,10 @@ def _steps(api: APIRouter, services: Services) -> None:
 
     @api.get(
         "/runs/{run_id}/steps/{step}/logs",
-        responses=says(PageOf[LogLineDoc])
-        | {200: {"content": {"text/plain": {"schema": {"type": "string"}}},
-                 "model": PageOf[LogLineDoc]}},
-    )  # fmt: skip
+        responses=says(
+            PageOf[LogLineDoc], or_else=sends("text/plain", told="the lines, or a page of them")
+        ),
+    )
     def logs(
         run_id: RunId,
         step: StepId,
@@ -205,7 +203,7 @@ _EVENTS: Final = sends("text/event-stream", told="a page of facts, or a stream o
 def _following(api: APIRouter, services: Services, streams: Streams) -> None:
     @api.get(
         "/runs/{run_id}/events",
-        responses={200: {**_EVENTS[200], **says(PageOf[EventDoc])[200]}},
+        responses=says(PageOf[EventDoc], or_else=_EVENTS),
     )
     async def events(
         run_id: RunId,

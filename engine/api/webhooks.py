@@ -66,11 +66,9 @@ class RedeliveryIn(BaseModel):
     reason: str = Field(default="", max_length=500)
 
 
-def router(services: Services) -> APIRouter:
-    api = APIRouter()
+def routes(api: APIRouter, services: Services) -> None:
     _hooks(api, services)
     _deliveries(api, services)
-    return api
 
 
 def _hooks(api: APIRouter, services: Services) -> None:

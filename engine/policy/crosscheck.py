@@ -7,10 +7,10 @@ while it works: ask it in a process of its own, never in the server. It decides 
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Mapping
 from typing import Any, Final
-
-import cel as second
 
 from engine.policy.cel import EvaluationFailed
 from engine.policy.compile import CompiledPolicy, compile_policy
@@ -65,6 +65,13 @@ def crosscheck_verdict(
         results=results,
         error=error,
     )
+
+
+@functools.cache
+def _second() -> Any:
+    """Imported when it is first asked: its package brings a console of its own along, half a second
+    that every command would wait for."""
+    return importlib.import_module("cel")
 
 
 def _bind_variables(compiled: CompiledPolicy, names: dict[str, Any]) -> frozenset[str]:
@@ -122,7 +129,7 @@ def _text(rule: Rule) -> str:
 def _ask(text: str, names: Mapping[str, Any]) -> Any:
     """One evaluation. Every way in which the engine can fail is one of no answer."""
     try:
-        answer = second.evaluate(text, dict(names))
+        answer = _second().evaluate(text, dict(names))
     except Exception as error:  # it raises nearly every built-in kind, according to the cause
         raise EvaluationFailed(f"{type(error).__name__}: {error}") from error
     _require_plain(answer)
