@@ -56,12 +56,21 @@ class Identity:
         knows: whether somebody is a person of the settings. Whoever is not has no session and no
             token, whatever was made for them before.
         used: when each was last used.
+        shell: the name of whoever has a shell on the home. They hold its keys: what they make for
+            somebody is the beginning of all trust, and nobody's hand.
     """
 
     def __init__(
-        self, store: EventStore, clock: Clock, *, knows: Callable[[str], bool], used: LastUsed
+        self,
+        store: EventStore,
+        clock: Clock,
+        *,
+        knows: Callable[[str], bool],
+        used: LastUsed,
+        shell: str,
     ) -> None:
         self._store, self._clock, self._knows, self._used = store, clock, knows, used
+        self._shell = shell
         self._lock = threading.Lock()
         self._state = IdentityState()
         for recorded in store.load(ADMIN):
@@ -213,7 +222,7 @@ class Identity:
 
     def _hand(self, made_by: str, user: str) -> str:
         """Who could be behind `user`: a person that made their link or token, and is not they."""
-        return made_by if made_by != user and self._knows(made_by) else ""
+        return made_by if made_by not in {user, self._shell} and self._knows(made_by) else ""
 
     def _bury(self, session: SessionOpened, why: str) -> None:
         """What has run out stays ended, also when the clock is set back or the server restarts."""

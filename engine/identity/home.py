@@ -20,7 +20,8 @@ def identity_of(settings: Settings, store: EventStore, clock: Clock) -> Identity
     def knows(user: str) -> bool:
         return user in settings.people or user == LOCAL_ADMIN
 
-    return Identity(store, clock, knows=knows, used=LastUsed(settings.home / FILE, clock))
+    used = LastUsed(settings.home / FILE, clock)
+    return Identity(store, clock, knows=knows, used=used, shell=LOCAL_ADMIN)
 
 
 def renew_local_token(home: Path, identity: Identity) -> None:

@@ -267,9 +267,9 @@ def test_8_an_address_without_a_session_has_no_bytes(house: House) -> None:
 
 def test_a_record_that_is_gone_is_named_by_its_place(house: House) -> None:
     """Last: the server is ended, and somebody has its file and a copy of DuckDB."""
-    assert (
-        caller(house.server, "bob.smith")("run", "reject", house.waiting, "--reason", "no")[0] == 0
-    )
+    bob = caller(house.server, "bob.smith")
+    code, _, err = bob("run", "reject", house.waiting, "--reason", "no")
+    assert code == 0, err
     house.server.end(signal.SIGTERM, timeout_s=60)
     with duckdb.connect(str(house.server.home / "releaseline.duckdb")) as connection:
         connection.execute("DROP TRIGGER events_no_delete ON events")

@@ -39,7 +39,7 @@ def store(tmp_path: Path, clock: SimClock) -> Iterator[Store]:
 def opened(store: Store, clock: SimClock, folder: Path, *, gone: str = "") -> Identity:
     """As the wiring does it; `gone` was taken out of the settings."""
     used = LastUsed(folder / "last-used.json", clock)
-    return Identity(store, clock, knows=lambda user: user != gone, used=used)
+    return Identity(store, clock, knows=lambda user: user != gone, used=used, shell="local-admin")
 
 
 @pytest.fixture
@@ -308,9 +308,9 @@ def test_appending_gives_way_and_gives_up(store: Store) -> None:
 def test_a_session_and_a_token_know_who_could_be_behind_them(
     store: Store, clock: SimClock, tmp_path: Path
 ) -> None:
-    people = {"ana", "bob", "dora"}
+    people = {"ana", "bob", "dora", "local-admin"}  # the shell's token is known to a server too
     used = LastUsed(tmp_path / "last-used.json", clock)
-    identity = Identity(store, clock, knows=people.__contains__, used=used)
+    identity = Identity(store, clock, knows=people.__contains__, used=used, shell="local-admin")
 
     def hands(made_by: str, user: str) -> set[str]:
         link = identity.create_link(user, actor=made_by)
@@ -326,5 +326,5 @@ def test_a_session_and_a_token_know_who_could_be_behind_them(
     assert identity.session(account).hand == ""
     # A restart forgets nothing.
     secret = identity.redeem_link(identity.create_link("ana", actor="dora"))
-    again = Identity(store, clock, knows=people.__contains__, used=used)
+    again = Identity(store, clock, knows=people.__contains__, used=used, shell="local-admin")
     assert again.session(secret).hand == "dora"

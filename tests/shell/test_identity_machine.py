@@ -79,6 +79,7 @@ class IdentityMachine(RuleBasedStateMachine):
             self.clock,
             knows=lambda user: user not in self.gone,
             used=LastUsed(self.used_file, self.clock),
+            shell="local-admin",
         )
 
     def named(self, user: str) -> str:
