@@ -13,7 +13,7 @@ import pytest
 
 from tests.api.schemathesis_house import House, house, schemathesis
 
-pytestmark = [pytest.mark.house, pytest.mark.alone]
+pytestmark = pytest.mark.house
 
 ADMIN, NO_ROLE, NOBODY = "dora.admin", "a.stranger", ""
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

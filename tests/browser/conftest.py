@@ -51,13 +51,19 @@ class Watched:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All look at one demo, which plays to the end of the session: so they come last.
-
-    What watches its first stage comes first among them.
+    """Most look at one demo, which plays to the end of the session: so they come last, and side by
+    side with others they stay with one worker. What watches its first stage comes first among them.
     """
     ours = [item for item in items if item.path.parent == HERE]
-    ours.sort(key=lambda item: item.path.name != "test_stage.py")
+    ours.sort(key=lambda item: (_of_the_demo(item), item.path.name != "test_stage.py"))
+    for item in ours:
+        name = "the demo" if _of_the_demo(item) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(name))
     items[:] = [*(item for item in items if item.path.parent != HERE), *ours]
+
+
+def _of_the_demo(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "product" in item.fixturenames
 
 
 @pytest.fixture(scope="session")
