@@ -9,15 +9,6 @@ import pytest
 
 from tests.journeys.product import Product, starting
 
-HERE = Path(__file__).resolve().parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side with browsers, the journeys of a file stay with one worker."""
-    for item in items:
-        if item.path.parent == HERE:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Product]]:
