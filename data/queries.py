@@ -206,13 +206,25 @@ def scheduler_ticks(
     cursor: duckdb.DuckDBPyConnection,
     *,
     schedule: str = "",
+    run: str = "",
     word: str = "",
     limit: int = 100,
     before: int | None = None,
 ) -> pl.DataFrame:
-    """What became of firings, the newest first. `before`: a gseq, the page behind it."""
+    """What became of firings and of steps' times, the newest first.
+
+    Args:
+        schedule, run: of this one only.
+        before: a gseq, the page behind it.
+    """
     return _read(
-        cursor, "scheduler_ticks", schedule=schedule, word=word, limit=limit, before=before
+        cursor,
+        "scheduler_ticks",
+        schedule=schedule,
+        run=run,
+        word=word,
+        limit=limit,
+        before=before,
     )
 
 

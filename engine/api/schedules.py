@@ -105,13 +105,16 @@ def _reading(api: APIRouter, services: Services) -> None:
         return schedule_shape(services, services.scheduling.schedule(schedule_id))
 
     @api.get("/scheduler/ticks", responses=says(PageOf[TickRowDoc]))
-    def ticks(page: Paged, schedule: Place = "", word: FiringWord | Literal[""] = "") -> Any:
-        """What became of firings, the newest first."""
-        of = filtered("scheduler/ticks", schedule=schedule, word=word)
+    def ticks(
+        page: Paged, schedule: Place = "", run: Place = "", word: FiringWord | Literal[""] = ""
+    ) -> Any:
+        """What became of firings and of steps' times, the newest first."""
+        of = filtered("scheduler/ticks", schedule=schedule, run=run, word=word)
         behind = place_of(of, page.after, (int,))
         frame = queries.scheduler_ticks(
             services.store.cursor(),
             schedule=schedule,
+            run=run,
             word=word,
             limit=page.limit + 1,
             before=None if behind is None else int(behind[0]),

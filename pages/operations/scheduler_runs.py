@@ -29,6 +29,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         placeholder="schedule-1",
         width=180,
     )
+    run = st.text_input(
+        "Run",
+        value=st.query_params.get("run", ""),
+        key="scheduler.run",
+        placeholder="run-1",
+        width=140,
+    )
     st.page_link("releases/schedule.py", label="Schedule a promotion", icon=":material/event:")
 
 
@@ -41,11 +48,14 @@ def draw() -> None:
     found = queries.scheduler_ticks(
         now.store.cursor(),
         schedule=named.strip(),
+        run=run.strip(),
         word="" if word == _ALL else word,
         limit=_SHOWN,
     ).to_dicts()
     if not found:
-        st.info(schedule_models.NO_TICKS, icon=":material/inbox:")
+        anything = word == _ALL and not named.strip() and not run.strip()
+        told = schedule_models.NO_TICKS if anything else schedule_models.NO_SUCH_TICKS
+        st.info(told, icon=":material/inbox:")
         return
     evidence_parts.ledger(
         schedule_models.tick_rows(found),

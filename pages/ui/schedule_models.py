@@ -83,6 +83,7 @@ TICKS: Final = (
     {"name": "Schedule or step", "width": "17%"},
     {"name": "Run", "width": "12%"},
 )
+NO_SUCH_TICKS: Final = "No tick is as you ask."
 NO_TICKS: Final = "Nothing has fired yet. What becomes of each firing is told here, row by row."
 
 

@@ -43,7 +43,10 @@ def choose(house: Services, run: Run) -> tuple[str, Window | None]:
     told = f"Opens {window.local} {window.time_zone} ({utc_text(window.start_us)}), {when}."
     st.markdown(f"**{words.plain(told)}** {words.plain(window.note)}")
     st.page_link(
-        "operations/scheduler_runs.py", label="Open scheduler runs", icon=":material/schedule:"
+        "operations/scheduler_runs.py",
+        label="Open scheduler runs",
+        icon=":material/schedule:",
+        query_params={"run": run.run_id},
     )
     return step, window
 

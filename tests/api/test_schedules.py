@@ -80,6 +80,8 @@ def test_ticks_come_in_pages(client: TestClient, bearer: Bearer, bundle: str) ->
     ).json()
     seen = [one["gseq"] for one in (*first["items"], *second["items"])]
     assert len(first["items"]) == 2 and seen == sorted(set(seen), reverse=True)
+    of_one = client.get(f"{API}/scheduler/ticks?run={made['run']}", headers=ana).json()["items"]
+    assert [(one["run"], one["word"]) for one in of_one] == [(made["run"], "CANCELLED")]
     whole = client.get(f"{API}/scheduler/ticks?word=STARTED", headers=ana).json()
     assert whole["items"] == []
 

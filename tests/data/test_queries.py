@@ -36,7 +36,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "run_events": {"run_id": "run-1"},
     "targets_of": {"run_id": "run-1"},
     "reviews": {"open_only": False},
-    "scheduler_ticks": {"schedule": "", "word": "", "limit": 10, "before": None},
+    "scheduler_ticks": {"schedule": "", "run": "", "word": "", "limit": 10, "before": None},
     "decisions_of": {"person": "bob", "limit": 10},
     "command": {"command_id": "ana/1"},
     "deliveries": {

@@ -78,7 +78,9 @@ def _breakable(app: Path, flag: Path) -> None:
         members = {name: archive.read(name) for name in archive.namelist()}
     del members["app.pyc"]
     sound = b"    number = next(_COUNT)\n"
-    fault = f"    if __import__('os').path.exists({str(flag)!r}):\n        raise KeyError('price')\n"
+    fault = (
+        f"    if __import__('os').path.exists({str(flag)!r}):\n        raise KeyError('price')\n"
+    )
     assert sound in members["app.py"]
     members["app.py"] = members["app.py"].replace(sound, sound + fault.encode())
     with zipfile.ZipFile(app, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -116,9 +118,8 @@ def test_100_percent_waits_for_its_time_and_a_fault_meanwhile_goes_back(
     assert done["status"] == "SUCCEEDED"
     begun_us = step(done, LAST)["attempts"][0]["started_us"]
     assert begun_us >= opens.timestamp() * US, "it began before its time"
-    ticks = house.server.get("/scheduler/ticks")["items"]
-    mine = [one["word"] for one in reversed(ticks) if one["run"] == first]
-    assert mine == ["DUE", "STARTED"]
+    ticks = house.server.get(f"/scheduler/ticks?run={first}")["items"]
+    assert [one["word"] for one in reversed(ticks)] == ["DUE", "STARTED"]
 
     breakable = bundled(house.ana, tmp_path / "breakable", "healthy", breaks_by=broken)
     second = house.asked(breakable, datetime.now(UTC) + timedelta(hours=2))

@@ -166,6 +166,8 @@ class TestPages:
         rows: Any = components(at)["ledger"]["rows"]
         links = [json.loads(c["open"]) for row in rows for c in row["cells"] if "open" in c]
         assert {page for page, _ in links} == {"run", "schedule"} <= set(evidence_parts.PAGES)
+        assert made in str(components(visit("operations/scheduler_runs.py", run=run)))
+        assert "No tick is as you ask." in texts(visit("operations/scheduler_runs.py", run="run-0"))
 
     def test_an_unknown_schedule_is_said(self, visit: Visit) -> None:
         assert "There is no schedule" in texts(visit("releases/schedule.py", schedule="nope"))

@@ -1,6 +1,7 @@
 -- scheduler_ticks: what became of the firings of schedules and of the times of steps, newest first.
--- takes:   $schedule VARCHAR ('' = of every one), $word VARCHAR ('' = any), $limit INTEGER,
---          $before BIGINT (a gseq: only older ones; NULL = from the newest)
+-- takes:   $schedule VARCHAR ('' = of every one), $run VARCHAR ('' = of any or none),
+--          $word VARCHAR ('' = any), $limit INTEGER, $before BIGINT (a gseq: only older ones;
+--          NULL = from the newest)
 -- returns: gseq BIGINT, ts_us BIGINT, schedule VARCHAR, environment VARCHAR, label VARCHAR,
 --          firing VARCHAR, run VARCHAR, step VARCHAR, word VARCHAR, why VARCHAR, due_us BIGINT,
 --          late_ms BIGINT
@@ -31,6 +32,7 @@ SELECT gseq, ts_us, schedule, environment, label, firing, run, step, word, why, 
   FROM ticks
   JOIN made ON made.of = CASE WHEN schedule = '' THEN run ELSE schedule END
  WHERE $schedule IN ('', schedule)
+   AND $run IN ('', run)
    AND $word IN ('', word)
  ORDER BY gseq DESC
  LIMIT $limit
