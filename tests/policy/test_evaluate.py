@@ -327,6 +327,11 @@ def test_cel_is_evaluated_in_one_place_only() -> None:
                     modules = [alias.name for alias in names]
                 case ast.ImportFrom(module=str(module)):
                     modules = [module]
+                case ast.Call(
+                    func=ast.Attribute(attr="import_module"),
+                    args=[ast.Constant(value=str(module))],
+                ):
+                    modules = [module]
                 case ast.Call(func=ast.Attribute(attr="eval" | "plain_value")):
                     modules = ["cel_expr_python"]
                 case ast.Attribute(attr="_expression"):
