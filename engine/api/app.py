@@ -51,6 +51,7 @@ from engine.api.once import Keys
 from engine.api.openapi import describe
 from engine.api.problems import CODES, of_error, problem, request_id
 from engine.api.rate import Buckets
+from engine.api.routing import AnsweringRoute
 from engine.api.sse import Streams
 from engine.core.errors import ReleaselineError
 from engine.identity import Principal
@@ -70,6 +71,7 @@ def build_api(services: Services, streams: Streams, *, limited: bool = True) -> 
     """
     api = FastAPI(docs_url=None, redoc_url=None)
     to = api.router
+    to.route_class = AnsweringRoute
     acting.routes(to, services)
     runs.routes(to, services, streams)
     approvals.routes(to, services, streams)

@@ -35,7 +35,7 @@ _When = Annotated[
 _Quarter = Annotated[str, Query(pattern=r"^([12][0-9]{3}-?[Qq][1-4])?$", examples=["2026-Q4"])]
 
 
-def asked(
+async def asked(
     who: Place = "",
     verb: Place = "",
     since: _When = "",
@@ -48,7 +48,10 @@ def asked(
     self_approvals: bool = False,
     everything: bool = False,
 ) -> AuditFilter:
-    """What the address asks for. A `quarter` stands for its two moments."""
+    """What the address asks for. A `quarter` stands for its two moments.
+
+    Waits for nothing; a plain function would cost a thread.
+    """
     since_us = moment_us(since, where="since")
     until_us = moment_us(until, where="until", ends=True)
     if quarter:

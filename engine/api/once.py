@@ -138,7 +138,8 @@ class Once:
         return self._keys.once(self._request, self._key, *what, answer=answer)
 
 
-def _once(request: Request, key: IdempotencyKey = "") -> Once:
+async def _once(request: Request, key: IdempotencyKey = "") -> Once:
+    """Waits for nothing; a plain function would cost a thread."""
     return Once(request.app.state.keys, request, key)
 
 

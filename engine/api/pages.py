@@ -42,7 +42,8 @@ class Page:
     after: str
 
 
-def _asked(limit: Limit = LIMIT_MAX, after: After = "") -> Page:
+async def _asked(limit: Limit = LIMIT_MAX, after: After = "") -> Page:
+    """Waits for nothing; a plain function would cost a thread."""
     return Page(limit=limit, after=after)
 
 
