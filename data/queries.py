@@ -16,7 +16,6 @@ import duckdb
 import polars as pl
 
 from data.arms import with_arms
-from engine.core.audit import CONSEQUENCES, VERBS
 
 FOLDER: Final = Path(__file__).parent / "sql" / "queries"
 KINDS: Final = {
@@ -280,18 +279,6 @@ def decisions_of(
 ) -> pl.DataFrame:
     """What a person decided about promotions, newest first."""
     return _read(cursor, "decisions_of", person=person, limit=limit)
-
-
-NAMED: Final = {
-    "kinds": list(VERBS),
-    "verbs": list(VERBS.values()),
-    "consequences": sorted(CONSEQUENCES),
-}
-
-
-def audit_choices(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Who attempted what, and how often."""
-    return _read(cursor, "audit_choices", **NAMED)
 
 
 def audit_head(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -14,14 +14,18 @@ from typing import Any, Final
 import duckdb
 import polars as pl
 
-from data.queries import KINDS, NAMED, columns
+from data.queries import KINDS, columns
 from engine.core.audit import (
     ALLOWED,
     CONFLICT,
+    CONSEQUENCES,
     DENIED,
     ENGINE,
     EVERY_ATTEMPT,
+    OF_A_REQUEST,
     REJECTED,
+    RESUME,
+    RESUME_QUEUED,
     SIGN_IN_FAILED,
     VERBS,
     AuditFilter,
@@ -60,9 +64,16 @@ _VERB: Final = f"""
 CASE WHEN kind = '{REJECTED}' THEN {_at("action")}
      WHEN kind = '{_REQUESTED}' AND {_at("rerun_of")} <> '' THEN 'rerun'
      WHEN kind = '{_REQUESTED}' AND {_at("rolls_back")} <> '' THEN 'rollback_promotion'
-     WHEN actor <> '{ENGINE}' AND list_contains($kinds, kind)
-     THEN $verbs[list_position($kinds, kind)]
+     WHEN actor = '{ENGINE}' THEN regexp_replace(kind, '/[0-9]+$', '')
+     WHEN {_at("via")} = '{RESUME_QUEUED}' THEN '{RESUME}'
+     WHEN {_at("via")} <> '' THEN {_at("via")}
+     WHEN starts_with(kind, 'override.') AND {_at("action")} <> '' THEN {_at("action")}
+     WHEN list_contains($kinds, kind) THEN $verbs[list_position($kinds, kind)]
      ELSE regexp_replace(kind, '/[0-9]+$', '') END"""
+_NAMED: Final = {"kinds": list(VERBS), "verbs": list(VERBS.values())}
+_ATTEMPT: Final = f"""
+actor <> '{ENGINE}' AND NOT list_contains($consequences, kind)
+AND {_at("via")} IS DISTINCT FROM '{OF_A_REQUEST}'"""
 _ENVIRONMENT: Final = f"""
 coalesce(nullif({_at("environment")}, ''),
          (SELECT max(name) FROM projections AS runs
@@ -106,6 +117,14 @@ def records(
     return made
 
 
+def choices(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Who attempted what: (actor, verb), in no order."""
+    return cursor.execute(
+        f"SELECT DISTINCT actor, {_VERB} FROM events WHERE {_ATTEMPT}",  # noqa: S608 (constants)
+        {**_NAMED, "consequences": sorted(CONSEQUENCES)},
+    ).fetchall()
+
+
 def framed(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Records as a table; columns as in `RECORD`."""
     return pl.DataFrame([dict(row) for row in rows], schema=_COLUMNS)
@@ -117,17 +136,15 @@ def _conditions(
     """The WHERE of what is asked for, and what its parameters are given."""
     overrides, own = asked.overrides, asked.self_approvals
     either = " OR ".join(text for text, on in ((_AGAINST, overrides), (_OWN, own)) if on)
-    attempt = f"actor <> '{ENGINE}' AND NOT list_contains($consequences, kind)"
-    named = {name: NAMED[name] for name in ("kinds", "verbs")}
     parts: list[tuple[str, bool, Mapping[str, Any]]] = [
         ("gseq = $gseq", gseq is not None, {"gseq": gseq}),
         ("gseq < $before", before is not None, {"before": before}),
         ("actor = $who", bool(asked.who), {"who": asked.who}),
         ("ts_us >= $since", asked.since_us is not None, {"since": asked.since_us}),
         ("ts_us < $until", asked.until_us is not None, {"until": asked.until_us}),
-        (attempt, not asked.everything, {"consequences": NAMED["consequences"]}),
+        (_ATTEMPT, not asked.everything, {"consequences": sorted(CONSEQUENCES)}),
         (f"kind IN ('{REJECTED}', '{SIGN_IN_FAILED}')", asked.denied, {}),
-        (f"{_VERB} = $verb", bool(asked.verb), {"verb": asked.verb, **named}),
+        (f"{_VERB} = $verb", bool(asked.verb), {"verb": asked.verb, **_NAMED}),
         (f"{_RUN} = $run", bool(asked.run), {"run": asked.run}),
         (f"{_ENVIRONMENT} = $environment", bool(asked.environment),
          {"environment": asked.environment}),
@@ -189,7 +206,12 @@ def _verb_of(kind: str, actor: str, body: Mapping[str, Any]) -> str:
     if kind == _REQUESTED and body.get("rolls_back"):
         return "rollback_promotion"
     by_itself = kind.rpartition("/")[0]
-    return by_itself if actor == ENGINE else VERBS.get(kind, by_itself)
+    if actor == ENGINE:
+        return by_itself
+    way = _first(body, "via")
+    if not way and kind.startswith("override."):
+        way = _first(body, "action")
+    return RESUME if way == RESUME_QUEUED else way or VERBS.get(kind, by_itself)
 
 
 def _subject_of(

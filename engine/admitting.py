@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.asker import Asker, refusal_of
-from engine.core.scopes import ADMINISTER, MAKE_CREDENTIALS, PIPELINE, Scope
+from engine.core.scopes import (
+    CREATE_LINK,
+    CREATE_TOKEN,
+    LIST_SESSIONS,
+    LIST_TOKENS,
+    PIPELINE,
+    RELEASE_ACCOUNT,
+    REVOKE_TOKEN,
+    SIGN_OUT,
+    Scope,
+)
 from engine.core.statemachine import Role
 from engine.identity import DAY_US, TOKEN_DAYS, NewToken, SessionInfo, TokenInfo
 from engine.services import Services
@@ -36,14 +46,17 @@ class TokenWish:
 
 
 def is_admin(house: Services, asker: Asker) -> bool:
-    return refusal_of(house.settings, asker, ADMINISTER, _ADMIN, what="look") is None
+    return refusal_of(house.settings, asker, LIST_SESSIONS, _ADMIN, what="look") is None
 
 
-def admin_of(house: Services, asker: Asker, what: str, *, verb: str = ADMINISTER) -> str:
+def admin_of(house: Services, asker: Asker, verb: str, *, what: str) -> str:
     """The user, who has to be an admin or to have a shell on the home.
 
+    Args:
+        verb: of `engine.core.scopes`; the attempt is on record under it.
+
     Raises:
-        Refused: they are neither. The attempt is on record.
+        Refused: they are neither.
     """
     house.service.require(asker, verb, _ADMIN, what=what)
     return asker.user
@@ -51,7 +64,7 @@ def admin_of(house: Services, asker: Asker, what: str, *, verb: str = ADMINISTER
 
 def check_link(house: Services, asker: Asker, user: str) -> None:
     """Raises `Refused`, and `NotFound` for a stranger."""
-    admin_of(house, asker, "make sign-in links", verb=MAKE_CREDENTIALS)
+    admin_of(house, asker, CREATE_LINK, what="make sign-in links")
     house.settings.person(user)
 
 
@@ -63,13 +76,13 @@ def make_link(house: Services, asker: Asker, user: str, *, command_id: str = "")
 
 def release_account(house: Services, asker: Asker, user: str, *, reason: str) -> None:
     """Raises `Refused`, and `NotFound` when no account is bound to them."""
-    admin_of(house, asker, "release accounts")
+    admin_of(house, asker, RELEASE_ACCOUNT, what="release accounts")
     house.identity.release_account(user, actor=asker.user, reason=reason)
 
 
 def check_token(house: Services, asker: Asker, wish: TokenWish) -> None:
     """Raises `Refused`, and `NotFound` for an unknown person or environment."""
-    admin_of(house, asker, "make tokens", verb=MAKE_CREDENTIALS)
+    admin_of(house, asker, CREATE_TOKEN, what="make tokens")
     house.settings.person(wish.user)
     for name in wish.environments:
         house.settings.environment(name)
@@ -91,13 +104,13 @@ def make_token(house: Services, asker: Asker, wish: TokenWish, *, command_id: st
 
 def tokens(house: Services, asker: Asker) -> tuple[TokenInfo, ...]:
     """Raises `Refused`."""
-    admin_of(house, asker, "list tokens")
+    admin_of(house, asker, LIST_TOKENS, what="list tokens")
     return house.identity.tokens()
 
 
 def revoke_token(house: Services, asker: Asker, token_id: str, *, reason: str) -> None:
     """Raises `Refused`, and `NotFound` when there is no such token (any more)."""
-    admin_of(house, asker, "revoke tokens")
+    admin_of(house, asker, REVOKE_TOKEN, what="revoke tokens")
     house.identity.revoke_token(token_id, actor=asker.user, reason=reason)
 
 
@@ -116,5 +129,5 @@ def end_session(house: Services, asker: Asker, key: str, *, reason: str) -> None
     """
     own = any(one.session_id == key and one.user == asker.user for one in sessions(house, asker))
     if asker.limits.scopes or not own:
-        admin_of(house, asker, "end sessions of others")
+        admin_of(house, asker, SIGN_OUT, what="end sessions of others")
     house.identity.end_session(key, actor=asker.user, reason=reason)

@@ -24,7 +24,7 @@ from engine.core.recurrence import in_words, parse_rule
 from engine.core.run import Run
 from engine.core.schedule_events import STREAM, ScheduleCancelled, ScheduleCreated, Timing
 from engine.core.schedules import Schedule
-from engine.core.scopes import PROMOTE
+from engine.core.scopes import SCHEDULE
 from engine.core.spans import limit_text
 from engine.ports import Clock, EventStore
 from engine.recording import append_to
@@ -158,7 +158,7 @@ class Scheduling(Admission):
         environment = self._settings.environment(wish.environment).name
         about = of_wish(wish.bundle, environment, wish.reason, wish.ticket)
         why_not = self.why_not_promote(asker, environment) or self._of_a_group(asker, environment)
-        self.admit(asker, PROMOTE, "", why_not, **about)
+        self.admit(asker, SCHEDULE, "", why_not, **about)
         bundle = self._catalog.get(wish.bundle)
         wanted = preconditions.complete(wish.preconditions)
         with self.runs.lock:
@@ -167,7 +167,7 @@ class Scheduling(Admission):
             if earlier:
                 return self.schedule(earlier[0].stream)
             held = holds.refusal(self._store.hold(environment, wish.bundle))
-            self.admit(asker, PROMOTE, "", held, **about)
+            self.admit(asker, SCHEDULE, "", held, **about)
             self._check(wish)
             number = self.runs.last_number() + 1
             event = ScheduleCreated(

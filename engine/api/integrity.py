@@ -13,6 +13,7 @@ from engine.api.documents.integrity import FsckDoc, IntegrityDoc
 from engine.api.runs import asker
 from engine.api.shapes_integrity import damage_shape
 from engine.core.integrity import sentence
+from engine.core.scopes import FSCK
 from engine.integrity import Integrity
 from engine.services import Services
 
@@ -22,7 +23,7 @@ def routes(api: APIRouter, services: Services) -> None:
     def fsck(request: Request) -> Any:
         """Make every projection again and compare, and read everything that is stored. It mends
         nothing; that something is whole again is recorded."""
-        who = admin_of(services, asker(request), "check the store")
+        who = admin_of(services, asker(request), FSCK, what="check the store")
         report = services.store.fsck()
         damaged = services.integrity.sweep(who).damaged.values()
         findings = [*map(str, report.findings), *(sentence(one.found) for one in damaged)]

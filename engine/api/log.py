@@ -10,6 +10,7 @@ from engine.admitting import admin_of
 from engine.api.documents.base import says
 from engine.api.documents.house import ConsistencyDoc, HeadDoc, LogCheckDoc
 from engine.api.runs import asker
+from engine.core.scopes import FSCK
 from engine.services import Services
 
 Origin = Annotated[str, Query(max_length=200, description="a former log; the present by default")]
@@ -30,7 +31,7 @@ def routes(api: APIRouter, services: Services) -> None:
     @api.post("/log/fsck", responses=says(LogCheckDoc))
     def fsck(request: Request) -> Any:
         """Read every leaf, head and file, and compare them all; it changes nothing."""
-        who = admin_of(services, asker(request), "check the log")
+        who = admin_of(services, asker(request), FSCK, what="check the log")
         report = services.logbook.check(services.store.fsck().findings)
         services.trail.store_checked("log", report.findings, ok=report.ok, user=who)
         return {

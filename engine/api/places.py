@@ -33,7 +33,7 @@ from engine.catalog import MAY_CREATE, BundleFiles
 from engine.core.digest import Digest
 from engine.core.errors import Malformed
 from engine.core.jcs import JsonValue
-from engine.core.scopes import CREATE_BUNDLE
+from engine.core.scopes import BACKUP, CREATE_BUNDLE, RETENTION
 from engine.services import Services
 from engine.settings import Environment
 
@@ -198,7 +198,7 @@ def _upkeep(api: APIRouter, services: Services) -> None:
     @api.post("/retention", responses=says(RetentionDoc))
     def retention(request: Request, dry_run: bool = False) -> Any:
         """Take raw samples away that are old enough. Asking again finds nothing left to do."""
-        who = admin_of(services, asker(request), "take old samples away")
+        who = admin_of(services, asker(request), RETENTION, what="take old samples away")
         done = services.retention.run(dry_run=dry_run, actor=who)
         return {**asdict(done), "said": done.sentence()}
 
@@ -211,7 +211,7 @@ def _copying(api: APIRouter, services: Services) -> None:
     )
     def backup(request: Request) -> Response:
         """A tar file of which `releaseline restore` makes the home again. Runs go on meanwhile."""
-        who = admin_of(services, asker(request), "take a backup")
+        who = admin_of(services, asker(request), BACKUP, what="take a backup")
         services.trail.backup_made(user=who)
         return StreamingResponse(
             services.store.backup(),

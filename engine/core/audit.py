@@ -24,28 +24,16 @@ CONFLICT: Final = "conflict_of_interest"
 MAY_READ: Final = frozenset({Role.AUDITOR, Role.RELEASE_MANAGER, Role.SRE, Role.ADMIN})
 
 # What somebody asked for where their event says what came of it: the words of commands, so that
-# one filter finds what was allowed and what was not. Any other kind is its own verb.
+# one filter finds what was allowed and what was not. What moves a run says by itself which way it
+# took (`via`), and an override what it is for (`action`); any other kind is its own verb.
 VERBS: Final[Mapping[str, str]] = {
     "run.requested/1": "promote",
-    "run.paused/1": "pause",
-    "run.resumed/1": "resume",
-    "run.queued/1": "resume",
-    "run.continued/1": "continue",
-    "step.rerun_requested/1": "rerun_step",
     "step.scheduled/1": "schedule_step",
     "step.unscheduled/1": "unschedule_step",
     "step.marked_failed/1": "mark_step_failed",
-    "run.rollback_started/1": "rollback",
     "rollback.targets_requested/1": "rollback",
-    "run.cancelling/1": "cancel",
-    "run.cancelled/1": "cancel",
-    "run.failed/1": "close_failed",
     "run.commented/1": "comment",
-    "approval.approved/1": "approve",
     "approval.rejected/1": "reject",
-    "approval.withdrawn/1": "withdraw",
-    "override.requested/1": "override",
-    "override.used/1": "override",
     "override.withdrawn/1": "drop_override",
     "override.declined/1": "drop_override",
     "review.closed/1": "review",
@@ -66,13 +54,18 @@ VERBS: Final[Mapping[str, str]] = {
     "replay.requested/1": "replay",
     "evidence.exported/1": "export",
     "data.exported/1": "export",
-    "backup.made/1": "export",
+    "backup.made/1": "backup",
     "evidence.addendum/1": "annotate_addendum",
     "link.created/1": "create_link",
     "token.created/1": "create_token",
     "token.revoked/1": "revoke_token",
     "session.opened/1": "sign_in",
     "session.revoked/1": "sign_out",
+    "account.released/1": "release_account",
+    "webhook.set/1": "set_webhook",
+    "webhook.removed/1": "remove_webhook",
+    "webhook.tested/1": "test_webhook",
+    "webhook.redelivery_requested/1": "redeliver",
     SIGN_IN_FAILED: "sign_in",
     "audit.checked/1": "check_audit",
     "store.checked/1": "fsck",
@@ -80,12 +73,16 @@ VERBS: Final[Mapping[str, str]] = {
     "keys.rotated/1": "rotate_keys",
 }
 
-# Recorded with somebody's attempt and under their name, but asked for by nobody.
+# The one way of the state machine that is not called as its command: of a run in the queue.
+RESUME_QUEUED, RESUME = "resume_queued", "resume"
+
+# Recorded with somebody's attempt and under their name, but asked for by nobody: these kinds, and
+# what a run does by the way of its request.
+OF_A_REQUEST: Final = "request"
 CONSEQUENCES: Final = frozenset(
     {
         "firing.ticked/1",
         "step.ticked/1",
-        "run.scheduled/1",
         "step.started/1",
         "step.succeeded/1",
         "step.failed/1",

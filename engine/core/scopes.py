@@ -16,6 +16,7 @@ from engine.core.commands import Action, Refusal
 
 OVERRIDE: Final = "override"
 PROMOTE: Final = "promote"
+SCHEDULE: Final = "schedule"
 CREATE_BUNDLE: Final = "create_bundle"
 IMPORT_ATTESTATION: Final = "import_attestation"
 EXPORT: Final = "export"
@@ -35,10 +36,38 @@ RETRY_RUN: Final = "retry_run"
 PROBE_INTEGRATION: Final = "probe_integration"
 READ_AUDIT: Final = "read_audit"
 CHECK_AUDIT: Final = "check_audit"
-ADMINISTER: Final = "administer"
+LIST_TOKENS: Final = "list_tokens"
+REVOKE_TOKEN: Final = "revoke_token"  # noqa: S105 -- a verb
+LIST_SESSIONS: Final = "list_sessions"
+SIGN_OUT: Final = "sign_out"
+RELEASE_ACCOUNT: Final = "release_account"
+SET_WEBHOOK: Final = "set_webhook"
+REMOVE_WEBHOOK: Final = "remove_webhook"
+TEST_WEBHOOK: Final = "test_webhook"
+REDELIVER: Final = "redeliver"
+FSCK: Final = "fsck"
+RETENTION: Final = "retention"
+BACKUP: Final = "backup"
 # In no scope: a token that is limited makes none that is less so, and no link either.
-MAKE_CREDENTIALS: Final = "make_credentials"
-_WHOLE_HOUSE: Final = frozenset({ADMINISTER, MAKE_CREDENTIALS})
+CREATE_LINK: Final = "create_link"
+CREATE_TOKEN: Final = "create_token"  # noqa: S105 -- a verb
+_ADMINISTER: Final = frozenset(
+    {
+        LIST_TOKENS,
+        REVOKE_TOKEN,
+        LIST_SESSIONS,
+        SIGN_OUT,
+        RELEASE_ACCOUNT,
+        SET_WEBHOOK,
+        REMOVE_WEBHOOK,
+        TEST_WEBHOOK,
+        REDELIVER,
+        FSCK,
+        RETENTION,
+        BACKUP,
+    }
+)
+_WHOLE_HOUSE: Final = _ADMINISTER | {CREATE_LINK, CREATE_TOKEN}
 
 
 class Scope(StrEnum):
@@ -58,7 +87,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
     Scope.READ: frozenset(),
     Scope.BUNDLES: frozenset({CREATE_BUNDLE}),
     Scope.ATTEST: frozenset({IMPORT_ATTESTATION}),
-    Scope.PROMOTE: frozenset({PROMOTE, Action.RERUN, Action.COMMENT}),
+    Scope.PROMOTE: frozenset({PROMOTE, SCHEDULE, Action.RERUN, Action.COMMENT}),
     Scope.OPERATE: frozenset(
         {
             Action.PAUSE,
@@ -101,7 +130,7 @@ _VERBS: Final[Mapping[Scope, frozenset[str]]] = {
     Scope.EVIDENCE: frozenset({EXPORT, DRILL, ANNOTATE, REPLAY, READ_AUDIT, CHECK_AUDIT}),
     Scope.POLICIES: frozenset({PUBLISH_POLICY, REQUEST_WAIVER, REVOKE_WAIVER}),
     Scope.FEEDS: frozenset({SYNC_FEEDS, RESCAN}),
-    Scope.ADMIN: frozenset({ADMINISTER}),
+    Scope.ADMIN: _ADMINISTER,
 }
 # What a pipeline needs, and what a new service token has when nothing else was asked for.
 PIPELINE: Final = (Scope.READ, Scope.BUNDLES, Scope.ATTEST, Scope.PROMOTE)

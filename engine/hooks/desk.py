@@ -28,7 +28,7 @@ from engine.core.hook_events import (
     WebhookTested,
 )
 from engine.core.hook_names import EVERYTHING, NAMES, WAITS, unknown
-from engine.core.scopes import ADMINISTER
+from engine.core.scopes import REDELIVER, REMOVE_WEBHOOK, SET_WEBHOOK, TEST_WEBHOOK
 from engine.core.statemachine import Role
 from engine.hooks.letters import CDEVENTS, FORMATS, MADE, SLACK, HookSecrets, is_reference
 from engine.ports import Clock, EventStore
@@ -93,7 +93,7 @@ class WebhookDesk:
 
     def why_not(self, asker: Asker) -> Refusal | None:
         """Why this person may not change or redeliver anything here; None when they may."""
-        return refusal_of(self._settings, asker, ADMINISTER, _ADMIN, what="change webhooks")
+        return refusal_of(self._settings, asker, SET_WEBHOOK, _ADMIN, what="change webhooks")
 
     def add(self, wish: HookWish, asker: Asker, *, command_id: str = "") -> tuple[Hook, str]:
         """Make a webhook. Returns it with the secret that was made; empty when none was, and when
@@ -104,7 +104,7 @@ class WebhookDesk:
                 asked, or cannot be looked up now.
             Refused: not an admin, or the name is taken. On record.
         """
-        self._admit("add_webhook", asker)
+        self._admit(SET_WEBHOOK, asker)
         earlier = self._store.by_command(command_id) if command_id else ()
         if earlier:
             return self._made(earlier, wish), ""
@@ -114,9 +114,9 @@ class WebhookDesk:
 
     def _add(self, wish: HookWish, asker: Asker, command_id: str) -> tuple[Hook, str]:
         if any(hook.name == wish.name for hook in self._store.hooks()):
-            self._refuse("add_webhook", asker, f"There is a webhook {wish.name!r} already.")
+            self._refuse(SET_WEBHOOK, asker, f"There is a webhook {wish.name!r} already.")
         if len(self._store.hooks()) >= HOOKS_MAX:
-            self._refuse("add_webhook", asker, f"There are {HOOKS_MAX} webhooks already.")
+            self._refuse(SET_WEBHOOK, asker, f"There are {HOOKS_MAX} webhooks already.")
         made = not wish.secret and wish.format != SLACK
         event = WebhookSet(
             hook=_new_id(),
@@ -142,7 +142,7 @@ class WebhookDesk:
             Refused: not an admin, or it stands in the settings. On record.
         """
         with self._changing:
-            hook = self._own("remove_webhook", name, asker)
+            hook = self._own(REMOVE_WEBHOOK, name, asker)
             event = WebhookRemoved(hook=hook.id, name=name, reason=reason.strip() or "removed")
             self._append([event], asker.user)
 
@@ -157,11 +157,11 @@ class WebhookDesk:
             return self._rotate(name, asker, command_id)
 
     def _rotate(self, name: str, asker: Asker, command_id: str) -> str:
-        hook = self._own("rotate_webhook", name, asker)
+        hook = self._own(SET_WEBHOOK, name, asker)
         if command_id and self._store.by_command(command_id):
             return ""
         if not hook.asked.secret.startswith(f"{MADE}:"):
-            self._refuse("rotate_webhook", asker, f"The secret of {name} is not kept by us.")
+            self._refuse(SET_WEBHOOK, asker, f"The secret of {name} is not kept by us.")
         event = replace(
             hook.asked,
             secret=_salt(),
@@ -173,7 +173,7 @@ class WebhookDesk:
 
     def test(self, name: str, asker: Asker, *, command_id: str = "") -> None:
         """Have a test message sent. Raises `NotFound`, `Refused`."""
-        self._admit("test_webhook", asker)
+        self._admit(TEST_WEBHOOK, asker)
         self._append([WebhookTested(hook=self.hook(name).id)], asker.user, command_id)
 
     def redeliver(
@@ -187,7 +187,7 @@ class WebhookDesk:
         Raises:
             Refused: not an admin, or nothing of it can be sent again. On record.
         """
-        self._admit("redeliver", asker)
+        self._admit(REDELIVER, asker)
         if command_id and (earlier := self._store.by_command(command_id)):
             return _count(earlier)
         hooks = {hook.id for hook in self._store.hooks()}
@@ -202,7 +202,7 @@ class WebhookDesk:
             if one.hook in hooks and (one.hook, one.gseq, one.idx) not in waiting
         )[:REDELIVER_MAX]
         if not chosen:
-            self._refuse("redeliver", asker, "Nothing of it can be sent again now.")
+            self._refuse(REDELIVER, asker, "Nothing of it can be sent again now.")
         event = RedeliveryRequested(messages=chosen, reason=reason.strip() or "asked for")
         self._append([event], asker.user, command_id)
         return len(chosen)

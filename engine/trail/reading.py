@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from data import queries
-from data.queries_audit import framed, records
+from data.queries_audit import choices, framed, records
 from data.tables import AUDIT, TABLES, WRITERS, Table, table
 from data.trail import TrailReport
 from engine.asker import Asker, refusal_of
@@ -99,10 +99,10 @@ class Trail:
     def choices(self, who: Asker) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """People and verbs that can be asked for, each sorted. Raises `Refused`."""
         self._check(who)
-        frame = queries.audit_choices(self._store.cursor())
+        found = choices(self._store.cursor())
         return (
-            tuple(frame["actor"].unique().sort().to_list()),
-            tuple(frame["verb"].unique().sort().to_list()),
+            tuple(sorted({actor for actor, _ in found})),
+            tuple(sorted({verb for _, verb in found})),
         )
 
     def duties(self, run_id: str) -> Duties:

@@ -60,7 +60,7 @@ def test_a_session_is_ended_by_its_owner_or_an_admin_and_nobody_else(
     ana_key, bob_key = key(ana), key(bob)
     refused = client.delete(f"{API}/sessions/{ana_key}", headers=bob)
     assert (refused.status_code, refused.json()["code"]) == (403, "role")
-    assert denied(services) == ("bob.smith", "administer", "role")
+    assert denied(services) == ("bob.smith", "sign_out", "role")
     unknown = client.delete(f"{API}/sessions/s-0", headers=bob)
     assert unknown.status_code == 403  # nor does it tell whether there is one
     assert client.delete(f"{API}/sessions/{ana_key}", headers=dora).status_code == 200

@@ -33,7 +33,10 @@ class Verb:
     done: HTTP statuses of somebody who may. 404, 409 and 422 stand where the thing cannot be had
         in a house that does not run: they come from behind the question who asks.
     cli: what is done with the command line, as exit codes; empty = there is no command for it.
-    recorded: a refusal stands in the audit trail, under `record` or the verb's name.
+    told: whether an attempt of somebody who may leaves a record here: not what only looks or
+        probes, nor what finds nothing to do or bad input before there is an attempt.
+    record: under which name an attempt stands in the audit trail, allowed or denied; empty = the
+        verb's own.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Verb:
     own: str = "same"
     done: frozenset[int] = frozenset({200, 201, 202})
     cli: frozenset[int] = frozenset({0})
+    told: bool = True
     record: str = ""
 
     @property
@@ -83,17 +87,25 @@ RUN_VERBS: Final = (
     Verb(name="rerun", roles=RM_CI, state="done"),
     Verb(name="rollback_promotion", roles=RM_SRE, state="done", done=_NOT_NOW, cli=frozenset({5})),
     Verb(name="export", roles=BUT_VIEWER_AND_CI, state="canary"),
-    Verb(name="drill", roles=BUT_VIEWER_AND_CI, state="canary", done=_NOT_NOW, cli=_NO_COMMAND),
+    Verb(
+        name="drill",
+        roles=BUT_VIEWER_AND_CI,
+        told=False,
+        state="canary",
+        done=_NOT_NOW,
+        cli=_NO_COMMAND,
+    ),
     Verb(name="annotate_addendum", roles=TAKES_PART | {"auditor"}, state="done"),
     Verb(name="replay", roles=BUT_VIEWER_AND_CI, state="done", cli=_NO_COMMAND),
 )
 HOUSE_VERBS: Final = (
     Verb(name="promote", roles=RM_CI),
     # Far off, so that nothing fires here; whoever may promote may do so later.
-    Verb(name="schedule", roles=RM_CI, record="promote"),
+    Verb(name="schedule", roles=RM_CI),
     Verb(name="cancel_schedule", roles=RM, record="cancel"),
     Verb(name="create_bundle", roles=RM_CI),
-    Verb(name="import_attestation", roles=RM_CI, done=frozenset({422}), cli=frozenset({2})),
+    Verb(name="import_attestation", roles=RM_CI, told=False, done=frozenset({422}),
+         cli=frozenset({2})),
     Verb(name="lift_hold", roles=RM_SRE, done=_NOT_NOW, cli=frozenset({5})),
     # Outside of the time that is asked about, so that it holds up nothing here.
     Verb(name="set_freeze", roles=RM_SRE, record="freeze"),
@@ -107,23 +119,23 @@ HOUSE_VERBS: Final = (
     Verb(name="sync_feeds", roles=CARES_FOR_SOURCES, done=_NOT_NOW, cli=frozenset({5})),
     # Nothing that is live in this house has an SBOM.
     Verb(name="rescan", roles=RM_SRE, done=_NOT_NOW, cli=frozenset({5})),
-    Verb(name="import_feeds", roles=CARES_FOR_SOURCES, record="sync_feeds"),
-    Verb(name="probe_integration", roles=CARES_FOR_SOURCES, cli=_NO_COMMAND),
-    Verb(name="read_audit", roles=READS_THE_TRAIL),
+    Verb(name="import_feeds", roles=CARES_FOR_SOURCES, told=False, record="sync_feeds"),
+    Verb(name="probe_integration", roles=CARES_FOR_SOURCES, told=False, cli=_NO_COMMAND),
+    Verb(name="read_audit", roles=READS_THE_TRAIL, told=False),
     Verb(name="check_audit", roles=READS_THE_TRAIL),
-    Verb(name="make_link", roles=ADMIN, record="make_credentials"),
-    Verb(name="make_token", roles=ADMIN, record="make_credentials"),
-    Verb(name="list_tokens", roles=ADMIN, record="administer"),
-    Verb(name="revoke_token", roles=ADMIN, record="administer"),
-    Verb(name="release_account", roles=ADMIN, record="administer", done=frozenset({404}),
+    Verb(name="make_link", roles=ADMIN, record="create_link"),
+    Verb(name="make_token", roles=ADMIN, record="create_token"),
+    Verb(name="list_tokens", roles=ADMIN, told=False),
+    Verb(name="revoke_token", roles=ADMIN),
+    Verb(name="release_account", roles=ADMIN, told=False, done=frozenset({404}),
          cli=frozenset({4})),
-    Verb(name="end_session", roles=ADMIN, record="administer"),
-    Verb(name="check_store", roles=ADMIN, record="administer", cli=_NO_COMMAND),
-    Verb(name="check_log", roles=ADMIN, record="administer", cli=_NO_COMMAND),
-    Verb(name="backup", roles=ADMIN, record="administer"),
-    Verb(name="retention", roles=ADMIN, record="administer", cli=_NO_COMMAND),
-    Verb(name="add_webhook", roles=ADMIN),
-    Verb(name="rotate_webhook", roles=ADMIN),
+    Verb(name="end_session", roles=ADMIN, record="sign_out"),
+    Verb(name="check_store", roles=ADMIN, record="fsck", cli=_NO_COMMAND),
+    Verb(name="check_log", roles=ADMIN, record="fsck", cli=_NO_COMMAND),
+    Verb(name="backup", roles=ADMIN),
+    Verb(name="retention", roles=ADMIN, cli=_NO_COMMAND),
+    Verb(name="add_webhook", roles=ADMIN, record="set_webhook"),
+    Verb(name="rotate_webhook", roles=ADMIN, record="set_webhook"),
     Verb(name="test_webhook", roles=ADMIN),
     Verb(name="redeliver", roles=ADMIN, done=_NOT_NOW, cli=frozenset({5})),
     Verb(name="remove_webhook", roles=ADMIN),

@@ -19,13 +19,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from data.queries_audit import records
 from engine import wiring
 from engine.api.app import PREFIX, build_api
 from engine.api.gate import Gate
 from engine.api.sse import Streams
 from engine.cli.main import run as command_line
+from engine.core.audit import AuditFilter
 from engine.core.digest import Digest
-from engine.core.house import ADMIN, CommandRejected
 from engine.homes import create_home
 from engine.services import Services
 from engine.settings import read_settings
@@ -64,13 +65,15 @@ class House:
         where = ["--server", str(self.http.base_url).rstrip("/"), "--token", self.token(user)]
         return command_line([*words, *where])
 
-    def denials(self, user: str) -> list[str]:
-        """What was asked for and denied, by its name on record; the oldest first."""
-        return [
-            one.event.action
-            for one in self.services.store.load(ADMIN)
-            if isinstance(one.event, CommandRejected) and one.actor == user
-        ]
+    def last(self) -> int:
+        """The newest record of the trail."""
+        return self.services.trail.chain().gseq
+
+    def attempts(self, user: str, *, behind: int) -> set[tuple[str, str]]:
+        """What somebody asked for since then, and whether they got it, as the audit trail says."""
+        asked = AuditFilter(who=user)
+        rows = records(self.services.store.cursor(), asked=asked, before=None, limit=100)
+        return {(row["verb"], row["result"]) for row in rows if row["gseq"] > behind}
 
 
 def person(role: str) -> str:

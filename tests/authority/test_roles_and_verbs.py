@@ -37,16 +37,19 @@ class Asking:
         lacking = self.verb.own == "only" and not own
         done = frozenset({409}) if lacking else self.verb.done
         deed = self._deed(whose)
-        before = len(self.house.denials(user))
+        before = self.house.last()
         answer = self.house.api(user, deed.method, deed.path, **deed.more)
-        denied = self.house.denials(user)[before:]
+        attempts = self.house.attempts(user, behind=before)
         if allowed:
-            right = answer.status_code in done
+            result = "denied" if answer.status_code == 409 else "allowed"
+            told = (self.verb.recorded_as, result) in attempts if self.verb.told else not attempts
+            right = answer.status_code in done and told
             self._kept.pop(whose)
         else:
-            right = answer.status_code == _NO and denied == [self.verb.recorded_as]
+            right = answer.status_code == _NO and attempts == {(self.verb.recorded_as, "denied")}
         if not right:
-            self.wrong.append((role, whose, "api", answer.status_code, denied, answer.text[:300]))
+            found = answer.status_code, attempts, answer.text[:300]
+            self.wrong.append((role, whose, "api", *found))
         if self.verb.cli:
             deed = self._deed(whose)
             code = self.house.cli(user, *deed.words)

@@ -22,21 +22,15 @@ from engine.core.house import ADMIN, CommandRejected, HoldLifted, TokenCreated
 from engine.core.people_events import OverrideRequested
 from tests.data.kit import TestClock, history, play
 
-# As the words of commands, written down here on their own.
+# As the words of commands, written down here on their own. The history's people take no way that is
+# called otherwise than their command.
 VERB_OF = {
     "run.requested/1": "promote",
-    "run.paused/1": "pause",
-    "run.resumed/1": "resume",
-    "run.queued/1": "resume",
-    "approval.approved/1": "approve",
-    "approval.rejected/1": "reject",
     "token.created/1": "create_token",
     "hold.lifted/1": "lift_hold",
     "sign_in.failed/1": "sign_in",
     "data.exported/1": "export",
     "backup.made/1": "export",
-    "override.requested/1": "override",
-    "override.used/1": "override",
     "evidence.exported/1": "export",
 }
 NO_ATTEMPT = [
@@ -44,7 +38,7 @@ NO_ATTEMPT = [
     *("step.skipped", "step.cancelled", "step.ticked", "run.rejected", "review.opened"),
 ]
 # Kinds whose verb the oracle does not spell out are not asked for by verb.
-VERBS = [*sorted(set(VERB_OF.values())), "approve", "resume", "nothing"]
+VERBS = [*sorted(set(VERB_OF.values())), "approve", "resume", "continue", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -159,8 +153,9 @@ def meant(event: dict[str, Any], places: dict[str, str]) -> tuple[str, str, str,
     """Verb, result, run and environment of a record, in plain words."""
     body, kind, stream = event["body"], event["kind"], event["stream"]
     name = kind.partition("/")[0]
-    verb = name if event["actor"] == "engine" else VERB_OF.get(kind, name)
-    verb = body["action"] if name == "command.rejected" else verb
+    named = body.get("via") or VERB_OF.get(kind, name)
+    verb = name if event["actor"] == "engine" else named
+    verb = body["action"] if name in {"command.rejected", "override.requested"} else verb
     run = stream if stream.startswith("run-") else body.get("run", "")
     refused = name in {"command.rejected", "sign_in.failed"}
     environment = body.get("environment") or places.get(run, "")
@@ -176,7 +171,7 @@ def wanted(event: dict[str, Any], asked: AuditFilter, places: dict[str, str]) ->
         against = bool(body.get("override")) or verb == "lift_hold"
     own = name == "command.rejected" and (body["own"] or body["code"] == "conflict_of_interest")
     return (
-        (asked.everything or (event["actor"] != "engine" and name not in NO_ATTEMPT))
+        (asked.everything or (event["actor"] != "engine" and no_consequence(event)))
         and asked.who in {"", event["actor"]}
         and asked.verb in {"", verb}
         and asked.run in {"", run}
@@ -189,6 +184,12 @@ def wanted(event: dict[str, Any], asked: AuditFilter, places: dict[str, str]) ->
             or (asked.overrides and against)
             or (asked.self_approvals and own)
         )
+    )
+
+
+def no_consequence(event: dict[str, Any]) -> bool:
+    return (
+        event["kind"].partition("/")[0] not in NO_ATTEMPT and event["body"].get("via") != "request"
     )
 
 

@@ -44,13 +44,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "webhook_counts": {},
     "delivery_tries": {"hook": "wh_1", "gseq": 1, "idx": 0},
-    "audit_choices": dict(queries.NAMED),
     "audit_head": {},
     "log_signed": {"origin": "log"},
     "run_archives": {"run_id": "run-1"},
 }  # fmt: skip
-# Of functions that take other words than their query.
-CALLS: dict[str, dict[str, Any]] = {"audit_choices": {}}
 
 
 def promised(sql: str) -> list[tuple[str, str]]:
@@ -81,7 +78,7 @@ def test_columns_are_those_of_the_header(store: Store, name: str, filled: bool) 
         assert word in sql
     for taken in PARAMETERS[name]:
         assert f"${taken}" in sql.split("-- returns")[0], f"{taken} is not in the header"
-    frame = getattr(queries, name)(store.cursor(), **CALLS.get(name, PARAMETERS[name]))
+    frame = getattr(queries, name)(store.cursor(), **PARAMETERS[name])
     assert isinstance(frame, pl.DataFrame)
     if not filled:
         assert frame.is_empty()
