@@ -260,17 +260,19 @@ def tests_of(settings: Settings) -> dict[str, bytes]:
     Raises:
         UnsafeConfig: such a file is not what it should be.
     """
-    found = {}
-    for environment in settings.environments.values():
-        tests = path_of_tests(environment.policy.policy)
-        if tests.is_file():
-            try:
-                found[environment.name] = with_inputs(
-                    tests.read_bytes(), beside(tests), where=str(tests)
-                )
-            except Malformed as error:
-                raise UnsafeConfig(str(error)) from error
-    return found
+    files = {
+        environment.name: path_of_tests(environment.policy.policy)
+        for environment in settings.environments.values()
+    }
+    try:
+        whole = {  # many environments share a policy
+            tests: with_inputs(tests.read_bytes(), beside(tests), where=str(tests))
+            for tests in set(files.values())
+            if tests.is_file()
+        }
+    except Malformed as error:
+        raise UnsafeConfig(str(error)) from error
+    return {name: whole[tests] for name, tests in files.items() if tests in whole}
 
 
 def path_of_tests(policy: Path) -> Path:

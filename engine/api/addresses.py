@@ -19,14 +19,19 @@ FORM: Final = "multipart/form-data"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """Attributes:
-    kinds: by method, the kind of body that it reads; empty for none.
+    routes: by method. What they read is asked of the one that is meant: it is made only then.
     """
 
-    kinds: Mapping[str, str]
+    routes: Mapping[str, Route | APIRoute]
 
     @property
     def allow(self) -> str:
-        return ", ".join(sorted(self.kinds))
+        return ", ".join(sorted(self.routes))
+
+    def kind_of(self, method: str) -> str:
+        """The kind of body that it reads; empty for none, and for a method that is not there."""
+        route = self.routes.get(method)
+        return "" if route is None else _kind_of(route)
 
 
 class Addresses:
@@ -35,18 +40,18 @@ class Addresses:
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        kinds: dict[str, dict[str, str]] = {}
+        by_path: dict[str, dict[str, Route | APIRoute]] = {}
         regexes: dict[str, re.Pattern[str]] = {}
         for route in routes:
             if isinstance(route, Route | APIRoute):
                 regexes[route.path] = route.path_regex
-                of_path = kinds.setdefault(route.path, {})
-                of_path |= {method: _kind_of(route) for method in route.methods or ()}
+                of_path = by_path.setdefault(route.path, {})
+                of_path |= dict.fromkeys(route.methods or (), route)
         # The plainest first: `/feeds/sync` is also a `/feeds/{name}`, and is its own address.
         self._by_head: dict[str, list[tuple[re.Pattern[str], Address]]] = {}
-        for path in sorted(kinds, key=lambda path: path.count("{")):
+        for path in sorted(by_path, key=lambda path: path.count("{")):
             known = self._by_head.setdefault(_head(path), [])
-            known.append((regexes[path], Address(kinds=kinds[path])))
+            known.append((regexes[path], Address(routes=by_path[path])))
 
     def at(self, scope: Scope) -> Address | None:
         """The address that the path of a request means, whatever its method."""

@@ -59,7 +59,7 @@ class Conventions:
             return
         request = Request(scope)
         address = self._addresses.at(scope)
-        kind = "" if address is None else address.kinds.get(request.method, "")
+        kind = "" if address is None else address.kind_of(request.method)
         refused = self._refused(request, address, kind)
         if refused is not None:
             await refused(scope, receive, send)
@@ -97,7 +97,7 @@ class Conventions:
                 hint="Wait for as many seconds as Retry-After says; server.rate_limit sets it.",
                 retry_after_s=math.ceil(wait_s),
             )
-        if address is not None and request.method not in address.kinds:
+        if address is not None and request.method not in address.routes:
             return _not_taken(address, rid)
         limit = _limit_of(kind)
         length = request.headers.get("content-length", "")

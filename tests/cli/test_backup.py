@@ -34,7 +34,7 @@ def test_there_and_back(releaseline: Run, tmp_path: Path) -> None:
     # The restored home works, and knows who was there and that it was copied.
     tokens = json.loads(releaseline("token", "list", "--home", "again", "--json").out)
     assert [one["user"] for one in tokens["items"]] == ["ana.li"]
-    listed = releaseline("audit", "list", "--verb", "export", "--home", "again", "--json")
+    listed = releaseline("audit", "list", "--verb", "backup", "--home", "again", "--json")
     assert json.loads(listed.out)["items"][0]["kind"] == "backup.made/1"
     assert releaseline("fsck", "--home", "again").code == DONE
 
