@@ -20,6 +20,27 @@ hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
 DEMO = "tests/browser/demo/"
+# Of seconds, not milliseconds, or minutes of real play.
+LONG = (
+    "tests/api/test_schemathesis.py",
+    "tests/authority/",
+    "tests/contracts/",
+    "tests/core/test_histories.py",
+    "tests/data/test_kill.py",
+    "tests/data/test_trail.py",
+    "tests/evidence/",
+    "tests/faults/",
+    "tests/feeds/",
+    "tests/fleet/",
+    "tests/hooks/",
+    "tests/interop/",
+    "tests/policy/test_matrix.py",
+    "tests/prometheus/",
+    "tests/test_architecture.py",
+    "tests/journeys/test_auditor.py",
+    "tests/journeys/test_demo.py",
+    DEMO,
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -58,14 +79,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 class _ByFile(LoadFileScheduling):
     """A file is one worker's, and so is the folder whose tests all look at one demo.
 
-    xdist's own groups do nothing under pytest 9.2 (pytest-xdist issue 1386).
+    xdist's own groups do nothing under pytest 9.2 (pytest-xdist issue 1386). What takes longest
+    begins first, so that no worker ends long after the others.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
         return DEMO if path.startswith(DEMO) else path
 
+    def _assign_work_unit(self, node: Any) -> None:
+        longest = max(self.workqueue, key=lambda scope: scope.startswith(LONG))
+        self.workqueue.move_to_end(longest, last=False)
+        super()._assign_work_unit(node)
 
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     return _ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
