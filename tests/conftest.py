@@ -19,7 +19,9 @@ from engine import keystore_file
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
 
-DEMO = "tests/browser/demo/"
+# Played under real traffic, whose answers a neighbour of the same kind would hold up; and one demo
+# is looked at by a whole folder.
+TRAFFIC = ("tests/browser/demo/", "tests/fleet/test_roll.py", "tests/journeys/test_demo.py")
 # Of seconds, not milliseconds, or minutes of real play.
 LONG = (
     "tests/api/test_schemathesis.py",
@@ -37,9 +39,8 @@ LONG = (
     "tests/policy/test_matrix.py",
     "tests/prometheus/",
     "tests/test_architecture.py",
-    "tests/journeys/test_auditor.py",
-    "tests/journeys/test_demo.py",
-    DEMO,
+    "tests/browser/test_keeping.py",
+    TRAFFIC[0],
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -77,7 +78,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 class _ByFile(LoadFileScheduling):
-    """A file is one worker's, and so is the folder whose tests all look at one demo.
+    """A file is one worker's, and so is all that plays under real traffic.
 
     xdist's own groups do nothing under pytest 9.2 (pytest-xdist issue 1386). What takes longest
     begins first, so that no worker ends long after the others.
@@ -85,7 +86,7 @@ class _ByFile(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        return DEMO if path.startswith(DEMO) else path
+        return TRAFFIC[0] if path.startswith(TRAFFIC) else path
 
     def _assign_work_unit(self, node: Any) -> None:
         longest = max(self.workqueue, key=lambda scope: scope.startswith(LONG))

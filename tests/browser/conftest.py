@@ -49,7 +49,8 @@ class Watched:
 def browser(browser_executable: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=browser_executable, args=["--no-sandbox"]
+            executable_path=browser_executable,
+            args=["--no-sandbox", "--disable-gpu"],  # there is none
         )
         yield chromium
         chromium.close()

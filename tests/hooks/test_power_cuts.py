@@ -132,7 +132,7 @@ def calls(folder: Path) -> list[int]:
 
 def test_power_cuts_lose_nothing(tmp_path: Path) -> None:
     found = calls(tmp_path / "uncut")
-    step = max(1, len(found) // 6)
+    step = max(1, len(found) // 4)
     for turn, at in enumerate(found[turn_of(found) :: step]):
         play(tmp_path / f"cut-{at}", at, bool(turn % 2))
 

@@ -13,7 +13,7 @@ import pytest
 from engine.fleet.control import Fleet
 from tests.journeys.product import SPEED, Product, marked, releaseline, wait_for
 
-pytestmark = [pytest.mark.journey, pytest.mark.fault, pytest.mark.ci]
+pytestmark = [pytest.mark.journey, pytest.mark.fault, pytest.mark.long]
 
 
 def _step(product: Product, step_id: str) -> dict[str, Any] | None:

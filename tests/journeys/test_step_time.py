@@ -15,7 +15,7 @@ from engine.demo.bundles import build
 from tests.journeys.pipeline import PASS, Caller, caller, pipeline_home, under_load
 from tests.journeys.product import Product, wait_for
 
-pytestmark = [pytest.mark.journey, pytest.mark.ci]
+pytestmark = [pytest.mark.journey, pytest.mark.long]
 
 US = 1_000_000
 BEFORE, LAST = "canary-50", "full-100"
