@@ -140,6 +140,7 @@ def scheduled_in_the_page(page: Page, opens: datetime) -> str:
     return text.rpartition(" ")[2]
 
 
+@pytest.mark.long
 def test_stale_at_its_start_fresh_later_and_stale_to_the_end(
     house: House, visit: Callable[[str], Watched]
 ) -> None:

@@ -29,6 +29,8 @@ CUTS = (
 
 # On the way back nothing is fetched: the bundle lies at the target, and is re-hashed there.
 CUTS_BACK = tuple(cut for cut in CUTS if cut.partition(":")[2] not in {"fetch", "store"})
+# Of every call and phase something, before, within or after; --long plays all of them.
+SOME = CUTS[::3]
 SOME_BACK = ("emit:drain", "after:switch", "before:start", "after:start", "before:prune")
 
 
@@ -44,7 +46,9 @@ def apply_and_die(rig: Rig, bundle: Digest, cut: str) -> None:
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(
+    "cut", [pytest.param(c, marks=() if c in SOME else pytest.mark.long) for c in CUTS]
+)
 def test_killed_anywhere_then_asked_again(rig: Rig, cut: str) -> None:
     old, new = rig.bundle("1"), rig.bundle("2")
     rig.deploy(old)

@@ -1,4 +1,4 @@
-"""Every scenario of the demo, played for real: server, fleet, router, load and people."""
+"""The demo played for real: server, fleet, router, load and people; with --long every scenario."""
 
 from __future__ import annotations
 
@@ -19,18 +19,39 @@ from tests.journeys.product import ROOT, SPEED, environment, free_port, marked, 
 pytestmark = pytest.mark.journey
 
 
+ENDS = {
+    "healthy": "SUCCEEDED",
+    "canary-regression": "ROLLED_BACK",
+    "gate-fail": "REJECTED",
+    "no-traffic": "FAILED",
+}
+WORDS = (
+    "PASS (2 WARN, 0 FAIL)",
+    "bob.smith approved",
+    "carol.wu approved",
+    "Health gate of canary-10",
+    "Outcome SUCCEEDED",
+    "The run is sealed.",
+)
+
+
 class Shown(NamedTuple):
+    """`ends`: how each scenario that was played has to end."""
+
     home: Path
+    ends: dict[str, str]
     code: int
     text: str
     left: list[int]
 
 
 @pytest.fixture(scope="module")
-def shown() -> Iterator[Shown]:
-    """All four scenarios, one after another, on one home."""
+def shown(request: pytest.FixtureRequest) -> Iterator[Shown]:
+    """The healthy one, or all four scenarios, one after another, on one home."""
     home = Path(tempfile.mkdtemp(prefix="rl-demo-"))
-    words = ["demo", "--once", "--scenario", "all", "--speed", str(SPEED)]
+    scenario = "all" if request.config.getoption("--long") else "healthy"
+    ends = {name: end for name, end in ENDS.items() if scenario in {name, "all"}}
+    words = ["demo", "--once", "--scenario", scenario, "--speed", str(SPEED)]
     done = subprocess.run(
         [sys.executable, "-m", "engine", *words, "--home", str(home), "--port", str(free_port())],
         cwd=ROOT,
@@ -41,18 +62,13 @@ def shown() -> Iterator[Shown]:
         timeout=600,
         check=False,
     )
-    yield Shown(home, done.returncode, done.stdout, marked(home))
+    yield Shown(home, ends, done.returncode, done.stdout, marked(home))
     shutil.rmtree(home, ignore_errors=True)
 
 
 def test_every_scenario_goes_as_it_should(shown: Shown) -> None:
     assert shown.code == 0, shown.text[-4000:]
-    for name, ending in {
-        "healthy": "SUCCEEDED",
-        "canary-regression": "ROLLED_BACK",
-        "gate-fail": "REJECTED",
-        "no-traffic": "FAILED",
-    }.items():
+    for name, ending in shown.ends.items():
         assert re.search(rf"^== {name}: run-\d is {ending} after", shown.text, re.MULTILINE), name
 
 
@@ -61,17 +77,9 @@ def test_no_process_is_left(shown: Shown) -> None:
 
 
 def test_the_story_tells_every_checkpoint(shown: Shown) -> None:
-    for words in (
-        "PASS (2 WARN, 0 FAIL)",
-        "bob.smith approved",
-        "carol.wu approved",
-        "Health gate of canary-10",
-        "Outcome SUCCEEDED",
-        "The run is sealed.",
-        "rolled back",
-        "Rollback verified",
-        "langflow",
-    ):
+    back, refused = ("rolled back", "Rollback verified"), ("langflow",)
+    more = {"canary-regression": back, "gate-fail": refused}
+    for words in (*WORDS, *(word for name in shown.ends for word in more.get(name, ()))):
         assert words in shown.text, words
 
 
@@ -81,7 +89,7 @@ def _packs(shown: Shown) -> list[Path]:
 
 def test_every_pack_verifies_without_the_home(shown: Shown, tmp_path: Path) -> None:
     packs = _packs(shown)
-    assert len(packs) == 4
+    assert len(packs) == len(shown.ends)
     for pack in packs:
         alone = tmp_path / pack.parent.name / pack.name
         alone.parent.mkdir()

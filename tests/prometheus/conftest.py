@@ -13,7 +13,8 @@ from tests.prometheus.kit import Prometheus, addresses_of, source_of
 from tests.shell.watch_kit import TARGETS
 
 
-@pytest.fixture(scope="session")
+# Of a file, not of the session: its fleet works until it is ended.
+@pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet4]:
     one = Fleet4(tmp_path_factory.mktemp("prometheus"))
     try:
@@ -24,7 +25,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet4]:
         one.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(rig: Fleet4) -> Iterator[Prometheus]:
     one = Prometheus(rig.folder / "server", [addresses_of(rig)])
     try:
