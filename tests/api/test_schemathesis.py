@@ -27,7 +27,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield made
 
 
-@pytest.mark.parametrize("who", [ADMIN, NO_ROLE, NOBODY], ids=["admin", "no-role", "nobody"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        pytest.param(ADMIN, id="admin"),
+        pytest.param(NO_ROLE, id="no-role", marks=pytest.mark.long),
+        pytest.param(NOBODY, id="nobody"),
+    ],
+)
 def test_a_sample_of_what_can_be_asked(asked: House, tmp_path: Path, who: str) -> None:
     _all_well(schemathesis(asked, who, tmp_path, *SAMPLE))
 

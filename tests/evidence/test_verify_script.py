@@ -57,7 +57,7 @@ def summed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {**files, "SHA256SUMS": "".join(lines).encode()}
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("shell", ["sh", pytest.param("bash", marks=pytest.mark.long)])
 def test_a_whole_pack_is_verified(rolled_back: Played, tmp_path: Path, shell: str) -> None:
     root = tmp_path / "trusted_root.json"
     root.write_bytes(rolled_back.trusted)
