@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -119,7 +120,8 @@ def test_two_people_approve_and_each_sees_the_other(
     expect(bob.page.get_by_text("carol.wu").first).to_be_visible()
     seen = bob.page.get_by_role("link", name="As they saw it")
     expect(seen).to_have_count(2)  # her name stands on the page before her decision does
-    seen.last.click()
+    # By its address: a click into a page that is just being drawn anew can be lost.
+    bob.page.goto(urljoin(bob.page.url, seen.last.get_attribute("href")))
     expect(bob.page.get_by_role("heading", name="What carol.wu saw")).to_be_visible()
     expect(bob.page.get_by_text("bob.smith approved")).to_be_visible()
     for one in (bob, carol, inbox):

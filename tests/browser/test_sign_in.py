@@ -185,7 +185,7 @@ def session_of(context: BrowserContext) -> str:
     return next(c["value"] for c in context.cookies() if c["name"] == "rl_session")  # type: ignore[typeddict-item]
 
 
-@pytest.mark.parametrize("provider", ["place", "certified"])
+@pytest.mark.parametrize("provider", ["certified", pytest.param("place", marks=pytest.mark.long)])
 def test_sign_in_click_sign_out_and_a_copied_cookie_is_worth_nothing(
     context: BrowserContext, browser: Browser, request: pytest.FixtureRequest, provider: str
 ) -> None:

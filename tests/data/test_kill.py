@@ -82,6 +82,7 @@ def test_many_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.long
 def test_kills_while_samples_are_put_away_and_retired(tmp_path: Path) -> None:
     """Every run that was said to be put away has its roll-up, complete, and nothing is wrong."""
     rng, home, output = random.Random(3), tmp_path / "home", tmp_path / "said"

@@ -124,7 +124,10 @@ PARTS = {
 
 
 @pytest.mark.parametrize("which", sorted(PARTS))
-@pytest.mark.parametrize("name", ["SHA256SUMS.sigstore.json", f"{GATE}.sigstore.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["SHA256SUMS.sigstore.json", pytest.param(f"{GATE}.sigstore.json", marks=pytest.mark.long)],
+)
 def test_a_changed_part_of_a_bundle(
     rejected: Played, tmp_path: Path, which: str, name: str
 ) -> None:

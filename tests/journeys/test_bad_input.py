@@ -47,6 +47,7 @@ def test_a_taken_port_is_named(home: Path) -> None:
     _one_sentence(done.stderr, str(port), "taken")
 
 
+@pytest.mark.long
 def test_a_second_server_names_the_first(home: Path, start: Callable[..., Product]) -> None:
     first = start("serve", home=home, **PASS)
     wait_for("the first server", lambda: first.get("/environments"), timeout_s=40)
@@ -63,6 +64,7 @@ def test_a_wrong_passphrase_opens_nothing(home: Path) -> None:
     _one_sentence(done.stderr, "passphrase")
 
 
+@pytest.mark.long
 def test_unknown_bundle_and_environment(home: Path, start: Callable[..., Product]) -> None:
     server = start("serve", home=home, **PASS)
     wait_for("the server", lambda: server.get("/environments"), timeout_s=40)

@@ -158,6 +158,7 @@ def digests(folder: Path, engine: str, seed: str, forms: Sequence[str] = FORMS) 
     return found
 
 
+@pytest.mark.long
 def test_every_cell_gives_the_same_verdicts(folder: Path) -> None:
     first = digests(folder, "cpp", "0", ["combined"])["combined"]
     assert len(first) == len((folder / "inputs.jsonl").read_text().splitlines())

@@ -127,17 +127,14 @@ def test_pause_with_a_reason_resume_and_look_at_the_way_back(visit: Visit) -> No
     watched.clean()
 
 
-@pytest.mark.ci
+@pytest.mark.long
 def test_pages_fit_every_screen_in_both_themes(
-    visit: Visit, product: Product, tmp_path: Path, request: pytest.FixtureRequest
+    visit: Visit, product: Product, tmp_path: Path
 ) -> None:
     """One browser for all of it, as a person has one: what it keeps is not fetched again."""
-    sizes = [(390, True), (1280, False)]
-    if request.config.getoption("--long"):
-        sizes.append((1920, True))
     watched = visit("/")
     page = watched.page
-    for width, dark in sizes:
+    for width, dark in ((390, True), (1280, False), (1920, True)):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme="dark" if dark else "light")
         for name, path in PAGES.items():
