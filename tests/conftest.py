@@ -36,7 +36,6 @@ LONG = (
     "tests/fleet/",
     "tests/hooks/",
     "tests/interop/",
-    "tests/policy/test_matrix.py",
     "tests/prometheus/",
     "tests/test_architecture.py",
     "tests/browser/test_keeping.py",
@@ -65,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason="browser: no browser found; apt-get install chromium, or set RELEASELINE_BROWSER"
     )
     not_ci = pytest.mark.skip(reason="ci: minutes of real play, with --ci or --long only")
-    not_long = pytest.mark.skip(reason="long: kills, fuzzing and soaks run with --long only")
+    not_long = pytest.mark.skip(reason="long: kills, fuzzing, soaks, repetitions; with --long only")
     for item in items:
         # By mark, not by keyword: a parameter may well be called `ci`.
         marks = {mark.name for mark in item.iter_markers()}

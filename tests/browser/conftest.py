@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 # Streamlit probes the address of a deep link for its own health first; it is not there.
 ALLOWED = (re.compile(r"/[a-z-]+/_stcore/(health|host-config)"),)
 

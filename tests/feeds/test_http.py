@@ -16,6 +16,8 @@ from tests.feeds.mirror import Fault, Mirror, serving
 
 LONG = FeedLimits(deadline_s=10, file_bytes=10_000)
 SHORT = FeedLimits(deadline_s=1)
+# A busy machine may need more than a second to see an answer break off.
+BUSY = FeedLimits(deadline_s=2)
 PLACE = "a folder/b.json"
 
 
@@ -82,9 +84,9 @@ def test_every_other_answer_is_refused_in_words(
     mirror.files[PLACE] = b"0123456789" * 10
     began = time.monotonic()
     with pytest.raises(AdapterFailed, match=says) as failed:
-        asking(mirror, SHORT if fault.kind == "drip" else LONG).get(PLACE)
+        asking(mirror, SHORT if fault.kind == "drip" else BUSY).get(PLACE)
     assert failed.value.transient is transient
-    assert time.monotonic() - began < LONG.deadline_s
+    assert time.monotonic() - began < 3
 
 
 def test_more_than_is_allowed_is_not_read(mirror: Mirror) -> None:
